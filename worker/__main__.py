@@ -1,0 +1,13 @@
+"""``python -m worker`` and ``streamtag``. Kept small: every decoder process imports this file."""
+
+import sys
+
+
+def main() -> None:
+    from worker.cli import app
+
+    sys.exit(app.main())
+
+
+if __name__ == "__main__":
+    main()

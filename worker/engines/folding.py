@@ -1,0 +1,81 @@
+"""Fold batch normalisation into the convolution before it. Keras 3 never does, and serves the unfused operation.
+
+``y = γ·(conv(x) + b − μ)/√(σ² + ε) + β`` is the convolution with ``kernel·s`` and ``(b − μ)·s + β``, where
+``s = γ/√(σ² + ε)`` (Jacob et al. 2018, arXiv:1712.05877, section 3.2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+_FOLDABLE = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D, layers.Dense)
+
+
+def fold_batch_norm(model: keras.Model, precision: str = "float32") -> keras.Model:
+    """The same function with fewer operations. The model given is left as it is; models nested in it are kept whole.
+
+    Folds where a linear convolution or dense layer feeds one batch normalisation and nothing else.
+
+    Args:
+        precision: ``bfloat16`` computes in it, all but the last layer: a softmax in 8 bits of mantissa is too coarse.
+    """
+    normalised_by = _pairs(model)
+    folded = {norm.name for norm in normalised_by.values()}
+
+    def clone(layer: layers.Layer) -> layers.Layer:
+        if layer.name in folded:
+            return layers.Identity(name=layer.name)
+        config = layer.get_config()
+        if layer.name in normalised_by:
+            config["use_bias"] = True
+        if precision == "bfloat16" and layer is not model.layers[-1]:
+            config["dtype"] = "mixed_bfloat16"
+        return type(layer).from_config(config)
+
+    def call(layer: layers.Layer, *arguments: Any, **named: Any) -> Any:
+        return arguments[0] if layer.name in folded else layer(*arguments, **named)
+
+    copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    for layer in model.layers:
+        if layer.name not in folded and layer.weights:
+            norm = normalised_by.get(layer.name)
+            weights = layer.get_weights() if norm is None else _folded_weights(layer, norm)
+            copy.get_layer(layer.name).set_weights(weights)
+    return copy
+
+
+def _pairs(model: keras.Model) -> dict[str, layers.BatchNormalization]:
+    """Name of each layer that can be folded to the normalisation behind it."""
+    found: dict[str, layers.BatchNormalization] = {}
+    outputs = {id(tensor) for tensor in model.outputs}
+    for norm in model.layers:
+        if type(norm) is not layers.BatchNormalization or len(norm._inbound_nodes) != 1:
+            continue
+        tensor = norm._inbound_nodes[0].input_tensors[0]
+        source = tensor._keras_history.operation
+        axis = norm.axis if isinstance(norm.axis, int) else norm.axis[0]
+        channels_last = (
+            axis in (-1, len(tensor.shape) - 1) and getattr(source, "data_format", "channels_last") == "channels_last"
+        )
+        linear = getattr(source, "activation", None) in (None, keras.activations.linear)
+        alone = len(source._outbound_nodes) == 1 and len(source._inbound_nodes) == 1 and id(tensor) not in outputs
+        if type(source) in _FOLDABLE and linear and alone and channels_last:
+            found[source.name] = norm
+    return found
+
+
+def _folded_weights(layer: layers.Layer, norm: layers.BatchNormalization) -> list[np.ndarray]:
+    # In double precision: the product of many small factors is rounded once, at the end.
+    mean, variance = (np.asarray(value, np.float64) for value in (norm.moving_mean, norm.moving_variance))
+    gamma = np.asarray(norm.gamma, np.float64) if norm.scale else 1.0
+    beta = np.asarray(norm.beta, np.float64) if norm.center else 0.0
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    *before, kernel, bias = layer.get_weights() if layer.use_bias else [*layer.get_weights(), 0.0]
+    # A depthwise kernel is (rows, columns, channels, multiplier): its outputs are the last two together.
+    per_output = scale.reshape(kernel.shape[2:]) if type(layer) is layers.DepthwiseConv2D else scale
+    kernel = kernel * per_output
+    return [*before, kernel.astype(np.float32), ((bias - mean) * scale + beta).astype(np.float32)]

@@ -1,0 +1,33 @@
+"""The clear kinds of failure. Anything else that is raised is a bug and stops the service."""
+
+
+class StreamtagError(Exception):
+    """A failure whose text is written for the person at the keyboard: it names the thing and the remedy."""
+
+
+class RejectJob(StreamtagError):
+    """The job can never succeed as it stands: it goes to the dead-letter queue with this reason."""
+
+
+class RetryJob(StreamtagError):
+    """The job may succeed elsewhere or later: it is handed back to the queue."""
+
+
+class LeaseLost(StreamtagError):
+    """Another worker owns the job by now, or may: nothing more of it is published here."""
+
+
+class JobCancelled(StreamtagError):
+    """A person cancelled the job while it ran."""
+
+
+class ConfigError(StreamtagError):
+    """A setting, a model name or a bundle is wrong; raised before any work starts."""
+
+
+class QueueFull(StreamtagError):
+    """The queue holds as many jobs as ``redis.queue_cap`` allows."""
+
+
+class QueueUnavailable(StreamtagError):
+    """Redis cannot be reached, refuses us, or lost what we need."""

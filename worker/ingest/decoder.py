@@ -1,0 +1,226 @@
+"""The decoder process: open, grab, sample, retrieve, resize into a shared-memory slot. Never imports TensorFlow.
+
+One process a job and a connection: when a codec hangs or crashes, only this process is lost. Whatever is wrong with
+the source is told to the parent in one last message; whatever is wrong with this code ends the process with a trace.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from worker.errors import RejectJob, RetryJob
+from worker.ingest import wire
+from worker.ingest.opening import CorruptFrame, ErrorLog, Reader, open_reader
+from worker.ingest.policy import AuthFailed, allowed
+from worker.preprocessing import Preprocessing
+from worker.records import Sample, Sampling, SourceKind, source_kind
+from worker.sampler import Sampler, Timeline
+from worker.settings import SourceSettings
+
+PROGRESS_S = 0.5
+_SIGNATURE_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything a decoder process is told at its start."""
+
+    source: str
+    live: bool
+    sampling: Sampling
+    default_fps: float
+    preprocessing: Preprocessing
+    settings: SourceSettings
+    slots: int
+    resume_index: int  # samples up to this frame index are done already; -1 none (finite sources)
+    decoded: int  # frames and samples before this connection (live sources)
+    sampled: int
+    start_pts_s: float  # presentation time of the first frame (live sources)
+
+
+class ParentGone(Exception):
+    """The other end of the socket is closed: nobody wants our frames."""
+
+
+def main(request: Request, parent: socket.socket, memory: Any) -> None:
+    """Entry point of the process."""
+    _settle(request.settings)
+    log = ErrorLog()
+    decoder = Decoder(request, parent, memory)
+    try:
+        source = allowed(request.source, request.settings)
+        reader = open_reader(source, source_kind(request.source), request.settings, request.sampling.keyframes, log)
+        log.forget()
+        decoder.run(reader)
+    except ParentGone:
+        pass
+    except AuthFailed as error:
+        decoder.tell("failed", failure="auth", reason=str(error))
+    except RejectJob as error:
+        decoder.tell("failed", failure="reject", reason=str(error))
+    except RetryJob as error:
+        decoder.tell("failed", failure="retry", reason=str(error))
+    except MemoryError:
+        limit = request.settings.memory_bytes
+        decoder.tell(
+            "failed", failure="reject", reason=f"needs more memory than a decoder may have (source.memory_bytes: {limit})"
+        )
+
+
+def _settle(settings: SourceSettings) -> None:
+    """Die with the parent, leave Ctrl-C to it, stay within the memory limit, use one core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ["OPENCV_FFMPEG_DEBUG"] = "1"
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "16"  # AV_LOG_ERROR: the reason of a failure, no chatter
+    cv2.setNumThreads(1)
+
+
+class Decoder:
+    def __init__(self, request: Request, parent: socket.socket, memory: Any) -> None:
+        self._request = request
+        self._parent = parent
+        shape = (request.slots, *request.preprocessing.shape)
+        self._slots = np.frombuffer(memory, np.uint8).reshape(shape)
+        self._free = list(range(request.slots))
+        self._decoded = request.decoded
+        self._sampled = request.sampled
+        self._signature: np.ndarray | None = None
+        self._histogram: np.ndarray | None = None
+        self._last_progress_s = 0.0
+        self._cpu_s = 0.0
+
+    def run(self, reader: Reader) -> None:
+        """Read the source to its end.
+
+        Raises:
+            ParentGone: the parent closed its end.
+        """
+        request, opened = self._request, reader.opened
+        self.tell("opened", width=opened.width, height=opened.height, fps=opened.fps, frames=opened.frames)
+        still = source_kind(request.source) in (SourceKind.IMAGE, SourceKind.IMAGES) or not opened.width
+        # Each picture of a folder is a sample, unless the job says otherwise.
+        sampling = Sampling(every=1) if still and request.sampling == Sampling() else request.sampling
+        sampler = Sampler(sampling, request.default_fps)
+        timeline = Timeline(1.0 / (opened.fps or 25.0), request.start_pts_s)
+        self._cpu_s = time.process_time()
+        while reader.grab():
+            index = self._decoded
+            self._decoded += 1
+            pts_s = timeline.next(reader.pts_s())
+            if sampler.keep(index, pts_s):
+                self._sampled += 1
+                self._take(reader, index, pts_s)
+            self._report_progress()
+        reader.close()
+        note = ""
+        if reader.bad_packets:
+            note = f"{reader.bad_packets} damaged packets were passed over"
+        if not request.live and opened.frames > self._decoded + reader.bad_packets and not request.sampling.keyframes:
+            note = f"ended after {self._decoded} of {opened.frames} frames: damaged or incomplete" + (
+                f"; {note}" if note else ""
+            )
+        self.tell("end", decoded=self._decoded, sampled=self._sampled, note=note)
+
+    def tell(self, kind: str, **content: Any) -> None:
+        """
+        Raises:
+            ParentGone: the parent closed its end.
+        """
+        self._send(wire.pack(kind, **content))
+
+    def _take(self, reader: Reader, index: int, pts_s: float) -> None:
+        """Decode one sample into a slot and send it."""
+        request = self._request
+        if index < request.resume_index:
+            return
+        captured_unix_s = time.time()
+        resumed = index == request.resume_index  # done before, but the next sample is compared with it
+        slot = 0 if resumed else self._slot()
+        if slot is None:
+            self._lost(index, pts_s, captured_unix_s, "dropped", "backpressure", "")
+            return
+        try:
+            request.preprocessing.fit(reader.retrieve(), self._slots[slot])
+        except (CorruptFrame, cv2.error) as error:
+            if not resumed:
+                self._free.append(slot)
+                self._lost(index, pts_s, captured_unix_s, "frame_failed", "corrupt", str(error))
+            return
+        change, motion, luma = self._compare(self._slots[slot])
+        if not resumed:
+            now_s = time.process_time()
+            sample = Sample(index, pts_s, captured_unix_s, slot, change, self._decoded, self._sampled)
+            self._send(wire.pack_sample(wire.SampleMessage(sample, motion, luma, now_s - self._cpu_s)))
+            self._cpu_s = now_s
+
+    def _lost(self, index: int, pts_s: float, captured_unix_s: float, kind: str, reason: str, detail: str) -> None:
+        content = {"index": index, "pts_s": pts_s, "captured_unix_s": captured_unix_s}
+        counts = {"decoded": self._decoded, "sampled": self._sampled}
+        self.tell(kind, **content, **counts, reason=reason, detail=detail[:500])
+
+    def _slot(self) -> int | None:
+        """A free slot. A finite source waits for one; a live one takes its chance, and None is the answer then."""
+        self._collect(0)
+        while not self._free and not self._request.live:
+            self._collect(PROGRESS_S)
+            self._report_progress()
+        return self._free.pop() if self._free else None
+
+    def _collect(self, timeout_s: float) -> None:
+        """Take in the slots that the parent has done with.
+
+        Raises:
+            ParentGone: the parent closed its end.
+        """
+        while select.select([self._parent], [], [], timeout_s)[0]:
+            timeout_s = 0
+            packet = self._parent.recv(wire.MAX_PACKET_BYTES)
+            if not packet:
+                raise ParentGone
+            self._free += packet
+
+    def _compare(self, picture: np.ndarray) -> tuple[float, float, float]:
+        """How much the picture differs from the sample before, and its brightness; each from 0 to 1.
+
+        ``change`` compares colours (1 minus the intersection of 8x8x8 histograms, Swain and Ballard 1991): motion
+        leaves them alone, a cut does not. ``motion`` compares pixels: 0 is the very same picture.
+        """
+        size = (_SIGNATURE_SIZE, _SIGNATURE_SIZE)
+        signature = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        bins = (signature >> 5).astype(np.int32)
+        keys = (bins[..., 0] << 6) | (bins[..., 1] << 3) | bins[..., 2]
+        histogram = np.bincount(keys.ravel(), minlength=512) / keys.size
+        change = motion = 0.0
+        if self._signature is not None and self._histogram is not None:
+            motion = float(cv2.absdiff(signature, self._signature).mean()) / 255.0
+            change = 1.0 - float(np.minimum(histogram, self._histogram).sum())
+        self._signature, self._histogram = signature, histogram
+        return change, motion, float(signature.mean()) / 255.0
+
+    def _report_progress(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_progress_s >= PROGRESS_S:
+            self._last_progress_s = now_s
+            self.tell("progress", decoded=self._decoded, sampled=self._sampled)
+
+    def _send(self, packet: bytes) -> None:
+        try:
+            self._parent.send(packet)
+        except OSError:
+            raise ParentGone from None

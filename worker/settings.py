@@ -1,0 +1,380 @@
+"""Every option of the worker, declared once. The YAML file, the environment, ``--set`` and the help derive from here.
+
+Precedence, strongest first: command line, environment (``STREAMTAG_LEASE__SECONDS``), file, default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from worker.errors import ConfigError
+from worker.records import redact
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Group(BaseModel):
+    # hide_input_in_errors: a validation error would print the neighbour's secret.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+
+class RedisSettings(_Group):
+    url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="redis://, rediss:// (TLS) or unix://. Secret: put the password in the environment.",
+    )
+    prefix: str = Field("st", pattern=r"^[A-Za-z0-9_.-]+$", description="Begins every key; lets fleets share a server.")
+    shard: int = Field(
+        0, ge=0, description="Number of this queue among those of one model. More shards spread a cluster."
+    )
+    timeout_s: Positive = Field(10.0, description="Seconds for one reply. Lower notices a dead server sooner.")
+    queue_cap: int = Field(100_000, ge=1, description="Jobs waiting and running above which submit refuses.")
+    results_maxlen: int = Field(
+        100_000, ge=1, description="Results kept a job, about. More is memory: about 0.5 kB each."
+    )
+    events_maxlen: int = Field(100_000, ge=1, description="Events kept for all jobs of the shard, about.")
+    dlq_maxlen: int = Field(10_000, ge=1, description="Dead letters kept, about.")
+    expire_s: int = Field(86_400, ge=1, description="Seconds that a finished job and its results stay readable.")
+
+
+class ModelSettings(_Group):
+    name: str = Field("demo", description="inceptionv3, xception, mobilenetv2, demo, or the folder of a bundle.")
+    weights: str = Field(
+        "", description="imagenet (downloaded by Keras), a file, or random (benchmarks). Empty: the model's own choice."
+    )
+    labels: Path | None = Field(
+        None, description="JSON or text file of class names, where the network's own do not fit."
+    )
+    crop: Literal["center", "squash", "pad"] = Field(
+        "center",
+        description="How a frame becomes square: the central 0.875 (best accuracy), all of it squashed, or padded.",
+    )
+
+
+class EngineSettings(_Group):
+    name: Literal["auto", "tf_graph", "tf_xla", "jax", "openvino", "null"] = Field(
+        "auto",
+        description="auto: tf_xla with a GPU, else tf_graph (oneDNN). null answers without a network (benchmarks).",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="bfloat16 nearly doubles InceptionV3 on CPUs that have it; scores then differ in the third digit.",
+    )
+    buckets: list[Annotated[int, Field(ge=1, le=1024)]] | None = Field(
+        None, description="Batch sizes compiled at start-up. Default 1,2,4,8 on a CPU and 1,4,16,64 on a GPU."
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of one inference; 0: all. Fewer leave cores to decoding.")
+    in_flight: int | None = Field(None, ge=1, le=8, description="Batches on the device at once. Default 1 CPU, 2 GPU.")
+
+
+class SamplingSettings(_Group):
+    live_fps: Positive = Field(
+        2.0, description="Samples a second of a live source, unless the job says. Cost is linear."
+    )
+    finite_fps: Positive = Field(5.0, description="Samples a second of a finite source, unless the job says.")
+
+
+class SmoothingSettings(_Group):
+    method: Literal["ema", "majority", "sticky", "none"] = Field(
+        "ema", description="ema: exponential average; majority: vote of a window; sticky: HMM filter; none: raw scores."
+    )
+    tau_s: Positive = Field(0.5, description="Seconds. Time constant of ema: larger is steadier and slower to notice.")
+    window_s: Positive = Field(1.5, description="Seconds of votes that majority counts.")
+    stay_s: Positive = Field(3.0, description="Seconds for which sticky expects a label to stay.")
+    enter: Fraction = Field(0.5, description="Smoothed score at which a label becomes active.")
+    exit: Fraction = Field(
+        0.35, description="Smoothed score below which it stops. Further below enter means less flicker."
+    )
+    min_on_s: float = Field(
+        0.3, ge=0, description="Seconds above enter before the label is active. Delays every onset."
+    )
+    min_off_s: float = Field(0.3, ge=0, description="Seconds below exit before the label stops.")
+    reset_gap_s: Positive = Field(5.0, description="Seconds without a sample after which the past no longer counts.")
+    scene_cut: Fraction = Field(
+        0.75, description="Change between two samples (0 to 1) that is a cut and resets the past. 1 never resets."
+    )
+    images: bool = Field(False, description="Smooth folders of images too. Off: each picture stands for itself.")
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> SmoothingSettings:
+        if self.exit > self.enter:
+            raise ValueError(f"smoothing.exit ({self.exit}) must not be above smoothing.enter ({self.enter})")
+        return self
+
+
+class BatchingSettings(_Group):
+    live_delay_s: float = Field(0.05, ge=0, description="Seconds a live sample may wait for company in its batch.")
+    finite_delay_s: float = Field(
+        0.25, ge=0, description="The same for finite sources. More waits fill batches better."
+    )
+    per_stream: int = Field(4, ge=1, description="Samples of one stream in a batch while others wait. Fairness.")
+    staleness_s: Positive = Field(
+        0.5, description="Live samples older than this are dropped (and counted) unclassified."
+    )
+
+
+class SourceSettings(_Group):
+    schemes: list[Literal["file", "http", "https", "rtsp", "rtsps", "camera"]] = Field(
+        ["file", "http", "https", "rtsp", "rtsps", "camera"], description="Kinds of source that a job may name."
+    )
+    file_roots: list[Path] = Field([], description="Folders a job may read from; empty: any. Links are followed first.")
+    networks: list[str] = Field(
+        [], description="Networks (CIDR) a job may reach; empty: any but link-local and metadata addresses."
+    )
+    open_timeout_s: Positive = Field(10.0, description="Seconds to connect and find the stream.")
+    read_timeout_s: Positive = Field(10.0, description="Seconds without a frame after which a source is read anew.")
+    watchdog_s: Positive = Field(30.0, description="Seconds without a sign of life before a decoder is killed.")
+    attempts: int = Field(3, ge=1, description="Tries at a finite source that fails in a way that may pass.")
+    backoff_s: Positive = Field(1.0, description="Seconds of the first back-off; doubled each time, with full jitter.")
+    backoff_cap_s: Positive = Field(
+        30.0, description="Seconds the back-off grows to. Live sources are retried for ever."
+    )
+    max_pixels: int = Field(8192 * 4320, ge=1, description="Pixels a frame may have. Guards memory.")
+    memory_bytes: int = Field(
+        4 * 1024**3, ge=256 * 1024**2, description="Address space of one decoder. Guards the host."
+    )
+    slots: int = Field(
+        12, ge=2, le=255, description="Resized frames a decoder may hold ready. 268 kB each at 299 x 299."
+    )
+    threads: int = Field(1, ge=1, description="Codec threads a decoder. One is the cheapest a frame.")
+    frozen_s: Positive = Field(10.0, description="Seconds of the same picture before a live stream is called frozen.")
+    black_luma: Fraction = Field(0.03, description="Mean brightness below which a picture is called black.")
+
+    @field_validator("networks")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+
+class LeaseSettings(_Group):
+    seconds: Positive = Field(30.0, description="Seconds after which a silent worker's jobs are taken over.")
+    renew_s: Positive = Field(5.0, description="Seconds between renewals.")
+    stop_after_s: Positive = Field(
+        15.0, description="Seconds without a renewal after which this worker stops publishing."
+    )
+    reclaim_s: Positive = Field(2.0, description="Seconds between looks for jobs that others left. Redis load.")
+    max_deliveries: int = Field(5, ge=1, description="Attempts without progress before a job goes to the dead letters.")
+
+    @model_validator(mode="after")
+    def _order(self) -> LeaseSettings:
+        if not self.renew_s < self.stop_after_s < self.seconds:
+            raise ValueError("lease times must be ordered: renew_s < stop_after_s < seconds")
+        return self
+
+
+class WorkerSettings(_Group):
+    id: str = Field(
+        "", pattern=r"^[A-Za-z0-9._:@-]*$", description="Name of this worker in Redis; empty: host, pid, random."
+    )
+    slots: int = Field(16, ge=1, description="Jobs at once. Each costs a decoder process, about 24 MB at 1080p.")
+    commit_s: Positive = Field(0.25, description="Seconds between commits of a stream: 0.1 is prompt, 0.5 is cheap.")
+    commit_results: int = Field(64, ge=1, description="Results that make a stream commit sooner.")
+    top_k: int = Field(5, ge=1, le=100, description="Labels published a sample.")
+    drain_s: Positive = Field(
+        25.0, description="Seconds for finite jobs to end after SIGTERM; then they are handed back."
+    )
+    thumbnails: bool = Field(False, description="Keep a small JPEG of the latest sample of each job in Redis.")
+
+
+class HttpSettings(_Group):
+    host: str = Field("127.0.0.1", description="Address of /metrics, /livez and /readyz. 0.0.0.0 in a container.")
+    port: int = Field(9108, ge=0, le=65535, description="Its port; 0: any free one, named in the log.")
+    stuck_s: Positive = Field(60.0, description="Seconds without progress of a thread before /livez fails.")
+
+
+class LogSettings(_Group):
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that is written."
+    )
+    format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else JSON.")
+
+
+class Settings(BaseSettings):
+    """All settings, read once at start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STREAMTAG_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        hide_input_in_errors=True,
+        frozen=True,
+    )
+
+    redis: RedisSettings = RedisSettings()
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    smoothing: SmoothingSettings = SmoothingSettings()
+    batching: BatchingSettings = BatchingSettings()
+    source: SourceSettings = SourceSettings()
+    lease: LeaseSettings = LeaseSettings()
+    worker: WorkerSettings = WorkerSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # ``load`` has merged the sources already, so that it can tell where each value came from.
+        return (init_settings,)
+
+
+def load(config: Path | None = None, overrides: dict[str, Any] | None = None) -> tuple[Settings, dict[str, str]]:
+    """Read the settings.
+
+    Args:
+        config: YAML file, or None for ``STREAMTAG_CONFIG`` or no file.
+        overrides: dotted names to values, from the command line.
+
+    Returns:
+        The settings and, for each dotted name that is not a default, where it came from.
+
+    Raises:
+        ConfigError: an unknown key or a value out of range; names each of them and never quotes a secret.
+    """
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    environment = _environment()
+    config = config or (Path(path) if (path := environment.pop("config", None)) else None)
+    if config is not None:
+        _merge(merged, origins, _read_file(config), f"file {config}")
+    _merge(merged, origins, environment, "environment")
+    for name, value in (overrides or {}).items():
+        _merge(merged, origins, _nest(name, value), "command line")
+    try:
+        return Settings(**merged), origins
+    except ValidationError as error:
+        lines = [_explain(dict(fault), origins) for fault in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _environment() -> dict[str, Any]:
+    source = EnvSettingsSource(Settings)
+    known = dict(source())
+    raw = {name: value for name, value in source.env_vars.items() if name.startswith("streamtag_")}
+    if "streamtag_config" in raw:
+        known["config"] = raw.pop("streamtag_config")
+    raw.pop("streamtag_test_data", None)
+    for name in raw:
+        # pydantic-settings passes over environment names it does not know; a typing error must not be silent.
+        path = name.removeprefix("streamtag_").split("__")
+        if path[0] not in Settings.model_fields:
+            raise ConfigError(f"{name.upper()}: unknown setting; `streamtag config show` lists them")
+    return known
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such settings file")
+    try:
+        content: Any = YamlConfigSettingsSource(Settings, yaml_file=path)()
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        problem = getattr(error, "problem_mark", None)
+        where = f" at line {problem.line + 1}" if problem else ""
+        raise ConfigError(f"{path}: not valid YAML{where}: groups of settings are expected") from None
+    return dict(content)
+
+
+def _merge(into: dict[str, Any], origins: dict[str, str], values: dict[str, Any], origin: str, path: str = "") -> None:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            _merge(into.setdefault(name, {}), origins, value, origin, f"{path}{name}.")
+        elif value is None and not path:
+            continue  # a group with nothing under it in the file
+        else:
+            into[name] = value
+            origins[path + name] = origin
+
+
+def _nest(name: str, value: Any) -> dict[str, Any]:
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _explain(fault: dict[str, Any], origins: dict[str, str]) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    origin = origins.get(name, "") or next((o for key, o in origins.items() if name.startswith(key + ".")), "")
+    if fault["type"] == "extra_forbidden":
+        text = "unknown setting; `streamtag config show` lists them"
+    else:
+        text = redact(str(fault["msg"]).removeprefix("Value error, "))
+    return f"{name or 'settings'}: {text}" + (f" (from {origin})" if origin else "")
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Read ``group.name=value`` of ``--set``; the value is YAML, so lists and numbers work.
+
+    Raises:
+        ConfigError: no ``=`` in it, or no such YAML.
+    """
+    name, separator, value = text.partition("=")
+    if not separator or "." not in name:
+        raise ConfigError(f"--set {name!r}: write it as group.name=value, for example lease.seconds=60")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {name}: the value is not valid YAML") from None
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Dotted names to values, in declaration order. Secrets appear as their redacted text."""
+    flat: dict[str, Any] = {}
+    for group_name in Settings.model_fields:
+        group = getattr(settings, group_name)
+        for name in type(group).model_fields:
+            value = getattr(group, name)
+            if isinstance(value, SecretStr):
+                value = _redacted_secret(value)
+            flat[f"{group_name}.{name}"] = value
+    return flat
+
+
+def _redacted_secret(value: SecretStr) -> str:
+    parts = urlsplit(value.get_secret_value())
+    return (
+        f"{parts.scheme}://{parts.hostname or ''}:{parts.port or 6379}{parts.path}" if parts.hostname else parts.scheme
+    )
+
+
+def template() -> str:
+    """``config/worker.yaml``: every option with its default and description."""
+    defaults = Settings()
+    lines = [
+        "# Every setting of a Streamtag worker, at its default. Written by `streamtag config template`.",
+        "# The environment overrides this file: lease.seconds is STREAMTAG_LEASE__SECONDS.",
+    ]
+    for group_name in Settings.model_fields:
+        lines += ["", f"{group_name}:"]
+        group = getattr(defaults, group_name)
+        for name, declared in type(group).model_fields.items():
+            value = getattr(group, name)
+            value = value.get_secret_value() if isinstance(value, SecretStr) else value
+            text = yaml.safe_dump(value, default_flow_style=True, width=1000).strip().removesuffix("...").strip()
+            lines += [f"  # {declared.description}", f"  {name}: {text}"]
+    return "\n".join(lines) + "\n"
+
+
+__all__ = ["Settings", "flatten", "load", "parse_override", "template"]

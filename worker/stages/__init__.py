@@ -1,0 +1,1 @@
+"""The threads of the pipeline, one a file. ``worker/pipeline.py`` says how they are joined."""
