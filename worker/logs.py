@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -37,6 +41,28 @@ def _redacted(logger: Any, method: str, event: Any) -> Any:
         if isinstance(value, str):
             event[name] = redact(value)
     return event
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep what libraries write to standard error past Python: TensorFlow greets with a page that no setting stops.
+
+    It is logged at level debug, and shown when the block fails.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept, os.fdopen(os.dup(2), "wb") as original:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            original.write(redact(kept.read().decode("utf-8", "replace")).encode())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(original.fileno(), 2)
+        kept.seek(0)
+        log.debug("libraries said", text=kept.read().decode("utf-8", "replace"))
 
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -30,6 +30,7 @@ from collections.abc import Callable
 from worker.bundle import Bundle
 from worker.engines.base import Engine
 from worker.health import Health
+from worker.ingest import decoder
 from worker.ingest.intake import Intake
 from worker.ingest.stream import Outcome, Ring, Stream, forkserver
 from worker.ingest.wire import SampleMessage
@@ -59,6 +60,7 @@ class Pipeline:
         commits: over the commits thread's.
         leases: over the leases thread's.
         cost_s: measured seconds of one batch of each bucket.
+        decode: what a decoder process runs; the benchmark of everything else gives one that decodes nothing.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Pipeline:
         leases: Leases,
         metrics: Metrics,
         health: Health,
+        decode: Callable[..., None] = decoder.main,
     ) -> None:
         self.runs = Runs()
         self.failure: BaseException | None = None  # what ended a thread that should not have ended
@@ -81,6 +84,7 @@ class Pipeline:
         self._metrics = metrics
         self._health = health
         self._context = forkserver()
+        self._decode = decode
         self._mailbox = Mailbox(MAILBOX_LIMIT)
         self._intake = Intake()
         self._inferring = Inferring(engine, bundle, settings.batching, cost_s, self._mailbox, metrics)
@@ -138,6 +142,7 @@ class Pipeline:
             self._settings.sampling,
             _Listener(self, run),
             self._context,
+            self._decode,
         )
         if self.runs.add(run):
             self._metrics.leases.set(len(self.runs))

@@ -16,8 +16,9 @@ from worker.engines.base import Engine, WarmUp, warm_up
 from worker.engines.choosing import make_engine, prepare
 from worker.errors import QueueUnavailable
 from worker.health import Health, HttpServer
+from worker.ingest import decoder
 from worker.ingest.stream import forkserver
-from worker.logs import log
+from worker.logs import log, quiet_stderr
 from worker.metrics import Metrics
 from worker.models.registry import resolve
 from worker.pipeline import Pipeline
@@ -40,9 +41,11 @@ def load_engine(settings: Settings) -> tuple[Bundle, Engine]:
     if settings.engine.name != "null":
         prepare(settings.engine)
         # Keras is imported here and not above: it takes seconds, and the null engine does without.
-        from worker.models.building import build
+        with quiet_stderr():
+            from worker.models.building import build
 
-        model = build(bundle)
+            model = build(bundle)
+            return bundle, make_engine(model, bundle, settings.engine)
     return bundle, make_engine(model, bundle, settings.engine)
 
 
@@ -53,8 +56,9 @@ def keys_for(settings: Settings) -> Keys:
 class Service:
     """One worker. ``run`` blocks until a signal, ``stop`` or a failure."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, decode: Callable[..., None] = decoder.main) -> None:
         self.settings = settings
+        self._decode = decode
         self.metrics = Metrics()
         self.health = Health(settings.http.stuck_s)
         self.http = HttpServer(settings.http, self.metrics, self.health)
@@ -76,11 +80,11 @@ class Service:
         self.http.start()
         log.info("http", metrics=f"{self.http.url}/metrics")
         try:
-            pipeline, connections = self._start()
+            pipeline, connections = self.start()
             on_ready(self)
             while not self._stopping.wait(0.5):
                 self.health.beat("main")
-            self._drain(pipeline, connections)
+            self.drain(pipeline, connections)
         finally:
             self.http.stop()
         return 70 if self._failed else 0
@@ -101,7 +105,8 @@ class Service:
         signal.signal(signal.SIGTERM, handle)
         signal.signal(signal.SIGINT, handle)
 
-    def _start(self) -> tuple[Pipeline, list[Connection]]:
+    def start(self) -> tuple[Pipeline, list[Connection]]:
+        """Compile the network, connect, and start the threads."""
         bundle, engine = load_engine(self.settings)
         log.info("compiling", model=bundle.name, engine=engine.name, device=engine.device, buckets=engine.buckets)
         warm = warm_up(engine, bundle)
@@ -121,6 +126,7 @@ class Service:
             Leases(for_leases, self.worker_id),
             self.metrics,
             self.health,
+            self._decode,
         )
         pipeline.start(on_failure=self._fail)
         self.health.warm = True
@@ -134,7 +140,8 @@ class Service:
         rates = {bucket: round(bucket / seconds) for bucket, seconds in warm.batch_s.items()}
         log.info("compiled", seconds=round(sum(warm.compile_s.values()), 1), images_per_s=rates)
 
-    def _drain(self, pipeline: Pipeline, connections: list[Connection]) -> None:
+    def drain(self, pipeline: Pipeline, connections: list[Connection]) -> None:
+        """Hand back what cannot end in time, end the threads, leave the group."""
         self.health.draining = True
         self.metrics.draining.set(1)
         began_s = time.monotonic()

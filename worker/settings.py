@@ -95,14 +95,16 @@ class SmoothingSettings(_Group):
     tau_s: Positive = Field(0.5, description="Seconds. Time constant of ema: larger is steadier and slower to notice.")
     window_s: Positive = Field(1.5, description="Seconds of votes that majority counts.")
     stay_s: Positive = Field(3.0, description="Seconds for which sticky expects a label to stay.")
-    enter: Fraction = Field(0.5, description="Smoothed score at which a label becomes active.")
+    enter: Fraction = Field(0.4, description="Smoothed score at which a label becomes active.")
     exit: Fraction = Field(
-        0.35, description="Smoothed score below which it stops. Further below enter means less flicker."
+        0.15, description="Smoothed score below which it stops. Further below enter means less flicker."
     )
     min_on_s: float = Field(
         0.3, ge=0, description="Seconds above enter before the label is active. Delays every onset."
     )
-    min_off_s: float = Field(0.3, ge=0, description="Seconds below exit before the label stops.")
+    min_off_s: float = Field(
+        1.0, ge=0, description="Seconds below exit before the label stops. Bridges what is hidden for a moment."
+    )
     reset_gap_s: Positive = Field(5.0, description="Seconds without a sample after which the past no longer counts.")
     scene_cut: Fraction = Field(
         0.75, description="Change between two samples (0 to 1) that is a cut and resets the past. 1 never resets."

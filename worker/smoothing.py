@@ -141,7 +141,8 @@ class Change:
 
     kind: str  # enter | exit
     class_id: int
-    pts_s: float
+    pts_s: float  # when it was decided
+    since_s: float  # when the score crossed the threshold: where the segment really begins or ends
     score: float  # smoothed
 
 
@@ -166,7 +167,7 @@ class Hysteresis:
                 continue
             since_s = self._falling.setdefault(class_id, pts_s)
             if cut or pts_s - since_s >= self._min_off_s:
-                changes.append(self._leave(class_id, pts_s, score))
+                changes.append(self._leave(class_id, pts_s, since_s, score))
         above = np.flatnonzero(smoothed >= self._enter).tolist()
         if self._rising:
             self._rising = {c: since for c, since in self._rising.items() if c in above}
@@ -177,18 +178,18 @@ class Hysteresis:
             if pts_s - since_s >= self._min_on_s:
                 del self._rising[class_id]
                 self.active[class_id] = pts_s
-                changes.append(Change("enter", class_id, pts_s, float(smoothed[class_id])))
+                changes.append(Change("enter", class_id, pts_s, since_s, float(smoothed[class_id])))
         return changes
 
     def close(self, pts_s: float) -> list[Change]:
         """Everything active stops: the stream ended, or too long was missed to know."""
         self._rising.clear()
-        return [self._leave(class_id, pts_s, 0.0) for class_id in list(self.active)]
+        return [self._leave(class_id, pts_s, self._falling.get(class_id, pts_s), 0.0) for class_id in list(self.active)]
 
-    def _leave(self, class_id: int, pts_s: float, score: float) -> Change:
+    def _leave(self, class_id: int, pts_s: float, since_s: float, score: float) -> Change:
         del self.active[class_id]
         self._falling.pop(class_id, None)
-        return Change("exit", class_id, pts_s, score)
+        return Change("exit", class_id, pts_s, since_s, score)
 
     def dump(self) -> list[list[tuple[int, float]]]:
         return [list(times.items()) for times in (self.active, self._rising, self._falling)]

@@ -131,7 +131,8 @@ class Track:
     def _note_changes(self, changes: list[Change]) -> None:
         for change in changes:
             label = {"class_id": change.class_id, "name": self.labels[change.class_id]}
-            self.event(change.kind, change.pts_s, label=label, score=round(change.score, 6))
+            since_s, score = round(change.since_s, 6), round(change.score, 6)
+            self.event(change.kind, change.pts_s, label=label, since_pts_s=since_s, score=score)
 
     def _in_turn(self, sample: Sample, apply: Callable[[], None]) -> None:
         self._held.append((sample, apply))

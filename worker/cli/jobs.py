@@ -77,9 +77,8 @@ def _print_submitted(client: Client, found: list[JobView], json: bool) -> None:
             out.print(f"{view.job_id}  {view.status}", highlight=False)
     if not client.workers():
         model = client.settings.model.name
-        err.print(
-            f"[yellow]note:[/] no worker serves {escape(model)!r} now; start one with: streamtag run --model {escape(model)}"
-        )
+        remedy = f"start one with: streamtag run --model {model}"
+        err.print(f"[yellow]note:[/] no worker serves {escape(model)!r} now; {escape(remedy)}", soft_wrap=True)
 
 
 def _wait(client: Client, job_ids: list[str], quiet: bool) -> list[JobView]:

@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,10 +22,10 @@ import numpy as np
 
 from worker.errors import RejectJob, RetryJob
 from worker.ingest import wire
-from worker.ingest.opening import CorruptFrame, ErrorLog, Reader, open_reader
+from worker.ingest.opening import CorruptFrame, ErrorLog, ImageReader, Reader, open_reader
 from worker.ingest.policy import AuthFailed, allowed
 from worker.preprocessing import Preprocessing
-from worker.records import Sample, Sampling, SourceKind, source_kind
+from worker.records import Sample, Sampling, source_kind
 from worker.sampler import Sampler, Timeline
 from worker.settings import SourceSettings
 
@@ -47,6 +48,7 @@ class Request:
     decoded: int  # frames and samples before this connection (live sources)
     sampled: int
     start_pts_s: float  # presentation time of the first frame (live sources)
+    pictures: tuple[str, ...] = ()  # image files to read in this order, in place of the source
 
 
 class ParentGone(Exception):
@@ -55,14 +57,11 @@ class ParentGone(Exception):
 
 def main(request: Request, parent: socket.socket, memory: Any) -> None:
     """Entry point of the process."""
-    _settle(request.settings)
+    settle(request.settings)
     log = ErrorLog()
     decoder = Decoder(request, parent, memory)
     try:
-        source = allowed(request.source, request.settings)
-        reader = open_reader(source, source_kind(request.source), request.settings, request.sampling.keyframes, log)
-        log.forget()
-        decoder.run(reader)
+        decoder.run(_open(request, log))
     except ParentGone:
         pass
     except AuthFailed as error:
@@ -74,11 +73,20 @@ def main(request: Request, parent: socket.socket, memory: Any) -> None:
     except MemoryError:
         limit = request.settings.memory_bytes
         decoder.tell(
-            "failed", failure="reject", reason=f"needs more memory than a decoder may have (source.memory_bytes: {limit})"
+            "failed",
+            failure="reject",
+            reason=f"needs more memory than a decoder may have (source.memory_bytes: {limit})",
         )
 
 
-def _settle(settings: SourceSettings) -> None:
+def _open(request: Request, log: ErrorLog) -> Reader:
+    if request.pictures:
+        return ImageReader([Path(path) for path in request.pictures], request.settings)
+    source = allowed(request.source, request.settings)
+    return open_reader(source, source_kind(request.source), request.settings, request.sampling.keyframes, log)
+
+
+def settle(settings: SourceSettings) -> None:
     """Die with the parent, leave Ctrl-C to it, stay within the memory limit, use one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -113,7 +121,7 @@ class Decoder:
         """
         request, opened = self._request, reader.opened
         self.tell("opened", width=opened.width, height=opened.height, fps=opened.fps, frames=opened.frames)
-        still = source_kind(request.source) in (SourceKind.IMAGE, SourceKind.IMAGES) or not opened.width
+        still = not opened.width
         # Each picture of a folder is a sample, unless the job says otherwise.
         sampling = Sampling(every=1) if still and request.sampling == Sampling() else request.sampling
         sampler = Sampler(sampling, request.default_fps)

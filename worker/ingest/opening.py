@@ -59,7 +59,10 @@ def open_reader(source: str, kind: SourceKind, settings: SourceSettings, keyfram
         RetryJob: it may be there later.
     """
     if kind in (SourceKind.IMAGE, SourceKind.IMAGES) or (kind is SourceKind.VIDEO and Path(source).is_dir()):
-        return ImageReader(source, settings)
+        paths = _image_paths(source)
+        if paths == [Path(source)]:
+            _check_file(paths[0])
+        return ImageReader(paths, settings)
     return VideoReader(source, kind, settings, keyframes, log)
 
 
@@ -134,26 +137,24 @@ class VideoReader:
 
 
 class ImageReader:
-    """One image, or the images of a folder or glob in order of their names, one second apart."""
+    """Images one after another, one second apart."""
 
-    def __init__(self, source: str, settings: SourceSettings) -> None:
+    def __init__(self, paths: list[Path], settings: SourceSettings) -> None:
         self._settings = settings
-        self.paths = _image_paths(source)
-        self.bad_packets = 0
+        self._paths = paths
         self._at = -1
-        if len(self.paths) == 1 and self.paths[0] == Path(source):
-            _check_file(self.paths[0])
-        self.opened = Opened(0, 0, 1.0, len(self.paths))
+        self.bad_packets = 0
+        self.opened = Opened(0, 0, 1.0, len(paths))
 
     def grab(self) -> bool:
         self._at += 1
-        return self._at < len(self.paths)
+        return self._at < len(self._paths)
 
     def pts_s(self) -> float | None:
         return float(self._at)
 
     def retrieve(self) -> np.ndarray:
-        path = self.paths[self._at]
+        path = self._paths[self._at]
         try:
             check_path(path, self._settings)
             return read_image(path, self._settings.max_pixels)

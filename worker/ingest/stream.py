@@ -79,6 +79,7 @@ class Stream:
     sampling: SamplingSettings
     listener: Listener
     context: ForkServerContext
+    target: Callable[..., None] = decoder.main  # what a decoder process runs
     now_s: Callable[[], float] = time.monotonic
 
     state: StreamState = StreamState.CONNECTING
@@ -134,7 +135,7 @@ class Stream:
             start_pts_s=self._live_pts_s(checkpoint.last_captured_unix_s, checkpoint.last_pts_s) if self.live else 0.0,
         )
         arguments = (request, self.ring.child, self.ring.memory)
-        self.process = self.context.Process(target=decoder.main, args=arguments, daemon=True)
+        self.process = self.context.Process(target=self.target, args=arguments, daemon=True)
         self.process.start()
         self.ring.child.close()
         self.heard_s = self.now_s()

@@ -10,6 +10,7 @@ import keras
 from worker.bundle import Bundle
 from worker.errors import ConfigError
 from worker.models.narrow_xception import narrow_xception
+from worker.models.registry import keras_models
 
 
 def build(bundle: Bundle) -> keras.Model:
@@ -50,11 +51,10 @@ def _application(bundle: Bundle) -> keras.Model:
 def _no_download(name: str, said: str) -> str:
     found = re.search(r"https?://\S+", said)
     url = found.group().rstrip(":,.") if found else "the address in Keras's documentation"
-    cache = Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else "~/.keras") / "models"
     file_name = url.rsplit("/", 1)[-1]
     return (
         f"{name}: the ImageNet weights cannot be downloaded here ({said.splitlines()[0][:200]}). "
-        f"Fetch {url} on a machine with a network and put it at {cache / file_name}, "
+        f"Fetch {url} on a machine with a network and put it at {keras_models() / file_name}, "
         "or give a file with --weights, or --weights random for a benchmark"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -66,6 +67,11 @@ def imagenet_classes() -> list[tuple[str, str]]:
     text = files("worker.models").joinpath("imagenet_labels.txt").read_text(encoding="utf-8")
     rows = [line.split(maxsplit=1) for line in text.splitlines() if not line.startswith("#")]
     return [(wnid, name) for wnid, name in rows]
+
+
+def keras_models() -> Path:
+    """The folder where Keras keeps downloaded weights."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
