@@ -185,7 +185,9 @@ class Classifier:
             if not multiprocessing.connection.wait([ring.parent], self._settings.source.watchdog_s):
                 yield f"the decoder gave no sign of life for {self._settings.source.watchdog_s:.0f} s"
                 return
-            packet = ring.parent.recv(wire.MAX_PACKET_BYTES)
+            packet = ring.receive()
+            if packet is None:
+                continue
             message: wire.SampleMessage | dict[str, Any] = wire.unpack(packet) if packet else {"type": "gone"}
             if isinstance(message, wire.SampleMessage):
                 waiting.append(message.sample)

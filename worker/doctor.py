@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.connection
 import os
 import shutil
 import tempfile
@@ -118,18 +119,14 @@ def _decoded(path: str, settings: Settings) -> int:
     process = forkserver().Process(target=decoder.main, args=(request, ring.child, ring.memory), daemon=True)
     process.start()
     ring.child.close()
-    ring.parent.settimeout(DECODE_LIMIT_S)
     samples = 0
-    try:
-        while packet := ring.parent.recv(wire.MAX_PACKET_BYTES):
-            message = wire.unpack(packet)
-            if isinstance(message, wire.SampleMessage):
-                samples += 1
-                ring.release(message.sample.slot)
-            elif message["type"] in ("end", "failed"):
-                break
-    except TimeoutError:
-        pass
+    while multiprocessing.connection.wait([ring.parent], DECODE_LIMIT_S) and (packet := ring.receive()):
+        message = wire.unpack(packet)
+        if isinstance(message, wire.SampleMessage):
+            samples += 1
+            ring.release(message.sample.slot)
+        elif message["type"] in ("end", "failed"):
+            break
     process.kill()
     ring.parent.close()
     return samples

@@ -239,7 +239,7 @@ class Smoother:
             Smoothed scores, (classes,) float32, not to be written to; and the labels that entered or left.
         """
         changes: list[Change] = []
-        elapsed_s = 0.0 if self._last_pts_s is None else pts_s - self._last_pts_s
+        elapsed_s = 0.0 if self._last_pts_s is None else max(0.0, pts_s - self._last_pts_s)
         cut = change > self._settings.scene_cut
         if self._last_pts_s is not None and elapsed_s > self._settings.reset_gap_s:
             changes = self._hysteresis.close(self._last_pts_s)

@@ -13,7 +13,9 @@ from typing import Any
 from worker.bench import synthetic
 from worker.client import Client
 from worker.embedded import EmbeddedRedis
+from worker.errors import StreamtagError
 from worker.models.registry import resolve
+from worker.pipeline import Pipeline
 from worker.service import Service
 from worker.settings import Settings
 
@@ -39,12 +41,12 @@ def measure(settings: Settings, streams: int, samples: int, progress: Callable[[
             pipeline, connections = service.start()
             for number in range(streams):
                 client.submit(f"/synthetic-{number}/{samples}", job_id=f"bench-{number}")
-            found = _watch(client, service, streams * samples, progress)
+            found = _watch(pipeline, service, streams * samples, progress)
             service.drain(pipeline, connections)
     return found | {"streams": streams, "classes": _classes(service)}
 
 
-def _watch(client: Client, service: Service, total: int, progress: Callable[[int], None]) -> dict[str, Any]:
+def _watch(pipeline: Pipeline, service: Service, total: int, progress: Callable[[int], None]) -> dict[str, Any]:
     """Measure between a tenth and the end of the work: start-up is not the steady state."""
     published = service.metrics.published
     started: tuple[float, float, float] | None = None
@@ -55,6 +57,8 @@ def _watch(client: Client, service: Service, total: int, progress: Callable[[int
             started = (time.process_time(), time.monotonic(), done)
         if done >= total:
             break
+        if pipeline.failure is not None:
+            raise StreamtagError(f"a thread of the worker died: {pipeline.failure!r}")
         time.sleep(0.05)
     assert started is not None
     cpu_s, wall_s, count = time.process_time() - started[0], time.monotonic() - started[1], done - started[2]
