@@ -70,6 +70,11 @@ class EngineSettings(_Group):
         "auto",
         description="auto: tf_xla with a GPU, else tf_graph (oneDNN). null answers without a network (benchmarks).",
     )
+    @field_validator("name", mode="before")
+    @classmethod
+    def _null_is_a_name(cls, value: object) -> object:
+        return "null" if value is None else value  # YAML reads null as nothing
+
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="bfloat16 nearly doubles InceptionV3 on CPUs that have it; scores then differ in the third digit.",
@@ -100,14 +105,14 @@ class SmoothingSettings(_Group):
         0.15, description="Smoothed score below which it stops. Further below enter means less flicker."
     )
     min_on_s: float = Field(
-        0.3, ge=0, description="Seconds above enter before the label is active. Delays every onset."
+        0.0, ge=0, description="Seconds above enter before the label is active. Delays every onset."
     )
     min_off_s: float = Field(
         1.0, ge=0, description="Seconds below exit before the label stops. Bridges what is hidden for a moment."
     )
     reset_gap_s: Positive = Field(5.0, description="Seconds without a sample after which the past no longer counts.")
     scene_cut: Fraction = Field(
-        0.75, description="Change between two samples (0 to 1) that is a cut and resets the past. 1 never resets."
+        0.6, description="Change between two samples (0 to 1) that is a cut and resets the past. 1 never resets."
     )
     images: bool = Field(False, description="Smooth folders of images too. Off: each picture stands for itself.")
 

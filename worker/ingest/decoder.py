@@ -31,6 +31,8 @@ from worker.settings import SourceSettings
 
 PROGRESS_S = 0.5
 _SIGNATURE_SIZE = 32
+# 512 times the number of the quarter that a pixel of the signature lies in.
+_QUARTERS = np.kron([[0, 1], [2, 3]], np.ones((16, 16), np.int32)) << 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def main(request: Request, parent: socket.socket, memory: Any) -> None:
     """Entry point of the process."""
     settle(request.settings)
     log = ErrorLog()
-    decoder = Decoder(request, parent, memory)
+    decoder = Decoder(request, parent, memory, log)
     try:
         decoder.run(_open(request, log))
     except ParentGone:
@@ -100,7 +102,8 @@ def settle(settings: SourceSettings) -> None:
 
 
 class Decoder:
-    def __init__(self, request: Request, parent: socket.socket, memory: Any) -> None:
+    def __init__(self, request: Request, parent: socket.socket, memory: Any, log: ErrorLog) -> None:
+        self._log = log
         self._request = request
         self._parent = parent
         shape = (request.slots, *request.preprocessing.shape)
@@ -109,7 +112,7 @@ class Decoder:
         self._decoded = request.decoded
         self._sampled = request.sampled
         self._signature: np.ndarray | None = None
-        self._histogram: np.ndarray | None = None
+        self._histograms: np.ndarray | None = None
         self._last_progress_s = 0.0
         self._cpu_s = 0.0
 
@@ -206,25 +209,28 @@ class Decoder:
     def _compare(self, picture: np.ndarray) -> tuple[float, float, float]:
         """How much the picture differs from the sample before, and its brightness; each from 0 to 1.
 
-        ``change`` compares colours (1 minus the intersection of 8x8x8 histograms, Swain and Ballard 1991): motion
-        leaves them alone, a cut does not. ``motion`` compares pixels: 0 is the very same picture.
+        ``change`` compares colours (1 minus the intersection of 8x8x8 histograms, Swain and Ballard 1991), which motion
+        mostly leaves alone and a cut does not. It does so in each quarter and takes the second largest: half of the
+        picture must be new, and a banner that stays cannot hide a cut. ``motion`` compares pixels: 0 is the very same.
         """
         size = (_SIGNATURE_SIZE, _SIGNATURE_SIZE)
         signature = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         bins = (signature >> 5).astype(np.int32)
-        keys = (bins[..., 0] << 6) | (bins[..., 1] << 3) | bins[..., 2]
-        histogram = np.bincount(keys.ravel(), minlength=512) / keys.size
+        keys = (bins[..., 0] << 6) | (bins[..., 1] << 3) | bins[..., 2] | _QUARTERS
+        histograms = np.bincount(keys.ravel(), minlength=2048).reshape(4, 512) / (keys.size / 4)
         change = motion = 0.0
-        if self._signature is not None and self._histogram is not None:
+        if self._signature is not None and self._histograms is not None:
             motion = float(cv2.absdiff(signature, self._signature).mean()) / 255.0
-            change = 1.0 - float(np.minimum(histogram, self._histogram).sum())
-        self._signature, self._histogram = signature, histogram
+            distances = 1.0 - np.minimum(histograms, self._histograms).sum(axis=1)
+            change = float(np.sort(distances)[-2])
+        self._signature, self._histograms = signature, histograms
         return change, motion, float(signature.mean()) / 255.0
 
     def _report_progress(self) -> None:
         now_s = time.monotonic()
         if now_s - self._last_progress_s >= PROGRESS_S:
             self._last_progress_s = now_s
+            self._log.trim()
             self.tell("progress", decoded=self._decoded, sampled=self._sampled)
 
     def _send(self, packet: bytes) -> None:

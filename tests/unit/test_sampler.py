@@ -1,0 +1,61 @@
+"""Sampling by presentation time."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.records import Sampling
+from worker.sampler import Sampler, Timeline
+
+
+def kept(times: list[float], sampling: Sampling, default_fps: float = 5.0) -> list[int]:
+    sampler = Sampler(sampling, default_fps)
+    return [index for index, pts_s in enumerate(times) if sampler.keep(index, pts_s)]
+
+
+def test_a_rate_keeps_the_first_frame_of_each_period() -> None:
+    times = [number / 25 for number in range(100)]
+    assert kept(times, Sampling(fps=5)) == list(range(0, 100, 5))
+
+
+def test_times_rounded_by_the_container_do_not_move_a_sample() -> None:
+    times = [round(number / 30, 3) for number in range(90)]
+    assert kept(times, Sampling(fps=10)) == list(range(0, 90, 3))
+
+
+def test_a_rate_above_the_frame_rate_keeps_every_frame_once() -> None:
+    assert kept([0.0, 0.5, 1.0], Sampling(fps=100)) == [0, 1, 2]
+
+
+def test_every_and_keyframes() -> None:
+    times = [number / 25 for number in range(10)]
+    assert kept(times, Sampling(every=4)) == [0, 4, 8]
+    assert kept(times, Sampling(keyframes=True)) == list(range(10))
+
+
+@given(st.lists(st.floats(0.001, 2.0), min_size=1, max_size=200), st.floats(0.2, 50))
+def test_never_two_samples_in_a_period_and_never_an_empty_one_with_a_frame(gaps: list[float], fps: float) -> None:
+    times = [sum(gaps[: n + 1]) for n in range(len(gaps))]
+    chosen = kept(times, Sampling(fps=fps))
+    periods = [int((times[index] + 1e-4) * fps) for index in chosen]
+    assert len(periods) == len(set(periods))
+    assert set(periods) == {int((pts_s + 1e-4) * fps) for pts_s in times}
+
+
+def test_a_missing_time_is_one_frame_later() -> None:
+    timeline = Timeline(0.04)
+    assert [round(timeline.next(raw), 3) for raw in (0.0, None, float("nan"), 0.12)] == [0.0, 0.04, 0.08, 0.12]
+
+
+def test_time_never_goes_back() -> None:
+    """Two files joined: the clock of the second begins at 0 again."""
+    timeline = Timeline(0.5)
+    assert [timeline.next(raw) for raw in (0.0, 1.0, 2.0, 0.0, 1.0)] == [0.0, 1.0, 2.0, 2.5, 3.5]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-100, 100)), max_size=60))
+def test_times_only_grow(raws: list[float | None]) -> None:
+    timeline = Timeline(0.04)
+    times = [timeline.next(raw) for raw in raws]
+    assert all(earlier < later for earlier, later in zip(times, times[1:], strict=False))

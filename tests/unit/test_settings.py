@@ -1,0 +1,97 @@
+"""Settings: one declaration, typing errors named, secrets unseen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from worker.errors import ConfigError
+from worker.settings import Settings, flatten, load, parse_override, template
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_file_in_the_repository_is_every_option_at_its_default() -> None:
+    text = (ROOT / "config" / "worker.yaml").read_text()
+    assert text == template(), "run: streamtag config template > config/worker.yaml"
+    assert load(ROOT / "config" / "worker.yaml")[0] == Settings()
+
+
+def test_every_option_is_described() -> None:
+    for group in Settings.model_fields.values():
+        for name, declared in group.default.__class__.model_fields.items():
+            assert declared.description, name
+
+
+def test_precedence_and_origins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "worker.yaml"
+    path.write_text("lease: {seconds: 40, renew_s: 4}\nworker: {slots: 3}\nhttp:\n")
+    monkeypatch.setenv("STREAMTAG_LEASE__SECONDS", "50")
+    monkeypatch.setenv("STREAMTAG_ENGINE__BUCKETS", "[1, 2]")
+    settings, origins = load(path, {"worker.slots": 5})
+    assert (settings.lease.seconds, settings.lease.renew_s, settings.worker.slots) == (50, 4, 5)
+    assert settings.engine.buckets == [1, 2]
+    assert origins == {
+        "lease.seconds": "environment",
+        "lease.renew_s": f"file {path}",
+        "worker.slots": "command line",
+        "engine.buckets": "environment",
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        ({"lease.secnds": 3}, "lease.secnds: unknown setting"),
+        ({"foo.bar": 3}, "foo: unknown setting"),
+        ({"lease.seconds": "soon"}, "lease.seconds"),
+        ({"lease.seconds": 6}, "renew_s < stop_after_s < seconds"),
+        ({"smoothing.exit": 0.9}, "must not be above smoothing.enter"),
+        ({"source.networks": ["10.0.0.0/99"]}, "source.networks"),
+        ({"engine.name": "cuda"}, "engine.name"),
+    ],
+)
+def test_a_wrong_setting_is_named(overrides: dict[str, object], names: str) -> None:
+    with pytest.raises(ConfigError, match=names):
+        load(None, overrides)
+
+
+@pytest.mark.parametrize(("name", "names"), [("STREAMTAG_LEASE__SECNDS", "lease.secnds"), ("STREAMTAG_LAESE__SECONDS", "LAESE")])
+def test_a_typing_error_in_the_environment_is_no_silence(name: str, names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ConfigError, match=names):
+        load()
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "worker.yaml"
+    path.write_text("lease: [\n")
+    with pytest.raises(ConfigError, match=r"worker.yaml: not valid YAML at line"):
+        load(path)
+    with pytest.raises(ConfigError, match="no such settings file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_secrets_are_seen_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMTAG_REDIS__URL", "redis://user:hunter2@host:6380/1")
+    settings, _ = load()
+    assert "hunter2" not in repr(settings) + str(flatten(settings)) + settings.model_dump_json()
+    assert flatten(settings)["redis.url"] == "redis://host:6380/1"
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"redis.shard": -1, "redis.url": 5})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_overrides_are_yaml() -> None:
+    assert parse_override("engine.buckets=[1, 8]") == ("engine.buckets", [1, 8])
+    assert parse_override("engine.name=null")[1] is None
+    assert load(None, dict([parse_override("engine.name=null")]))[0].engine.name == "null"
+    for wrong in ("lease.seconds", "seconds=3", "lease.seconds=["):
+        with pytest.raises(ConfigError, match="--set"):
+            parse_override(wrong)
+
+
+def test_the_template_is_yaml_of_every_group() -> None:
+    assert set(yaml.safe_load(template())) == set(Settings.model_fields)

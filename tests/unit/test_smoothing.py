@@ -1,0 +1,125 @@
+"""Steady labels: the same answer however the work is split."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker.errors import ConfigError
+from worker.settings import SmoothingSettings
+from worker.smoothing import Change, Smoother
+
+METHODS = ("ema", "majority", "sticky", "none")
+
+
+def scores_of(best: int, classes: int = 4, score: float = 0.9) -> np.ndarray:
+    scores = np.full(classes, (1 - score) / (classes - 1), np.float32)
+    scores[best] = score
+    return scores
+
+
+def play(smoother: Smoother, steps: list[tuple[float, int, float]]) -> tuple[list[bytes], list[Change]]:
+    outputs, changes = [], []
+    for pts_s, best, change in steps:
+        smoothed, new = smoother.update(pts_s, scores_of(best), change)
+        outputs.append(smoothed.tobytes())
+        changes += new
+    return outputs, changes
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[tuple[float, int, float]]:
+    gaps = draw(st.lists(st.floats(0.01, 8.0), min_size=1, max_size=40))
+    pts_s, steps = 0.0, []
+    for gap in gaps:
+        pts_s += gap
+        steps.append((pts_s, draw(st.integers(0, 3)), draw(st.sampled_from((0.0, 0.2, 0.95)))))
+    return steps
+
+
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=60, deadline=None)
+@given(steps=streams(), where=st.integers(0, 40))
+def test_split_anywhere_stored_and_resumed_it_says_the_same(
+    method: str, steps: list[tuple[float, int, float]], where: int
+) -> None:
+    options = SmoothingSettings(method=method)
+    whole, whole_changes = play(Smoother(options, 4), steps)
+    first, second = Smoother(options, 4), Smoother(options, 4)
+    head, head_changes = play(first, steps[:where])
+    second.load(first.dump())
+    rest, rest_changes = play(second, steps[where:])
+    assert head + rest == whole
+    assert head_changes + rest_changes == whole_changes
+
+
+def test_the_average_follows_its_formula() -> None:
+    smoother = Smoother(SmoothingSettings(tau_s=2.0), 2)
+    smoother.update(0.0, np.array([1.0, 0.0], np.float32))
+    smoothed, _ = smoother.update(0.5, np.array([0.0, 1.0], np.float32))
+    assert smoothed[1] == pytest.approx(1 - math.exp(-0.5 / 2.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("method", ("ema", "majority", "sticky"))
+def test_one_wrong_sample_changes_no_label(method: str) -> None:
+    steps = [(number * 0.2, 1 if number == 20 else 0, 0.0) for number in range(40)]
+    _, changes = play(Smoother(SmoothingSettings(method=method), 4), steps)
+    assert [(change.kind, change.class_id) for change in changes] == [("enter", 0)]
+
+
+def test_raw_scores_flicker_where_smoothed_ones_do_not() -> None:
+    """What smoothing is for: without it the same stream changes its label at each wrong sample."""
+    steps = [(number * 0.2, 1 if number % 5 == 4 else 0, 0.0) for number in range(50)]
+    raw = SmoothingSettings(method="none", min_off_s=0.0)
+    assert len(play(Smoother(raw, 4), steps)[1]) > 15
+    assert len(play(Smoother(SmoothingSettings(), 4), steps)[1]) == 1
+
+
+def test_a_label_leaves_after_the_minimum_time_and_says_since_when() -> None:
+    options = SmoothingSettings(method="none", enter=0.5, exit=0.3, min_off_s=1.0)
+    steps = [(number * 0.25, 0 if number < 4 else 2, 0.0) for number in range(12)]
+    _, changes = play(Smoother(options, 4), steps)
+    leaving = next(change for change in changes if change.kind == "exit")
+    assert (leaving.class_id, leaving.since_s, leaving.pts_s) == (0, 1.0, 2.0)
+
+
+def test_minimum_on_time_delays_the_onset() -> None:
+    options = SmoothingSettings(method="none", min_on_s=0.5)
+    _, changes = play(Smoother(options, 4), [(number * 0.25, 0, 0.0) for number in range(6)])
+    assert [(change.kind, change.pts_s, change.since_s) for change in changes] == [("enter", 0.5, 0.0)]
+
+
+def test_a_scene_cut_forgets_the_past_at_once() -> None:
+    _, changes = play(Smoother(SmoothingSettings(), 4), [(0.0, 0, 0.0), (0.2, 0, 0.0), (0.4, 3, 0.9)])
+    assert [(change.kind, change.class_id, change.pts_s) for change in changes][1:] == [("exit", 0, 0.4), ("enter", 3, 0.4)]
+
+
+def test_a_gap_ends_what_was_active_before_it() -> None:
+    _, changes = play(Smoother(SmoothingSettings(reset_gap_s=5.0), 4), [(0.0, 0, 0.0), (1.0, 0, 0.0), (60.0, 0, 0.0)])
+    assert [(change.kind, change.pts_s) for change in changes] == [("enter", 0.0), ("exit", 1.0), ("enter", 60.0)]
+
+
+def test_the_end_of_a_stream_ends_its_labels() -> None:
+    smoother = Smoother(SmoothingSettings(), 4)
+    play(smoother, [(0.0, 0, 0.0), (1.0, 0, 0.0)])
+    assert [change.kind for change in smoother.close()] == ["exit"]
+    assert smoother.close() == []
+
+
+def test_nothing_is_no_label_and_a_class_may_have_thresholds_of_its_own() -> None:
+    smoother = Smoother(SmoothingSettings(), 4, {1: (0.95, 0.9)}, frozenset({0}))
+    _, changes = play(smoother, [(0.0, 0, 0.0), (10.0, 1, 0.0), (20.0, 2, 0.0)])
+    assert {change.class_id for change in changes} == {2}
+
+
+def test_a_state_of_another_method_starts_anew_and_rubbish_is_named() -> None:
+    first, second = Smoother(SmoothingSettings(), 4), Smoother(SmoothingSettings(method="majority"), 4)
+    play(first, [(0.0, 0, 0.0)])
+    second.load(first.dump())
+    assert second.active == [0]
+    with pytest.raises(ConfigError, match="cannot be read"):
+        second.load(b"rubbish")

@@ -1,0 +1,125 @@
+"""What a job publishes: ids, order, account."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from worker.bundle import Bundle
+from worker.preprocessing import Preprocessing
+from worker.records import Checkpoint, Claim, Job, Sample
+from worker.settings import SmoothingSettings
+from worker.track import Commit, Track, record_batch
+
+BUNDLE = Bundle("three", "none", ("cat", "dog", "nothing"), Preprocessing(32), nothing=frozenset({2}))
+
+
+def track(source: str = "clip.mp4", checkpoint: Checkpoint = Checkpoint()) -> Track:  # noqa: B008 - frozen
+    return Track(Claim(Job("j", source), "1-0", 1, 1, checkpoint), BUNDLE, SmoothingSettings())
+
+
+def sample(number: int, pts_s: float | None = None, captured: float = 1000.0) -> Sample:
+    pts_s = number * 0.2 if pts_s is None else pts_s
+    return Sample(number * 5, pts_s, captured + number * 0.2, 0, 0.0, number * 5 + 1, number + 1)
+
+
+def classify(one: Track, *samples: Sample, best: int = 0) -> None:
+    scores = np.full((len(samples), 3), 0.05, np.float32)
+    scores[:, best] = 0.9
+    record_batch([one] * len(samples), samples, scores, 2)
+
+
+def payloads(commit: Commit) -> list[dict[str, Any]]:
+    return [orjson.loads(payload) for _, payload in commit.results]
+
+
+def test_ids_of_a_finite_source_follow_from_the_samples_alone() -> None:
+    one = track()
+    classify(one, sample(0), sample(1), sample(2))
+    assert [entry_id for entry_id, _ in one.commit().results] == ["0-1", "200-6", "400-11"]
+
+
+def test_an_id_never_goes_back_when_time_does() -> None:
+    one = track()
+    classify(one, sample(0, pts_s=5.0), sample(1, pts_s=1.0))
+    assert [entry_id for entry_id, _ in one.commit().results] == ["5000-1", "5000-6"]
+
+
+def test_ids_of_a_live_source_are_the_capture_time_and_never_go_back() -> None:
+    one = track("rtsp://cam/1")
+    classify(one, sample(0, captured=2000.0), sample(1, captured=1000.0), sample(2, captured=2000.0))
+    assert [entry_id for entry_id, _ in one.commit().results] == ["2000000-0", "2000000-1", "2000400-0"]
+
+
+def test_labels_are_by_smoothed_score_and_active_names_are_those_of_that_time() -> None:
+    one = track()
+    classify(one, sample(0))
+    classify(one, sample(1), best=1)
+    first, second = payloads(one.commit())
+    assert first["labels"][0] == {"class_id": 0, "name": "cat", "score": 0.9, "smoothed": 0.9}
+    assert first["active"] == ["cat"]
+    assert [label["name"] for label in second["labels"]] == ["cat", "dog"]
+    assert second["labels"][1]["score"] == pytest.approx(0.9)
+
+
+def test_a_failed_sample_waits_for_those_before_it() -> None:
+    """A checkpoint must not pass over a sample that is still on the device."""
+    one = track()
+    one.fail(sample(1), "corrupt", "torn")
+    one.drop(sample(2), "stale")
+    assert one.counters.handled == 0
+    assert one.commit().checkpoint.last_index == -1
+    classify(one, sample(0))
+    assert one.counters.handled == 3
+    assert one.commit().checkpoint.last_index == 10
+    assert (one.counters.failed, one.counters.dropped) == ({"corrupt": 1}, {"stale": 1})
+
+
+def test_the_account_closes() -> None:
+    one = track()
+    classify(one, sample(0), sample(1))
+    one.fail(sample(2), "corrupt", "torn")
+    classify(one, sample(3))
+    one.totals(20)
+    counters = one.counters.to_dict()
+    assert counters["decoded"] == counters["sampled"] + counters["skipped"] == 20
+    assert counters["sampled"] == counters["published"] + counters["dropped"] + counters["failed"] == 4
+
+
+def test_resumed_from_a_checkpoint_it_goes_on_as_if_nothing_had_happened() -> None:
+    whole, first = track(), track()
+    for number in range(6):
+        classify(whole, sample(number), best=number // 3)
+    for number in range(3):
+        classify(first, sample(number), best=0)
+    checkpoint = first.commit().checkpoint
+    second = track(checkpoint=checkpoint)
+    for number in range(3, 6):
+        classify(second, sample(number), best=1)
+    expected, resumed = whole.commit(), second.commit()
+    assert first.commit().results + resumed.results == expected.results
+    assert first.commit().events + resumed.events == expected.events
+    assert dataclasses.replace(resumed.checkpoint, seq=1) == expected.checkpoint
+
+
+def test_a_commit_can_be_asked_for_again_until_it_is_done() -> None:
+    one = track()
+    classify(one, sample(0))
+    assert one.commit() == one.commit()
+    one.committed()
+    assert not one.has_pending
+    assert one.commit().expected_seq == 1
+
+
+def test_a_gap_says_how_much_was_missed() -> None:
+    one = track("rtsp://cam/1")
+    one.gap(5000.0, "reconnect")
+    assert not one.commit().events  # nothing was seen before, so nothing is missing
+    classify(one, sample(0, captured=1000.0))
+    one.gap(1012.5, "reconnect")
+    event = orjson.loads(one.commit().events[-1])
+    assert (event["kind"], event["missed_s"], event["reason"]) == ("gap", 12.5, "reconnect")
