@@ -69,7 +69,17 @@ class RedisServer:
         self.kill()
 
     def start(self) -> None:
-        command = [self.executable, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]
+        command = [
+            self.executable,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+        ]
         command += ["--appendfsync", "always", "--dir", str(self._folder)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
         eventually(self._answers, "redis-server answers", 20)
@@ -104,7 +114,9 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def run_cli(settings: Settings, *arguments: str, limit_s: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
+def run_cli(
+    settings: Settings, *arguments: str, limit_s: float = 300, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run ``streamtag`` as a process and wait for it."""
     return subprocess.run(
         [sys.executable, "-m", "worker", *arguments],
@@ -121,6 +133,42 @@ def json_lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+class RtspServer:
+    """GStreamer's RTSP server as a process. Its bindings belong to the system's Python, not to ours."""
+
+    def __init__(self, *credentials: str) -> None:
+        self.port = free_port()
+        self._credentials = credentials
+        self._process: subprocess.Popen[str] | None = None
+
+    def url(self, path: str, user: str = "") -> str:
+        return f"rtsp://{user}127.0.0.1:{self.port}/{path}"
+
+    def start(self) -> None:
+        command = [
+            "/usr/bin/python3",
+            str(Path(__file__).parent / "rtsp_server.py"),
+            str(self.port),
+            *self._credentials,
+        ]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        if self._process.stdout.readline().strip() != "ready":
+            assert self._process.stderr is not None
+            raise AssertionError(f"no RTSP server; make setup installs it: {self._process.stderr.read()[-500:]}")
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+
 class Worker:
     """``streamtag run`` as a process. Its log is read as it comes."""
 
@@ -129,7 +177,11 @@ class Worker:
         for override in overrides:
             command += ["--set", override]
         self.process = subprocess.Popen(
-            command, env=environment(settings) | (env or {}), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+            command,
+            env=environment(settings) | (env or {}),
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
         )
         self.log: list[dict[str, Any]] = []
         self.raw: list[str] = []
@@ -189,7 +241,9 @@ class Worker:
 NULL = ("engine.name=null", "worker.commit_s=0.05")
 
 
-def start_worker(workers: list[Worker], settings: Settings, *overrides: str, env: dict[str, str] | None = None) -> Worker:
+def start_worker(
+    workers: list[Worker], settings: Settings, *overrides: str, env: dict[str, str] | None = None
+) -> Worker:
     worker = Worker(settings, *overrides, env=env)
     workers.append(worker)
     return worker.ready()

@@ -70,6 +70,7 @@ class EngineSettings(_Group):
         "auto",
         description="auto: tf_xla with a GPU, else tf_graph (oneDNN). null answers without a network (benchmarks).",
     )
+
     @field_validator("name", mode="before")
     @classmethod
     def _null_is_a_name(cls, value: object) -> object:

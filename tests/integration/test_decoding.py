@@ -25,6 +25,7 @@ from worker.records import Checkpoint, Claim, Job, Sample, Sampling, StreamState
 from worker.settings import SamplingSettings, SmoothingSettings, SourceSettings
 
 PREPROCESSING = Preprocessing(32)
+DEFAULT = Sampling()
 QUICK = SourceSettings(backoff_s=0.05, attempts=3)
 
 
@@ -62,7 +63,7 @@ class Listener:
         self.outcome = outcome
 
 
-def read(source: str | Path, sampling: Sampling = Sampling(), settings: SourceSettings = QUICK, **more: Any) -> Listener:  # noqa: B008 - frozen
+def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSettings = QUICK, **more: Any) -> Listener:
     """Run a stream to its end. ``more``: ``resume`` a frame index, ``meddle`` called with the stream every turn."""
     listener = Listener()
     checkpoint = Checkpoint(last_index=more.get("resume", -1))
@@ -290,9 +291,9 @@ def test_a_cut_shows_as_change_and_motion_does_not(shared_data: Path) -> None:
 
 
 def test_nothing_stays_in_shared_memory(clip: Path) -> None:
-    before = set(os.listdir("/dev/shm"))
+    before = set(Path("/dev/shm").iterdir())
     read(clip)
-    assert set(os.listdir("/dev/shm")) <= before
+    assert set(Path("/dev/shm").iterdir()) <= before
 
 
 def test_a_name_with_the_signs_of_a_pattern_may_be_a_file(clip: Path, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from worker.batcher import Batcher, Waiting
 
 
-def batcher(buckets: tuple[int, ...] = (1, 2, 4, 8), per_stream: int = 4, cost: dict[int, float] | None = None) -> Batcher[str]:
+def batcher(
+    buckets: tuple[int, ...] = (1, 2, 4, 8), per_stream: int = 4, cost: dict[int, float] | None = None
+) -> Batcher[str]:
     return Batcher(buckets, per_stream, cost or {})
 
 

@@ -74,7 +74,11 @@ def test_a_wrong_model_is_named(settings: ModelSettings, names: str) -> None:
 
 
 def test_labels_are_read_in_each_of_their_forms(tmp_path: Path) -> None:
-    for name, text in (("a.txt", "cat\ndog\n"), ("b.json", '["cat", "dog"]'), ("c.json", '{"0": ["n1", "cat"], "1": ["n2", "dog"]}')):
+    for name, text in (
+        ("a.txt", "cat\ndog\n"),
+        ("b.json", '["cat", "dog"]'),
+        ("c.json", '{"0": ["n1", "cat"], "1": ["n2", "dog"]}'),
+    ):
         (tmp_path / name).write_text(text)
         assert read_labels(tmp_path / name) == ("cat", "dog")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,4 +60,4 @@ def test_time_never_goes_back() -> None:
 def test_times_only_grow(raws: list[float | None]) -> None:
     timeline = Timeline(0.04)
     times = [timeline.next(raw) for raw in raws]
-    assert all(earlier < later for earlier, later in zip(times, times[1:], strict=False))
+    assert all(earlier < later for earlier, later in itertools.pairwise(times))

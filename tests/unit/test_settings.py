@@ -58,8 +58,12 @@ def test_a_wrong_setting_is_named(overrides: dict[str, object], names: str) -> N
         load(None, overrides)
 
 
-@pytest.mark.parametrize(("name", "names"), [("STREAMTAG_LEASE__SECNDS", "lease.secnds"), ("STREAMTAG_LAESE__SECONDS", "LAESE")])
-def test_a_typing_error_in_the_environment_is_no_silence(name: str, names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "names"), [("STREAMTAG_LEASE__SECNDS", "lease.secnds"), ("STREAMTAG_LAESE__SECONDS", "LAESE")]
+)
+def test_a_typing_error_in_the_environment_is_no_silence(
+    name: str, names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(name, "1")
     with pytest.raises(ConfigError, match=names):
         load()

@@ -95,7 +95,10 @@ def test_minimum_on_time_delays_the_onset() -> None:
 
 def test_a_scene_cut_forgets_the_past_at_once() -> None:
     _, changes = play(Smoother(SmoothingSettings(), 4), [(0.0, 0, 0.0), (0.2, 0, 0.0), (0.4, 3, 0.9)])
-    assert [(change.kind, change.class_id, change.pts_s) for change in changes][1:] == [("exit", 0, 0.4), ("enter", 3, 0.4)]
+    assert [(change.kind, change.class_id, change.pts_s) for change in changes][1:] == [
+        ("exit", 0, 0.4),
+        ("enter", 3, 0.4),
+    ]
 
 
 def test_a_gap_ends_what_was_active_before_it() -> None:

@@ -49,18 +49,19 @@ def measure(settings: Settings, streams: int, samples: int, progress: Callable[[
 def _watch(pipeline: Pipeline, service: Service, total: int, progress: Callable[[int], None]) -> dict[str, Any]:
     """Measure between a tenth and the end of the work: start-up is not the steady state."""
     published = service.metrics.published
-    started: tuple[float, float, float] | None = None
+    started = (time.process_time(), time.monotonic(), 0.0)
+    warm = False
     while True:
         done = published._value.get()
         progress(int(done))
-        if started is None and done >= total * 0.1:
-            started = (time.process_time(), time.monotonic(), done)
         if done >= total:
             break
+        if not warm and done >= total * 0.1:
+            warm = True
+            started = (time.process_time(), time.monotonic(), done)
         if pipeline.failure is not None:
             raise StreamtagError(f"a thread of the worker died: {pipeline.failure!r}")
         time.sleep(0.05)
-    assert started is not None
     cpu_s, wall_s, count = time.process_time() - started[0], time.monotonic() - started[1], done - started[2]
     batches = service.metrics.batch_size
     size = batches._sum.get() / max(1.0, sum(bucket.get() for bucket in batches._buckets))

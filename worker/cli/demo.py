@@ -27,7 +27,7 @@ def demo(
     overrides: Overrides = None,
 ) -> None:
     """Start a Redis and a worker, tag a clip, and show what comes out."""
-    quiet = ["log.level=warning", "http.port=0", *(overrides or [])]
+    quiet = ["log.level=warning", "http.port=0", "worker.drain_s=1", *(overrides or [])]
     settings = settings_from(config, model, weights, quiet)
     show = Demo(settings, located(source) if source else None, seconds)
     is_demo_network = settings.model.name == "demo"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -21,19 +22,12 @@ _COLOURS = {
 
 def table(found: list[JobView], workers: int) -> Table:
     title = f"{len(found)} jobs, {workers} workers"
-    grid = Table(title=title, title_justify="left", header_style="bold", expand=False)
-    for name, justify in (
-        ("job", "left"),
-        ("status", "left"),
-        ("stream", "left"),
-        ("progress", "right"),
-        ("decoded", "right"),
-        ("published", "right"),
-        ("dropped", "right"),
-        ("failed", "right"),
-        ("age", "right"),
-    ):
-        grid.add_column(name, justify=justify, no_wrap=name != "job", overflow="fold")  # type: ignore[arg-type]
+    grid = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("job", overflow="fold", min_width=16)
+    grid.add_column("status", no_wrap=True)
+    grid.add_column("stream", no_wrap=True)
+    for name in ("done", "frames", "samples", "drop", "fail", "age"):
+        grid.add_column(name, justify="right", no_wrap=True)
     for view in found:
         counters = view.counters
         grid.add_row(

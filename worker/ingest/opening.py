@@ -230,6 +230,8 @@ def _check_file(path: Path) -> None:
     try:
         if path.is_dir():
             raise RejectJob(f"{path}: is a folder")
+        if not path.is_file() and path.exists():
+            raise RejectJob(f"{path}: is no regular file")
         if path.stat().st_size == 0:
             raise RejectJob(f"{path}: the file is empty")
         with path.open("rb"):

@@ -71,6 +71,9 @@ class Ring:
             self._done.clear()
 
 
+_CONNECTED = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a stream ended."""
@@ -194,7 +197,7 @@ class Stream:
         if silent_s > self.settings.watchdog_s:
             self.process.kill()
             self._failed("retry", f"the decoder gave no sign of life for {silent_s:.0f} s and was killed")
-        elif self.live and self.state is StreamState.LIVE and silent_s > self.settings.read_timeout_s / 2:
+        elif self.live and self.state in _CONNECTED and silent_s > self.settings.read_timeout_s / 2:
             self._enter(StreamState.STALLED)
 
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -61,6 +62,8 @@ def _no_download(name: str, said: str) -> str:
 
 def _load(model: keras.Model, path: Path, bundle: Bundle) -> None:
     try:
+        # Keras warns of each layer that a file lacks, hundreds of lines, and then raises the error that counts.
+        warnings.simplefilter("ignore", UserWarning)
         if path.suffix == ".keras":
             # safe_mode refuses layers that carry code of their own.
             loaded = keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -1,0 +1,362 @@
+"""The command line as people and scripts use it: as a process, with its exit codes and its pure output."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import settings_for
+from tests.support import NULL, RedisServer, Worker, environment, eventually, json_lines, run_cli
+from worker.client import Client
+from worker.records import JobStatus
+from worker.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def served(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """One worker without a network for all tests of this file, and its settings."""
+    settings = settings_for(redis_server)
+    worker = Worker(settings, *NULL).ready()
+    yield settings, worker
+    worker.kill()
+
+
+def test_submit_waits_and_says_how_it_ended(served: tuple[Settings, Worker], clip: Path) -> None:
+    settings, _ = served
+    ran = run_cli(settings, "submit", str(clip), "--wait", "--json", "--fps", "10")
+    assert ran.returncode == 0, ran.stderr
+    (line,) = json_lines(ran.stdout)
+    assert line["status"] == "done"
+    assert line["counters"] | {"dropped_by_reason": 0, "failed_by_reason": 0} == {
+        "decoded": 200,
+        "sampled": 80,
+        "skipped": 120,
+        "published": 80,
+        "dropped": 0,
+        "failed": 0,
+        "dropped_by_reason": 0,
+        "failed_by_reason": 0,
+    }
+
+
+def test_results_and_events_of_a_job(served: tuple[Settings, Worker], clip: Path) -> None:
+    settings, _ = served
+    (submitted,) = json_lines(
+        run_cli(settings, "submit", str(clip), "--json", "--id", "tailed", "--stream", "gate").stdout
+    )
+    assert submitted == {"job_id": "tailed", "status": submitted["status"]}
+    followed = run_cli(settings, "tail", "tailed", "--follow", "--json")
+    assert followed.returncode == 0, followed.stderr
+    results = json_lines(followed.stdout)
+    assert len(results) == 40
+    assert set(results[0]) == {"id", "index", "pts_s", "labels", "active"}
+    assert set(results[0]["labels"][0]) == {"class_id", "name", "score", "smoothed"}
+    assert json_lines(run_cli(settings, "tail", "tailed", "--lines", "3", "--json").stdout) == results[-3:]
+    events = json_lines(run_cli(settings, "tail", "tailed", "--events", "--json").stdout)
+    assert {event["stream"] for event in events} == {"gate"}
+    assert [event["status"] for event in events if event["kind"] == "status"] == ["done"]
+    enters = [event for event in events if event["kind"] == "enter"]
+    exits = [event for event in events if event["kind"] == "exit"]
+    assert len(enters) == len(exits) > 0
+    text = run_cli(settings, "tail", "tailed", "--lines", "1").stdout
+    assert "#195" in text
+
+
+def test_status_as_table_and_as_json(served: tuple[Settings, Worker], clip: Path) -> None:
+    settings, _ = served
+    run_cli(settings, "submit", str(clip), "--id", "shown", "--wait")
+    (line,) = json_lines(run_cli(settings, "status", "shown", "--json").stdout)
+    assert list(line)[:4] == ["job_id", "status", "reason", "counters"]
+    assert line["counters"]["published"] == 40
+    table = run_cli(settings, "status").stdout
+    assert "shown" in table
+    assert "done" in table
+    narrow = run_cli(settings, "status", COLUMNS="80").stdout
+    assert "shown" in narrow
+    assert max(len(row) for row in narrow.splitlines()) <= 80
+
+
+def test_bad_sources_have_their_reason_and_harm_no_other(
+    served: tuple[Settings, Worker], clip: Path, tmp_path: Path
+) -> None:
+    settings, _ = served
+    text = tmp_path / "text.mp4"
+    text.write_text("no video at all " * 100)
+    sources = {
+        "gone": str(tmp_path / "gone.mp4"),
+        "text": str(text),
+        "meta": "http://169.254.169.254/x.mp4",
+        "good": str(clip),
+    }
+    for job_id, source in sources.items():
+        run_cli(settings, "submit", source, "--id", job_id)
+    with Client(settings=settings) as client:
+        views = {job_id: client.wait(job_id, 60) for job_id in sources}
+    assert {job_id: str(view.status) for job_id, view in views.items()} == {
+        "gone": "failed",
+        "text": "failed",
+        "meta": "failed",
+        "good": "done",
+    }
+    assert "no such file" in views["gone"].reason
+    assert "not a video" in views["text"].reason
+    assert "metadata" in views["meta"].reason
+    letters = json_lines(run_cli(settings, "dlq", "list", "--json").stdout)
+    assert {"gone", "text", "meta"} <= {letter["job_id"] for letter in letters}
+
+
+def test_a_dead_letter_goes_back_once_its_cause_is_gone(
+    served: tuple[Settings, Worker], clip: Path, tmp_path: Path
+) -> None:
+    settings, _ = served
+    late = tmp_path / "late.mp4"
+    assert run_cli(settings, "submit", str(late), "--id", "late", "--wait").returncode == 1
+    late.write_bytes(clip.read_bytes())
+    assert run_cli(settings, "dlq", "requeue", "late").returncode == 0
+    with Client(settings=settings) as client:
+        assert client.wait("late", 60).counters.published == 40
+    wrong = run_cli(settings, "dlq", "drop", "late")
+    assert wrong.returncode == 1
+    assert "no dead letter late" in wrong.stderr
+    assert run_cli(settings, "dlq", "drop").returncode == 2
+    assert run_cli(settings, "dlq", "drop", "--all").returncode == 0
+    assert run_cli(settings, "dlq", "list", "--json").stdout == ""
+
+
+def test_an_entry_that_is_no_job_ends_among_the_dead_letters(
+    served: tuple[Settings, Worker], redis_server: RedisServer
+) -> None:
+    settings, worker = served
+    with Client(settings=settings) as client, redis_server.client() as redis:
+        entry = redis.xadd(f"{settings.redis.prefix}:{{demo.0}}:jobs", {"job": "{not json"})
+        letter = eventually(lambda: [one for one in client.dead_letters() if one.job_id == entry], "put aside")[0]
+        assert "not valid JSON" in letter.reason
+    assert worker.process.poll() is None
+
+
+def test_pictures_each_stand_for_themselves_and_a_broken_one_is_counted(
+    served: tuple[Settings, Worker], tmp_path: Path
+) -> None:
+    settings, _ = served
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((64, 64, 3), number * 80, np.uint8))
+    (tmp_path / "1b.png").write_bytes((tmp_path / "1.png").read_bytes()[:60])
+    ran = run_cli(settings, "submit", f"{tmp_path}/", "--id", "album", "--wait", "--json")
+    (line,) = json_lines(ran.stdout)
+    assert (line["status"], line["counters"]["published"], line["counters"]["failed"]) == ("done", 3, 1)
+    assert "1b.png" in line["reason"]
+    results = json_lines(run_cli(settings, "tail", "album", "--json").stdout)
+    assert [result["index"] for result in results] == [0, 1, 3]
+    assert all(result["labels"][0]["score"] == result["labels"][0]["smoothed"] for result in results)
+    ran = run_cli(settings, "submit", str(tmp_path / "1b.png"), "--wait", "--json")
+    (line,) = json_lines(ran.stdout)
+    assert (ran.returncode, line["status"]) == (1, "failed")
+    assert "1b.png" in line["reason"]
+
+
+def test_cancel(redis_server: RedisServer, clip: Path) -> None:
+    settings = settings_for(redis_server)  # a queue that nobody serves
+    submitted = run_cli(settings, "submit", str(clip), "--id", "waiting")
+    assert "no worker serves" in submitted.stderr
+    assert json_lines(run_cli(settings, "cancel", "waiting", "--json").stdout) == [
+        {"job_id": "waiting", "status": "cancelled"}
+    ]
+    unknown = run_cli(settings, "cancel", "unknown")
+    assert unknown.returncode == 1
+    assert "no job 'unknown'" in unknown.stderr
+
+
+def test_a_running_job_is_cancelled_and_its_account_closes(served: tuple[Settings, Worker], long_clip: Path) -> None:
+    settings, _ = served
+    with Client(settings=settings) as client:
+        job = client.submit(str(long_clip), every=1, job_id="stopped").job_id
+        eventually(lambda: client.status(job).counters.published > 0, "it runs")
+        client.cancel(job)
+        view = client.wait(job, 30)
+    assert view.status in (JobStatus.CANCELLED, JobStatus.DONE)
+    assert view.counters.sampled == view.counters.handled
+
+
+def test_metrics_and_health(served: tuple[Settings, Worker], clip: Path) -> None:
+    settings, worker = served
+    run_cli(settings, "submit", str(clip), "--wait")
+    status, text = worker.get("/metrics")
+    assert status == 200
+    for name in (
+        "frames_decoded_total",
+        "samples_total",
+        "samples_published_total",
+        "decode_seconds_bucket",
+        "queue_seconds_bucket",
+        "batch_size_bucket",
+        "inference_seconds_bucket",
+        "commit_seconds_bucket",
+        "capture_to_commit_seconds_bucket",
+        "lease_renewals_total",
+        "slots",
+        "leases",
+        "streams",
+        "engine_compiles_total",
+        "engine_recompiles_total",
+        "build_info",
+    ):
+        assert f"streamtag_{name}" in text, name
+    assert worker.metric("streamtag_samples_published_total") >= 40
+    assert worker.metric("streamtag_frames_decoded_total") >= 200
+    assert worker.get("/livez")[0] == worker.get("/readyz")[0] == 200
+    assert worker.get("/nothing")[0] == 404
+
+
+def test_json_is_pure_and_logs_are_elsewhere(served: tuple[Settings, Worker], clip: Path) -> None:
+    settings, _ = served
+    for command in (
+        ["status", "--json"],
+        ["dlq", "list", "--json"],
+        ["config", "show", "--json"],
+        ["config", "schema"],
+    ):
+        ran = run_cli(settings, *command, STREAMTAG_LOG__LEVEL="debug")
+        assert ran.returncode == 0, ran.stderr
+        json_lines(ran.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "names"),
+    [
+        (["status", "nobody"], 1, "no job 'nobody'"),
+        (["tail"], 2, "name a job"),
+        (["submit"], 2, "Missing argument"),
+        (["submit", "a.mp4", "b.mp4", "--id", "x"], 2, "--id names one job"),
+        (["submit", "a.mp4", "--fps", "-3"], 2, "fps must be above 0"),
+        (["submit", "a.mp4", "--fps", "2", "--every", "3"], 2, "one of"),
+        (["submit", "gopher://x"], 2, "gopher"),
+        (["run", "--set", "lease.secnds=3"], 2, "lease.secnds: unknown setting"),
+        (["run", "--model", "vgg99"], 2, "unknown model 'vgg99'"),
+        (["status", "--config", "/none.yaml"], 2, "no such settings file"),
+        (["classify", "/none.jpg", "--set", "engine.name=null"], 1, "/none.jpg"),
+        (["demo", "--source", "/none.mp4", "--set", "engine.name=null"], 1, "no such file"),
+        (["frobnicate"], 2, "No such command"),
+    ],
+)
+def test_mistakes_have_an_exit_code_and_a_sentence(
+    settings: Settings, arguments: list[str], code: int, names: str
+) -> None:
+    ran = run_cli(settings, *arguments)
+    assert (ran.returncode, names in ran.stderr + ran.stdout) == (code, True), ran.stderr + ran.stdout
+    assert "Traceback" not in ran.stderr
+
+
+def test_redis_away_is_told_without_the_password(settings: Settings) -> None:
+    ran = run_cli(settings, "status", STREAMTAG_REDIS__URL="redis://user:hunter2@127.0.0.1:9/0")
+    assert ran.returncode == 3
+    assert "127.0.0.1:9" in ran.stderr
+    assert "hunter2" not in ran.stderr + ran.stdout
+    shown = run_cli(settings, "config", "show", STREAMTAG_REDIS__URL="redis://user:hunter2@127.0.0.1:9/0")
+    assert "hunter2" not in shown.stdout + shown.stderr
+    assert "environment" in shown.stdout
+
+
+def test_the_demo_gets_its_segments_right(settings: Settings) -> None:
+    ran = run_cli(settings, "demo", "--seconds", "10", "--json")
+    assert ran.returncode == 0, ran.stderr
+    lines = json_lines(ran.stdout)
+    assert lines[-1]["summary"] is True
+    assert lines[-1]["status"] == "done"
+    assert lines[-1]["segments_right"] >= lines[-1]["segments_total"] - 1
+    assert lines[-1]["counters"]["published"] == 50 == sum("labels" in line and "index" in line for line in lines)
+
+
+def test_the_demo_says_what_it_is(settings: Settings) -> None:
+    ran = run_cli(settings, "demo", "--seconds", "3")
+    assert ran.returncode == 0, ran.stderr
+    assert "demo network" in ran.stdout
+    assert "xception" in ran.stdout
+    assert "segments right" in ran.stdout
+    assert "/metrics" in ran.stderr
+
+
+def test_the_demo_ends_on_ctrl_c_and_leaves_nothing_behind(settings: Settings) -> None:
+    command = [sys.executable, "-m", "worker", "demo", "--seconds", "60", "--json"]
+    process = subprocess.Popen(
+        command, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    started = json.loads(process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert not Path(started["source"]).exists()
+    assert "Traceback" not in process.stderr.read()  # type: ignore[union-attr]
+
+
+def test_classify_gives_labels_or_an_error_and_draws(settings: Settings, clip: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "one.png"
+    capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG)
+    cv2.imwrite(str(picture), capture.read()[1])
+    (tmp_path / "torn.png").write_bytes(picture.read_bytes()[:1000])
+    out = tmp_path / "out"
+    ran = run_cli(
+        settings,
+        "classify",
+        str(picture),
+        str(tmp_path / "torn.png"),
+        str(clip),
+        "--json",
+        "-k",
+        "2",
+        "--annotate",
+        str(out),
+    )
+    assert ran.returncode == 1
+    good, torn, video = json_lines(ran.stdout)
+    assert [len(good["labels"]), len(video["labels"])] == [2, 2]
+    assert good["labels"][0]["score"] > 0.9
+    assert "torn.png" in torn["error"]
+    assert video["samples"] == 40
+    assert [segment["name"] for segment in video["segments"]]
+    drawn = cv2.imread(str(out / "one.png"))
+    assert drawn.shape == cv2.imread(str(picture)).shape
+    assert (drawn != cv2.imread(str(picture))).any()
+    copy = cv2.VideoCapture(str(out / "eight seconds.mp4"), cv2.CAP_FFMPEG)
+    assert copy.get(cv2.CAP_PROP_FRAME_COUNT) == 200
+    own = run_cli(settings, "classify", str(picture), "--annotate", str(picture), "--set", "engine.name=null")
+    assert own.returncode == 2
+    assert "overwrite" in own.stderr
+
+
+def test_doctor_finds_what_is_wrong_and_says_what_to_do(settings: Settings) -> None:
+    ran = run_cli(settings, "doctor", "--json")
+    assert ran.returncode == 0, ran.stdout
+    found = {line["check"]: line for line in json_lines(ran.stdout)}
+    assert found["redis version"]["level"] == "ok"
+    assert found["decode VP9"]["level"] == "ok"
+    assert found["weights"]["level"] == "ok"
+    broken = run_cli(
+        settings,
+        "doctor",
+        "--model",
+        "xception",
+        "--weights",
+        "/none.h5",
+        "--json",
+        STREAMTAG_REDIS__URL="redis://127.0.0.1:9",
+    )
+    assert broken.returncode == 1
+    failed = {line["check"]: line["seen"] for line in json_lines(broken.stdout) if line["level"] == "fail"}
+    assert "is it running" in failed["redis"]
+    assert "no such file" in failed["model"]
+
+
+def test_the_plumbing_benchmark_runs(settings: Settings) -> None:
+    """That it works, not how fast: no test asserts a time."""
+    ran = run_cli(settings, "bench", "plumbing", "--streams", "2", "--samples", "200", "--json")
+    assert ran.returncode == 0, ran.stderr
+    (line,) = json_lines(ran.stdout)
+    assert line["cpu_us_per_sample"] > 0
+    assert line["classes"] == 1000

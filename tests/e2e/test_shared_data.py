@@ -1,0 +1,94 @@
+"""The whole path on real material with a trained network: the labels are right and no sample is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import settings_for
+from tests.integration.test_decoding import expected_samples, true_times
+from tests.support import RedisServer, Worker, json_lines, run_cli
+from worker.client import Client
+from worker.records import JobStatus
+from worker.settings import Settings
+
+pytestmark = pytest.mark.shared_data
+
+
+def weights(shared_data: Path) -> dict[str, str]:
+    path = shared_data / "weights" / "mobilenetv2_imagenet.weights.h5"
+    return {"STREAMTAG_MODEL__NAME": "mobilenetv2", "STREAMTAG_MODEL__WEIGHTS": str(path)}
+
+
+@pytest.fixture(scope="module")
+def served(redis_server: RedisServer, shared_data: Path) -> Iterator[tuple[Settings, Worker]]:
+    settings = settings_for(redis_server, model__name="mobilenetv2")
+    worker = Worker(settings, env=weights(shared_data)).ready()
+    yield settings, worker
+    worker.kill()
+
+
+def test_a_bottle_is_a_bottle_all_through(served: tuple[Settings, Worker], shared_data: Path) -> None:
+    settings, _ = served
+    video = shared_data / "videos" / "intel_bottle-detection.mp4"
+    ran = run_cli(settings, "submit", str(video), "--model", "mobilenetv2", "--id", "bottle", "--wait", "--json")
+    assert ran.returncode == 0, ran.stderr
+    (line,) = json_lines(ran.stdout)
+    assert line["status"] == "done"
+    with Client(settings=settings) as client:
+        results = list(client.results("bottle"))
+    assert [result.index for result in results] == expected_samples(true_times(video), 5)
+    assert np.mean([result.labels[0].name == "water_bottle" for result in results]) >= 0.9
+    # The bottle itself is out of the central crop for four seconds of forty.
+    assert np.mean(["water_bottle" in result.active for result in results]) >= 0.9
+
+
+def test_eight_jobs_share_batches(served: tuple[Settings, Worker], shared_data: Path) -> None:
+    settings, worker = served
+    count, total = (worker.metric(f"streamtag_batch_size_{part}") for part in ("count", "sum"))
+    video = shared_data / "videos" / "imageio_cockatoo.mp4"
+    with Client(settings=settings) as client:
+        jobs = [client.submit(str(video), job_id=f"eight-{number}").job_id for number in range(8)]
+        assert {client.wait(job, 120).status for job in jobs} == {JobStatus.DONE}
+        ids = [[result.id for result in client.results(job)] for job in jobs]
+    assert all(found == ids[0] for found in ids)
+    batches = worker.metric("streamtag_batch_size_count") - count
+    assert (worker.metric("streamtag_batch_size_sum") - total) / batches > 3
+
+
+def test_photos_have_their_labels(settings: Settings, shared_data: Path) -> None:
+    index = json.loads((shared_data / "labels" / "imagenet_class_index.json").read_text())
+    wnids = [index[str(number)][0] for number in range(1000)]
+    ran = run_cli(
+        settings, "classify", str(shared_data / "images" / "imagenet_sample"), "--json", **weights(shared_data)
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = [
+        (Path(line["path"]).name[:9], [wnids[label["class_id"]] for label in line["labels"]])
+        for line in json_lines(ran.stdout)
+    ]
+    assert len(found) == 100
+    assert np.mean([true == labels[0] for true, labels in found]) >= 0.85
+    assert np.mean([true in labels[:5] for true, labels in found]) >= 0.97
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("coral_parrot.jpg", "macaw"), ("coral_dragonfly.bmp", "dragonfly"), ("coral_cat_720p.jpg", "Egyptian_cat")],
+)
+def test_a_job_and_classify_say_the_same_of_a_picture(
+    served: tuple[Settings, Worker], shared_data: Path, name: str, label: str
+) -> None:
+    settings, _ = served
+    picture = shared_data / "images" / "clear" / name
+    with Client(settings=settings) as client:
+        job = client.submit(str(picture)).job_id
+        assert client.wait(job, 60).status is JobStatus.DONE
+        (result,) = client.results(job)
+    (line,) = json_lines(run_cli(settings, "classify", str(picture), "--json", **weights(shared_data)).stdout)
+    assert result.labels[0].name == line["labels"][0]["name"] == label
+    assert result.labels[0].score == pytest.approx(line["labels"][0]["score"], abs=1e-3)

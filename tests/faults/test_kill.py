@@ -1,0 +1,216 @@
+"""Promises under fire: workers killed, paused and drained, Redis restarted. Each sample is published exactly once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import settings_for
+from tests.support import RedisServer, Worker, eventually, redis_binaries, start_worker
+from worker.client import Client
+from worker.records import JobStatus, JobView, Result
+from worker.settings import Settings
+
+# One sample in flight at a time and small commits: a 40 s clip then takes long enough to be shot at.
+SLOW = ("worker.commit_s=0.05", "worker.commit_results=4", "engine.buckets=[1,2]", "source.slots=3")
+QUICK_LEASE = ("lease.seconds=3", "lease.stop_after_s=2", "lease.renew_s=0.3", "lease.reclaim_s=0.2")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(redis_server: RedisServer, long_clip: Path) -> list[Result]:
+    """The results of the demo network over the long clip, every frame, nothing going wrong."""
+    settings = settings_for(redis_server)
+    worker = Worker(settings, *SLOW).ready()
+    try:
+        with Client(settings=settings) as client:
+            job = client.submit(str(long_clip), every=1).job_id
+            assert client.wait(job, 120).status is JobStatus.DONE
+            return list(client.results(job))
+    finally:
+        worker.kill()
+
+
+def same(found: list[Result], expected: list[Result]) -> None:
+    assert [result.id for result in found] == [result.id for result in expected]
+    assert [result.active for result in found] == [result.active for result in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one.labels[0].name == other.labels[0].name
+        assert one.labels[0].score == pytest.approx(other.labels[0].score, abs=1e-3)
+        assert one.labels[0].smoothed == pytest.approx(other.labels[0].smoothed, abs=1e-3)
+
+
+def closes(view: JobView) -> None:
+    counters = view.counters
+    assert counters.decoded == counters.sampled + counters.skipped
+    assert counters.sampled == counters.handled
+
+
+def published(client: Client, job: str) -> int:
+    return client.status(job).counters.published
+
+
+def test_killed_twice_it_gives_what_an_undisturbed_run_gives(
+    undisturbed: list[Result], client: Client, settings: Settings, workers: list[Worker], long_clip: Path
+) -> None:
+    job = client.submit(str(long_clip), every=1).job_id
+    for share in (0.2, 0.5):
+        worker = start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+        eventually(lambda share=share: published(client, job) > share * len(undisturbed), "some of it is published")
+        worker.signal(signal.SIGKILL)
+        worker.wait()
+        assert client.status(job).status is JobStatus.RUNNING
+    start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+    view = client.wait(job, 120)
+    assert view.status is JobStatus.DONE
+    assert view.attempts == 3
+    same(list(client.results(job)), undisturbed)
+    closes(view)
+    events = [
+        (event.kind, event.content["label"]["name"]) for event in client.events(job) if event.kind in ("enter", "exit")
+    ]
+    assert len(events) % 2 == 0
+    assert events.count(("enter", events[0][1])) == events.count(("exit", events[0][1]))
+
+
+def test_a_paused_worker_publishes_nothing_once_another_has_its_job(
+    undisturbed: list[Result], client: Client, settings: Settings, workers: list[Worker], long_clip: Path
+) -> None:
+    job = client.submit(str(long_clip), every=1).job_id
+    paused = start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+    eventually(lambda: published(client, job) > 50, "some of it is published")
+    paused.signal(signal.SIGSTOP)
+    start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+    at = published(client, job)
+    eventually(lambda: published(client, job) > at + 50, "the other worker goes on")
+    paused.signal(signal.SIGCONT)
+    view = client.wait(job, 120)
+    assert view.status is JobStatus.DONE
+    same(list(client.results(job)), undisturbed)
+    eventually(lambda: paused.said("job lost"), "the first one notices")
+    assert paused.process.poll() is None
+    closes(view)
+
+
+def test_sigterm_hands_a_finite_job_over_and_nothing_is_lost(
+    undisturbed: list[Result], client: Client, settings: Settings, workers: list[Worker], long_clip: Path
+) -> None:
+    job = client.submit(str(long_clip), every=1).job_id
+    # A lease so long that only an explicit hand-over can explain a quick pick-up.
+    first = start_worker(workers, settings, *SLOW, "worker.drain_s=0.5", "lease.reclaim_s=0.2")
+    eventually(lambda: published(client, job) > 50, "some of it is published")
+    first.signal(signal.SIGTERM)
+    assert first.wait() == 0
+    assert client.status(job).status is JobStatus.QUEUED
+    assert first.said("stopped", jobs_left_to_their_lease=0)
+    start_worker(workers, settings, *SLOW, "lease.reclaim_s=0.2")
+    view = client.wait(job, 60)
+    same(list(client.results(job)), undisturbed)
+    closes(view)
+
+
+def test_drain_lets_a_finite_job_end_where_it_can(
+    client: Client, settings: Settings, workers: list[Worker], clip: Path
+) -> None:
+    worker = start_worker(workers, settings, *SLOW, "worker.drain_s=60")
+    job = client.submit(str(clip), every=1).job_id
+    eventually(lambda: published(client, job) > 0, "it runs")
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert client.status(job).status is JobStatus.DONE
+
+
+def test_a_second_signal_leaves_at_once(
+    client: Client, settings: Settings, workers: list[Worker], long_clip: Path
+) -> None:
+    worker = start_worker(workers, settings, *SLOW, "worker.drain_s=600")
+    job = client.submit(str(long_clip), every=1).job_id
+    eventually(lambda: published(client, job) > 0, "it runs")
+    worker.signal(signal.SIGINT)
+    eventually(lambda: worker.said("draining"), "it drains")
+    worker.signal(signal.SIGINT)
+    assert worker.wait() == 128 + signal.SIGINT
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(redis_binaries()[0], tmp_path) as server:
+        yield server
+
+
+@pytest.mark.parametrize("away_s", (0.5, 5.0))
+def test_redis_restarted_in_the_middle_costs_nothing(
+    undisturbed: list[Result], own_redis: RedisServer, workers: list[Worker], long_clip: Path, away_s: float
+) -> None:
+    """Shorter than the worker's patience (stop_after_s), and longer: then the lease is given up and taken anew."""
+    settings = settings_for(own_redis)
+    with Client(settings=settings) as client:
+        worker = start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+        job = client.submit(str(long_clip), every=1).job_id
+        eventually(lambda: published(client, job) > 50, "some of it is published")
+        own_redis.kill()
+        time.sleep(away_s)
+        assert worker.get("/livez")[0] == 200
+        eventually(lambda: worker.get("/readyz")[0] == 503, "not ready without Redis")
+        own_redis.start()
+        view = client.wait(job, 120)
+        assert view.status is JobStatus.DONE
+        same(list(client.results(job)), undisturbed)
+        closes(view)
+        eventually(lambda: worker.get("/readyz")[0] == 200, "ready again")
+
+
+# No commit before the worker is killed, so no progress that would forgive the crash.
+STUCK = (*SLOW, *QUICK_LEASE, "worker.commit_s=30", "worker.commit_results=10000")
+
+
+def crash(workers: list[Worker], settings: Settings, *options: str) -> None:
+    """A worker that takes the job and is killed while it reads it."""
+    worker = start_worker(workers, settings, *options)
+    eventually(lambda: worker.said("stream state", state="live"), "it runs")
+    worker.signal(signal.SIGKILL)
+    worker.wait()
+
+
+def test_a_job_that_always_kills_its_worker_ends_among_the_dead_letters(
+    client: Client, settings: Settings, workers: list[Worker], long_clip: Path
+) -> None:
+    job = client.submit(str(long_clip), every=1).job_id
+    for _ in range(2):
+        crash(workers, settings, *STUCK, "lease.max_deliveries=2")
+    start_worker(workers, settings, *STUCK, "lease.max_deliveries=2")
+    view = client.wait(job, 60)
+    assert view.status is JobStatus.FAILED
+    assert "2 attempts without progress" in view.reason
+    assert [letter.job_id for letter in client.dead_letters()] == [job]
+
+
+def test_a_suspect_runs_alone(
+    client: Client, settings: Settings, workers: list[Worker], clip: Path, long_clip: Path
+) -> None:
+    """From its second crash on; others wait until it is over."""
+    job = client.submit(str(long_clip), every=1, job_id="suspect").job_id
+    for _ in range(2):
+        crash(workers, settings, *STUCK)
+    for number in range(3):
+        client.submit(str(clip), job_id=f"other-{number}")
+    start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+    views = [client.wait(f"other-{number}", 120) for number in range(3)]
+    suspect = client.wait(job, 120)
+    assert suspect.status is JobStatus.DONE
+    began, ended = suspect.started_unix_s, suspect.finished_unix_s
+    assert began < ended
+    taken = max(event_time(client, "suspect"), began)
+    for view in views:
+        assert view.finished_unix_s <= taken or view.started_unix_s >= ended
+
+
+def event_time(client: Client, job_id: str) -> float:
+    """When the last run of a job began: the time of its last ``live`` event, from the entry's id."""
+    times = [
+        int(event.id.split("-")[0]) / 1000 for event in client.events(job_id) if event.content.get("state") == "live"
+    ]
+    return times[-1]

@@ -1,0 +1,216 @@
+"""Engines: the same labels whatever compiles the network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.conftest import settings_for
+from tests.support import RedisServer, json_lines, run_cli
+from worker.bundle import Bundle
+from worker.demo.train import draw_set
+from worker.engines.base import recalibrate, warm_up
+from worker.engines.choosing import make_engine
+from worker.engines.folding import fold_batch_norm
+from worker.engines.normalising import normalise
+from worker.errors import ConfigError
+from worker.models.building import build
+from worker.models.registry import resolve
+from worker.preprocessing import Mode, Preprocessing
+from worker.settings import EngineSettings, ModelSettings
+
+ENGINES = ("tf_graph", "tf_xla", "openvino")
+
+
+@pytest.fixture(scope="module")
+def demo() -> tuple[Bundle, Any]:
+    bundle = resolve(ModelSettings())
+    return bundle, build(bundle)
+
+
+def plain(model: Any, bundle: Bundle, pictures: np.ndarray) -> np.ndarray:
+    return np.asarray(model(normalise(pictures, bundle.preprocessing.mode), training=False))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_says_what_plain_keras_says(name: str, demo: tuple[Bundle, Any]) -> None:
+    bundle, model = demo
+    engine = make_engine(model, bundle, EngineSettings(name=name, buckets=[1, 4]))
+    timing = warm_up(engine, bundle)
+    assert set(timing.batch_s) == {1, 4}
+    pictures, _ = draw_set(1, 42)
+    expected = plain(model, bundle, pictures)
+    np.testing.assert_allclose(engine.dispatch(pictures).result(), expected, atol=2e-4)
+    np.testing.assert_allclose(engine.dispatch(pictures[:1]).result(), expected[:1], atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_bfloat16_chooses_the_same_labels(name: str, demo: tuple[Bundle, Any]) -> None:
+    bundle, model = demo
+    engine = make_engine(model, bundle, EngineSettings(name=name, buckets=[28], precision="bfloat16"))
+    engine.compile(28)
+    pictures, classes = draw_set(7, 42)
+    assert (engine.dispatch(pictures).result().argmax(axis=1) == classes).mean() > 0.95
+
+
+def test_the_demo_network_knows_what_it_never_saw(demo: tuple[Bundle, Any]) -> None:
+    """At least 97 % of held-out drawn frames: seeds that neither training nor its validation used."""
+    bundle, model = demo
+    engine = make_engine(model, bundle, EngineSettings(buckets=[50]))
+    engine.compile(50)
+    pictures, classes = draw_set(350, 77_000_000)
+    found = np.concatenate([engine.dispatch(pictures[at : at + 50]).result() for at in range(0, len(pictures), 50)])
+    assert (found.argmax(axis=1) == classes).mean() >= 0.97
+
+
+def test_jax_says_the_same_in_a_process_of_its_own(redis_server: RedisServer, tmp_path: Path) -> None:
+    """Keras has one backend a process, chosen before it is imported."""
+    import cv2
+
+    pictures, _ = draw_set(7, 42)
+    for number, picture in enumerate(pictures[::4]):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    settings = settings_for(redis_server)
+    answers = []
+    for engine in ("jax", "tf_graph"):
+        ran = run_cli(
+            settings,
+            "classify",
+            str(tmp_path),
+            "--json",
+            "--set",
+            f"engine.name={engine}",
+            "--set",
+            "engine.buckets=[8]",
+        )
+        assert ran.returncode == 0, ran.stderr
+        answers.append([(label["name"], label["score"]) for line in json_lines(ran.stdout) for label in line["labels"]])
+    for (one, score), (other, other_score) in zip(*answers, strict=True):
+        assert score == pytest.approx(other_score, abs=2e-4)
+        assert one == other or score < 1e-3
+
+
+def _network(layer: Any, after: Any) -> keras.Model:
+    """A layer, its normalisation with statistics of their own, and what comes after."""
+    inputs = keras.Input((8, 8, 6))
+    norm = keras.layers.BatchNormalization()
+    outputs = after(norm(layer(inputs)))
+    model = keras.Model(inputs, outputs)
+    generator = np.random.default_rng(1)
+    norm.set_weights([generator.uniform(0.5, 2, weight.shape) for weight in norm.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Conv2D(5, 3, use_bias=False),
+        keras.layers.Conv2D(5, 3, use_bias=True, bias_initializer="random_normal"),
+        keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False),
+        keras.layers.SeparableConv2D(5, 3, use_bias=False),
+        keras.layers.Dense(5, use_bias=True, bias_initializer="random_normal"),
+    ],
+)
+def test_folding_changes_nothing_but_the_number_of_layers(layer: Any) -> None:
+    model = _network(layer, keras.layers.ReLU())
+    folded = fold_batch_norm(model)
+    assert not any(isinstance(one, keras.layers.BatchNormalization) for one in folded.layers)
+    pictures = np.random.default_rng(2).normal(size=(3, 8, 8, 6)).astype(np.float32)
+    np.testing.assert_allclose(np.asarray(folded(pictures)), np.asarray(model(pictures, training=False)), atol=1e-4)
+
+
+def test_what_cannot_be_folded_is_left_alone() -> None:
+    """A convolution with a non-linearity, and one whose output something else uses too."""
+    inputs = keras.Input((8, 8, 6))
+    shared = keras.layers.Conv2D(6, 1)(inputs)
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(6, 1, activation="relu")(inputs))
+    model = keras.Model(inputs, keras.layers.add([x, keras.layers.BatchNormalization()(shared), shared]))
+    folded = fold_batch_norm(model)
+    assert sum(isinstance(one, keras.layers.BatchNormalization) for one in folded.layers) == 2
+    pictures = np.random.default_rng(2).normal(size=(3, 8, 8, 6)).astype(np.float32)
+    np.testing.assert_allclose(np.asarray(folded(pictures)), np.asarray(model(pictures, training=False)), atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ("tf", "caffe", "torch"))
+def test_normalisation_is_that_of_keras(mode: Mode) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
+    expected = keras.applications.imagenet_utils.preprocess_input(pictures.astype(np.float32), mode=mode)
+    np.testing.assert_allclose(np.asarray(normalise(pictures, mode)), expected, atol=1e-5)
+
+
+def test_temperature_softens_and_one_is_no_change() -> None:
+    logits = np.array([[2.0, 1.0, 0.0]])
+    scores = (np.exp(logits) / np.exp(logits).sum()).astype(np.float32)
+    expected = np.exp(logits / 2) / np.exp(logits / 2).sum()
+    np.testing.assert_allclose(recalibrate(scores, 2.0), expected, atol=1e-6)
+    assert recalibrate(scores, 1.0) is scores
+
+
+def test_a_network_that_gives_no_numbers_is_named(demo: tuple[Bundle, Any]) -> None:
+    bundle, _ = demo
+    inputs = keras.Input(bundle.preprocessing.shape)
+    broken = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+    engine = make_engine(broken, bundle, EngineSettings(buckets=[1]))
+    with pytest.raises(ConfigError, match=r"gives \(1, 3\) for a batch of 1"):
+        warm_up(engine, bundle)
+
+
+@pytest.mark.parametrize("name", ("inceptionv3", "xception", "mobilenetv2"))
+def test_every_network_builds_and_folds_whole(name: str) -> None:
+    bundle = resolve(ModelSettings(name=name, weights="random"))
+    folded = fold_batch_norm(build(bundle))
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
+    assert folded.output_shape == (None, 1000)
+    assert folded.input_shape == (None, *bundle.preprocessing.shape)
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path: Path, demo: tuple[Bundle, Any]) -> None:
+    bundle, _ = demo
+    wrong = replace(resolve(ModelSettings(name="mobilenetv2", weights="random")), weights=bundle.weights)
+    with pytest.raises(ConfigError, match="do not fit mobilenetv2"):
+        build(wrong)
+    text = tmp_path / "text.weights.h5"
+    text.write_text("no weights")
+    with pytest.raises(ConfigError, match="do not fit demo"):
+        build(replace(bundle, weights=str(text)))
+
+
+def test_labels_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(["one", "two"]))
+    bundle = resolve(ModelSettings(name="mobilenetv2", weights="random", labels=path))
+    assert build(bundle).output_shape[-1] == 2  # random weights take any number of classes
+    keras_file = tmp_path / "model.keras"
+    build(resolve(ModelSettings(name="mobilenetv2", weights="random"))).save(keras_file)
+    with pytest.raises(ConfigError, match="do not fit"):
+        build(replace(bundle, weights=str(keras_file)))
+
+
+def test_a_whole_keras_file_gives_its_weights(tmp_path: Path, demo: tuple[Bundle, Any]) -> None:
+    bundle, model = demo
+    path = tmp_path / "demo.keras"
+    model.save(path)
+    again = build(replace(bundle, weights=str(path)))
+    pictures, _ = draw_set(1, 9)
+    np.testing.assert_array_equal(plain(again, bundle, pictures), plain(model, bundle, pictures))
+
+
+def test_a_keras_file_with_code_in_it_is_refused(tmp_path: Path, demo: tuple[Bundle, Any]) -> None:
+    bundle, _ = demo
+    path = tmp_path / "evil.keras"
+    inputs = keras.Input(bundle.preprocessing.shape)
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x)(inputs)).save(path)
+    with pytest.raises(ConfigError, match="do not fit demo"):
+        build(replace(bundle, weights=str(path)))
+
+
+def test_preprocessing_of_a_picture_file_and_of_a_frame_is_one(demo: tuple[Bundle, Any]) -> None:
+    bundle, _ = demo
+    assert isinstance(bundle.preprocessing, Preprocessing)
+    assert bundle.preprocessing.shape == (96, 96, 3)

@@ -1,0 +1,62 @@
+"""A real RTSP server: GStreamer's, with a moving test picture. Run by the system's Python, which has its bindings.
+
+    /usr/bin/python3 tests/rtsp_server.py PORT [USER PASSWORD]
+
+Paths: /ball (H.264, 10 frames a second, 320x240, moving), /black, /still, /secret (needs USER and PASSWORD).
+"""
+
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+
+PIPELINE = (
+    "( videotestsrc is-live=true pattern={pattern} ! video/x-raw,width=320,height=240,framerate=10/1 "
+    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! rtph264pay name=pay0 pt=96 )"
+)
+
+
+def factory(pattern):
+    found = GstRtspServer.RTSPMediaFactory()
+    found.set_launch(PIPELINE.format(pattern=pattern))
+    found.set_shared(True)
+    return found
+
+
+def protect(server, found, user, password):
+    auth = GstRtspServer.RTSPAuth()
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    server.set_auth(auth)
+    permissions = GstRtspServer.RTSPPermissions()
+    permissions.add_permission_for_role("viewer", "media.factory.access", True)
+    permissions.add_permission_for_role("viewer", "media.factory.construct", True)
+    found.set_permissions(permissions)
+
+
+def main():
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(sys.argv[1])
+    mounts = server.get_mount_points()
+    found = {
+        name: factory(pattern)
+        for name, pattern in (("ball", "ball background-color=0xff406080"), ("black", "black"), ("still", "smpte75"))
+    }
+    if len(sys.argv) > 3:
+        found = {"secret": factory("ball background-color=0xff406080")}
+        protect(server, found["secret"], sys.argv[2], sys.argv[3])
+    for name, one in found.items():
+        mounts.add_factory(f"/{name}", one)
+    server.attach(None)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    GLib.MainLoop().run()
+
+
+main()
