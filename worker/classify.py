@@ -15,12 +15,11 @@ from worker.engines.base import Engine, recalibrate
 from worker.errors import StreamtagError
 from worker.ingest import decoder, wire
 from worker.ingest.annotating import Caption, Picture, annotate
+from worker.ingest.slots import MAX_SLOTS
 from worker.ingest.stream import Ring, forkserver
 from worker.records import IMAGE_SUFFIXES, Label, Sample, Sampling, SourceKind, source_kind
 from worker.settings import Settings
 from worker.smoothing import Smoother
-
-MAX_SLOTS = 255  # a slot's number is one byte
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from worker import __version__
 
@@ -27,6 +30,11 @@ class Metrics:
         def histogram(name: str, text: str, buckets: Iterable[float]) -> Histogram:
             return Histogram(f"streamtag_{name}", text, buckets=tuple(buckets), registry=registry)
 
+        def spread(name: str, text: str, bounds: Iterable[float]) -> Spread:
+            found = Spread(f"streamtag_{name}", text, tuple(bounds))
+            registry.register(found)
+            return found
+
         def gauge(name: str, text: str) -> Gauge:
             return Gauge(f"streamtag_{name}", text, registry=registry)
 
@@ -35,9 +43,7 @@ class Metrics:
         self.published = counter("samples_published_total", "Samples whose result is committed in Redis.")
         self.dropped = counter("samples_dropped_total", "Samples dropped unclassified.", "reason")
         self.failed = counter("samples_failed_total", "Samples that could not be classified.", "reason")
-        self.decode_s = histogram(
-            "decode_seconds", "CPU of a decoder for one sample and the frames before it.", _FAST_S
-        )
+        self.decode_s = spread("decode_seconds", "CPU of a decoder for one sample and the frames before it.", _FAST_S)
         self.queue_s = histogram(
             "queue_seconds", "From capture to the start of inference, per batch: the oldest sample.", _SLOW_S
         )
@@ -46,9 +52,7 @@ class Metrics:
         )
         self.inference_s = histogram("inference_seconds", "From dispatch of a batch to its scores.", _FAST_S)
         self.commit_s = histogram("commit_seconds", "One commit script.", _FAST_S)
-        self.latency_s = histogram(
-            "capture_to_commit_seconds", "From a sample's capture to its result in Redis.", _SLOW_S
-        )
+        self.latency_s = spread("capture_to_commit_seconds", "From a sample's capture to its result in Redis.", _SLOW_S)
         self.commits = counter("commits_total", "Commit scripts by outcome.", "outcome")
         self.events = counter("events_total", "Events committed.")
         self.jobs = counter("jobs_total", "Jobs that left this worker, by how.", "outcome")
@@ -77,6 +81,33 @@ class Metrics:
     def watch_states(self, count: Callable[[], dict[str, int]]) -> None:
         """Report the streams in each state, counted when Prometheus asks."""
         self.registry.register(_States(count))
+
+
+class Spread(Collector):
+    """A histogram that takes many values at once: observing each sample alone cost more than encoding its result."""
+
+    def __init__(self, name: str, text: str, bounds: tuple[float, ...]) -> None:
+        self._name, self._text = name, text
+        self._bounds = np.array(bounds)
+        self._counts = np.zeros(len(bounds) + 1, np.int64)
+        self._sum = 0.0
+        self._lock = threading.Lock()
+
+    def observe(self, values: Sequence[float] | np.ndarray) -> None:
+        array = np.asarray(values, np.float64)
+        counts = np.bincount(np.searchsorted(self._bounds, array), minlength=len(self._counts))
+        with self._lock:
+            self._counts += counts
+            self._sum += float(array.sum())
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        with self._lock:
+            counts, total = self._counts.cumsum().tolist(), self._sum
+        names = [*(floatToGoString(bound) for bound in self._bounds), "+Inf"]
+        yield HistogramMetricFamily(self._name, self._text, list(zip(names, counts, strict=True)), total)
+
+    def describe(self) -> Iterable[HistogramMetricFamily]:
+        yield HistogramMetricFamily(self._name, self._text)
 
 
 class _States(Collector):

@@ -167,9 +167,7 @@ class Pipeline:
     # What intake calls, through the stream's listener.
 
     def on_sample(self, run: Run, ring: Ring, message: SampleMessage) -> None:
-        self._metrics.samples.inc()
-        self._metrics.decode_s.observe(message.decode_s)
-        self._inferring.put(Item(run, ring, message.sample))
+        self._inferring.put(Item(run, ring, message.sample, message.decode_s))
 
     def on_lost(self, run: Run, kind: str, sample: Sample, reason: str, detail: str) -> None:
         self._metrics.samples.inc()

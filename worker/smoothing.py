@@ -70,8 +70,10 @@ class ExponentialFilter(_VectorFilter):
         if self._vector is None:
             self._vector = scores.astype(np.float32)
         else:
-            alpha = np.float32(1.0 - math.exp(-elapsed_s / self._tau_s))
-            self._vector = self._vector + alpha * (scores - self._vector)
+            # In place: a vector of 1000 is allocated more slowly than it is averaged.
+            step = scores - self._vector
+            step *= np.float32(1.0 - math.exp(-elapsed_s / self._tau_s))
+            self._vector += step
         return self._vector
 
 
@@ -236,7 +238,8 @@ class Smoother:
             change: how much the picture differs from the sample before, 0 to 1.
 
         Returns:
-            Smoothed scores, (classes,) float32, not to be written to; and the labels that entered or left.
+            Smoothed scores, (classes,) float32, good until the next call and not to be written to; and the labels that
+            entered or left.
         """
         changes: list[Change] = []
         elapsed_s = 0.0 if self._last_pts_s is None else max(0.0, pts_s - self._last_pts_s)

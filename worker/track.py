@@ -35,6 +35,7 @@ class Track:
     def __init__(self, claim: Claim, bundle: Bundle, settings: SmoothingSettings) -> None:
         checkpoint = claim.checkpoint
         self.job = claim.job
+        self._live = claim.job.is_live
         self.counters = Counters.from_dict(checkpoint.counters)
         self.smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.nothing)
         self.smoother.load(checkpoint.smoother)
@@ -153,7 +154,7 @@ class Track:
 
     def _next_id(self, sample: Sample) -> str:
         """Finite: from the sample alone, so that a replay has the same id. Live: from the clock, never backwards."""
-        if self.job.is_live:
+        if self._live:
             milliseconds = max(self._last_ms, int(sample.captured_unix_s * 1000))
             count = self._last_n + 1 if milliseconds == self._last_ms else 0
         else:

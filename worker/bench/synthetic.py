@@ -10,23 +10,20 @@ import numpy as np
 
 from worker.ingest import wire
 from worker.ingest.decoder import Request
+from worker.ingest.slots import WAIT_S, Slots
 from worker.records import Sample
 
 
 def main(request: Request, parent: socket.socket, memory: Any) -> None:
     """Entry point, in place of ``worker.ingest.decoder.main``. The source says how many samples, ``/synthetic/N``."""
     total = int(request.source.rsplit("/", 1)[1])
-    slots = np.frombuffer(memory, np.uint8).reshape(request.slots, *request.preprocessing.shape)
-    slots[:] = np.random.default_rng(total).integers(0, 256, slots.shape, np.uint8)
-    free = list(range(request.slots))
+    slots = Slots(memory, request.slots, request.preprocessing)
+    slots.pictures[:] = np.random.default_rng(total).integers(0, 256, slots.pictures.shape, np.uint8)
     parent.send(wire.pack("opened", width=640, height=360, fps=25.0, frames=total * 5))
     for number in range(1, total + 1):
-        while not free:
-            packet = parent.recv(wire.MAX_PACKET_BYTES)
-            if not packet:
-                return
-            free += packet
+        while (slot := slots.take()) is None:
+            time.sleep(WAIT_S)
         index = (number - 1) * 5
-        sample = Sample(index, index / 25.0, time.time(), free.pop(), 0.0, index + 1, number)
+        sample = Sample(index, index / 25.0, time.time(), slot, 0.0, index + 1, number)
         parent.send(wire.pack_sample(wire.SampleMessage(sample, 0.1, 0.5, 0.0)))
     parent.send(wire.pack("end", decoded=total * 5, sampled=total, note=""))

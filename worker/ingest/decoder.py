@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import select
 import signal
 import socket
 import time
@@ -24,6 +23,7 @@ from worker.errors import RejectJob, RetryJob
 from worker.ingest import wire
 from worker.ingest.opening import CorruptFrame, ErrorLog, ImageReader, Reader, open_reader
 from worker.ingest.policy import AuthFailed, allowed
+from worker.ingest.slots import WAIT_S, Slots
 from worker.preprocessing import Preprocessing
 from worker.records import Sample, Sampling, source_kind
 from worker.sampler import Sampler, Timeline
@@ -106,9 +106,10 @@ class Decoder:
         self._log = log
         self._request = request
         self._parent = parent
-        shape = (request.slots, *request.preprocessing.shape)
-        self._slots = np.frombuffer(memory, np.uint8).reshape(shape)
-        self._free = list(range(request.slots))
+        self._slots = Slots(memory, request.slots, request.preprocessing)
+        self._done = np.empty(
+            request.preprocessing.shape, np.uint8
+        )  # for the sample before the first of a resumed source
         self._decoded = request.decoded
         self._sampled = request.sampled
         self._signature: np.ndarray | None = None
@@ -162,18 +163,19 @@ class Decoder:
             return
         captured_unix_s = time.time()
         resumed = index == request.resume_index  # done before, but the next sample is compared with it
-        slot = 0 if resumed else self._slot()
+        slot = 0 if resumed else self._wait_for_slot()
         if slot is None:
             self._lost(index, pts_s, captured_unix_s, "dropped", "backpressure", "")
             return
+        picture = self._done if resumed else self._slots.pictures[slot]
         try:
-            request.preprocessing.fit(reader.retrieve(), self._slots[slot])
+            request.preprocessing.fit(reader.retrieve(), picture)
         except (CorruptFrame, cv2.error) as error:
             if not resumed:
-                self._free.append(slot)
+                self._slots.release(slot)
                 self._lost(index, pts_s, captured_unix_s, "frame_failed", "corrupt", str(error))
             return
-        change, motion, luma = self._compare(self._slots[slot])
+        change, motion, luma = self._compare(picture)
         if not resumed:
             now_s = time.process_time()
             sample = Sample(index, pts_s, captured_unix_s, slot, change, self._decoded, self._sampled)
@@ -185,26 +187,14 @@ class Decoder:
         counts = {"decoded": self._decoded, "sampled": self._sampled}
         self.tell(kind, **content, **counts, reason=reason, detail=detail[:500])
 
-    def _slot(self) -> int | None:
+    def _wait_for_slot(self) -> int | None:
         """A free slot. A finite source waits for one; a live one takes its chance, and None is the answer then."""
-        self._collect(0)
-        while not self._free and not self._request.live:
-            self._collect(PROGRESS_S)
+        slot = self._slots.take()
+        while slot is None and not self._request.live:
+            time.sleep(WAIT_S)
             self._report_progress()
-        return self._free.pop() if self._free else None
-
-    def _collect(self, timeout_s: float) -> None:
-        """Take in the slots that the parent has done with.
-
-        Raises:
-            ParentGone: the parent closed its end.
-        """
-        while select.select([self._parent], [], [], timeout_s)[0]:
-            timeout_s = 0
-            packet = self._parent.recv(wire.MAX_PACKET_BYTES)
-            if not packet:
-                raise ParentGone
-            self._free += packet
+            slot = self._slots.take()
+        return slot
 
     def _compare(self, picture: np.ndarray) -> tuple[float, float, float]:
         """How much the picture differs from the sample before, and its brightness; each from 0 to 1.

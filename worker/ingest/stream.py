@@ -1,11 +1,10 @@
 """The parent's side of one job's source: its decoder processes, one after another, and what the stream is doing.
 
-Owned by the intake thread. Only ``Ring.release`` is called from elsewhere.
+Owned by the intake thread. Only a ring's ``pictures`` and ``release`` are used elsewhere.
 """
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import random
 import socket
@@ -16,9 +15,8 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
-import numpy as np
-
 from worker.ingest import decoder, wire
+from worker.ingest.slots import Slots, allocate
 from worker.preprocessing import Preprocessing
 from worker.records import Claim, Sample, StreamState
 from worker.settings import SamplingSettings, SourceSettings
@@ -32,43 +30,24 @@ def forkserver() -> ForkServerContext:
 
 
 class Ring:
-    """The shared-memory slots of one decoder process, and the way to give them back."""
+    """One decoder process's slots, and the socket that it speaks on."""
 
     def __init__(self, slots: int, preprocessing: Preprocessing, context: ForkServerContext) -> None:
-        height, width, channels = preprocessing.shape
-        # Anonymous memory whose file is unlinked at once: nothing stays in /dev/shm whatever is killed.
-        self.memory: Any = context.RawArray("B", slots * height * width * channels)
-        self.pictures = np.frombuffer(self.memory, np.uint8).reshape(slots, height, width, channels)
+        self.memory = allocate(slots, preprocessing, context)
+        self._slots = Slots(self.memory, slots, preprocessing)
+        self.pictures = self._slots.pictures
+        self.release = self._slots.release
         self.parent, self.child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.parent.setblocking(False)
-        self._done: list[int] = []  # slots that are free again and not yet given back
-        self._group = max(1, slots // 3)
 
     def receive(self) -> bytes | None:
         """The next packet; None when there is none yet, empty when the decoder is gone and all it said is read."""
-        while True:
-            try:
-                return self.parent.recv(wire.MAX_PACKET_BYTES)
-            except BlockingIOError:
-                return None
-            except ConnectionResetError:
-                # The decoder left without reading the slots we gave back. Linux reports that once, before the packets
-                # that are still queued, the last of which says how the source ended.
-                continue
-            except OSError:
-                return b""
-
-    def release(self, slot: int) -> None:
-        """Let the decoder write to this slot again. Harmless after the decoder is gone.
-
-        Slots go back in groups: each send wakes a process, which was a third of all the CPU that a sample cost. The
-        decoder cannot starve by it, since fewer than a group are ever kept here.
-        """
-        self._done.append(slot)
-        if len(self._done) >= self._group:
-            with contextlib.suppress(OSError):
-                self.parent.send(bytes(self._done))
-            self._done.clear()
+        try:
+            return self.parent.recv(wire.MAX_PACKET_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
 
 
 _CONNECTED = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
@@ -108,6 +87,7 @@ class Stream:
     target: Callable[..., None] = decoder.main  # what a decoder process runs
     now_s: Callable[[], float] = time.monotonic
 
+    live: bool = False
     state: StreamState = StreamState.CONNECTING
     ring: Ring | None = None
     process: BaseProcess | None = None
@@ -126,15 +106,12 @@ class Stream:
 
     def __post_init__(self) -> None:
         checkpoint = self.claim.checkpoint
+        self.live = self.claim.job.is_live
         self._last_index = checkpoint.last_index
         self._delivered = checkpoint.counters.get("sampled", 0)
         self._started_s = self.now_s()
         if self.live:
             self._decoded = checkpoint.counters.get("decoded", 0)
-
-    @property
-    def live(self) -> bool:
-        return self.claim.job.is_live
 
     @property
     def healthy(self) -> bool:
@@ -168,21 +145,23 @@ class Stream:
         if self.state is not StreamState.RECONNECTING:
             self._enter(StreamState.CONNECTING)
 
-    def receive(self) -> None:
-        """Take in what the decoder said; call when its socket is readable."""
-        while self.ring is not None:
-            packet = self.ring.receive()
-            if packet is None:
-                return
-            if not packet:
-                self._process_gone()
-                return
-            self.heard_s = self.now_s()
-            message = wire.unpack(packet)
-            if isinstance(message, wire.SampleMessage):
-                self._sample(message)
-            else:
-                self._tell(message)
+    def receive(self) -> bool:
+        """Take in one thing that the decoder said; call when its socket is readable. False when there was nothing."""
+        if self.ring is None:
+            return False
+        packet = self.ring.receive()
+        if packet is None:
+            return False
+        if not packet:
+            self._process_gone()
+            return True
+        self.heard_s = self.now_s()
+        message = wire.unpack(packet)
+        if isinstance(message, wire.SampleMessage):
+            self._sample(message)
+        else:
+            self._tell(message)
+        return True
 
     def check(self) -> None:
         """The watchdog: look at the clock. Call a few times a second."""
@@ -202,7 +181,8 @@ class Stream:
 
     def stop(self) -> None:
         """End here and now, with everything that the decoder has delivered."""
-        self.receive()
+        while self.receive():
+            pass
         if self.outcome is None:
             self._end(Outcome("stopped", self._decoded, self._delivered))
 

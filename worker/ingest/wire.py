@@ -1,8 +1,7 @@
-"""What a decoder process and its parent say to each other, over one SOCK_SEQPACKET socket pair.
+"""What a decoder process says to its parent, over a SOCK_SEQPACKET socket.
 
 A message is one packet, so there is no framing and a partial read cannot happen. Samples, the only frequent
-message, are a fixed struct; the rest is JSON. The parent answers with single bytes: the number of a slot that is
-free again.
+message, are a fixed struct; the rest is JSON. The parent answers through shared memory (``slots.py``).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from worker.errors import JobCancelled, LeaseLost, QueueUnavailable
 from worker.logs import log
 from worker.metrics import Metrics
@@ -140,9 +142,8 @@ class Committing:
         self._metrics.commits.labels("ok").inc()
         self._metrics.published.inc(len(commit.results))
         self._metrics.events.inc(len(commit.events))
-        now_unix_s = time.time()
-        for captured_unix_s in run.track.captured_unix_s:
-            self._metrics.latency_s.observe(now_unix_s - captured_unix_s)
+        if commit.results:
+            self._metrics.latency_s.observe(time.time() - np.array(run.track.captured_unix_s))
         run.track.committed()
 
     def _end(self, run: Run) -> None:

@@ -77,6 +77,8 @@ class Inferring:
             if batch is None and not self._flights and not stale:
                 self._changed.wait(max(0.0, min(IDLE_S, self._batcher.due_s() - time.monotonic())))
                 batch = self._batcher.take(time.monotonic())
+        if stale:
+            self._metrics.samples.inc(len(stale))
         for item in stale:
             item.ring.release(item.sample.slot)
             self._mailbox.put(Unclassified(item.run, item.sample, "dropped", "stale"))
@@ -88,6 +90,8 @@ class Inferring:
         for row, item in enumerate(batch.items):
             np.copyto(buffer[row], item.ring.pictures[item.sample.slot])
             item.ring.release(item.sample.slot)
+        self._metrics.samples.inc(len(batch.items))
+        self._metrics.decode_s.observe([item.decode_s for item in batch.items])
         self._metrics.batch_size.observe(len(batch.items))
         oldest_unix_s = min(item.sample.captured_unix_s for item in batch.items)
         self._metrics.queue_s.observe(max(0.0, time.time() - oldest_unix_s))

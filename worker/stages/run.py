@@ -29,14 +29,12 @@ class Run:
     cancelled: bool = False
     next_commit_s: float = 0.0
     changed: bool = True  # state or progress that Redis has not seen
+    job_id: str = ""
+    live: bool = False
 
-    @property
-    def job_id(self) -> str:
-        return self.claim.job.job_id
-
-    @property
-    def live(self) -> bool:
-        return self.claim.job.is_live
+    def __post_init__(self) -> None:
+        # Once, not for each sample: telling the kind of a source costs some microseconds.
+        self.job_id, self.live = self.claim.job.job_id, self.claim.job.is_live
 
     @property
     def alone(self) -> bool:
@@ -76,6 +74,7 @@ class Item:
     run: Run
     ring: Ring
     sample: Sample
+    decode_s: float  # CPU that the decoder spent on it
 
 
 @dataclass(frozen=True, slots=True)
