@@ -11,6 +11,7 @@ from pathlib import Path
 import redis
 
 from worker.errors import StreamtagError
+from worker.ingest.decoder import die_with_parent
 
 START_S = 10.0
 
@@ -47,7 +48,8 @@ class EmbeddedRedis:
             [*command, "--dir", str(self._folder)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C is for us, who end it in order
+            preexec_fn=die_with_parent,
         )
         try:
             self._wait()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -62,7 +62,6 @@ class Metrics:
         self.redis_errors = counter("redis_errors_total", "Calls to Redis that failed.", "thread")
         self.reconnects = counter("stream_reconnects_total", "Connections to sources that failed and are tried again.")
         self.compiles = counter("engine_compiles_total", "Batch sizes compiled at start-up.")
-        self.recompiles = counter("engine_recompiles_total", "Batch sizes compiled after start-up; should stay 0.")
         self.compile_s = gauge("engine_compile_seconds", "All compilation at start-up.")
         self.draining = gauge("draining", "1 while the worker hands its jobs back.")
         self.build = Info("streamtag_build", "What is running.", registry=registry)
@@ -77,6 +76,10 @@ class Metrics:
                 "device": device,
             }
         )
+
+    def watch_compiles(self, count: Callable[[], int]) -> None:
+        """Report compilations after now, asked for when Prometheus asks."""
+        self.registry.register(_Recompiles(count, count()))
 
     def watch_states(self, count: Callable[[], dict[str, int]]) -> None:
         """Report the streams in each state, counted when Prometheus asks."""
@@ -108,6 +111,18 @@ class Spread(Collector):
 
     def describe(self) -> Iterable[HistogramMetricFamily]:
         yield HistogramMetricFamily(self._name, self._text)
+
+
+class _Recompiles(Collector):
+    def __init__(self, count: Callable[[], int], expected: int) -> None:
+        self._count, self._expected = count, expected
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        text = "Compilations after start-up; should stay 0."
+        yield CounterMetricFamily("streamtag_engine_recompiles", text, self._count() - self._expected)
+
+    def describe(self) -> Iterable[CounterMetricFamily]:
+        return ()
 
 
 class _States(Collector):

@@ -205,6 +205,7 @@ class Pipeline:
                 self._intake.call(run.stream.stop)
 
     def _kill_stream(self, run: Run) -> None:
+        self._inferring.forget(run)
         if run.stream is not None:
             self._intake.call(run.stream.kill)
 

@@ -109,7 +109,8 @@ class Service:
         """Compile the network, connect, and start the threads."""
         bundle, engine = load_engine(self.settings)
         log.info("compiling", model=bundle.name, engine=engine.name, device=engine.device, buckets=engine.buckets)
-        warm = warm_up(engine, bundle)
+        with quiet_stderr():
+            warm = warm_up(engine, bundle)
         self._note(bundle, engine, warm)
         keys, lease = keys_for(self.settings), self.settings.lease
         # A connection for each thread that talks to Redis: none waits for another's reply.
@@ -136,6 +137,7 @@ class Service:
     def _note(self, bundle: Bundle, engine: Engine, warm: WarmUp) -> None:
         self.metrics.describe(bundle.name, engine.name, engine.device)
         self.metrics.compiles.inc(len(warm.compile_s))
+        self.metrics.watch_compiles(engine.compilations)
         self.metrics.compile_s.set(sum(warm.compile_s.values()))
         rates = {bucket: round(bucket / seconds) for bucket, seconds in warm.batch_s.items()}
         log.info("compiled", seconds=round(sum(warm.compile_s.values()), 1), images_per_s=rates)

@@ -197,7 +197,6 @@ class WorkerSettings(_Group):
     drain_s: Positive = Field(
         25.0, description="Seconds for finite jobs to end after SIGTERM; then they are handed back."
     )
-    thumbnails: bool = Field(False, description="Keep a small JPEG of the latest sample of each job in Redis.")
 
 
 class HttpSettings(_Group):

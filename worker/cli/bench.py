@@ -10,7 +10,18 @@ from rich.table import Table
 
 from worker.bench import engines as bench_engines
 from worker.bench import plumbing as bench_plumbing
-from worker.cli.common import Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
+from worker.cli.common import (
+    Config,
+    Json,
+    Model,
+    Overrides,
+    Weights,
+    end_on_sigterm,
+    err,
+    out,
+    print_json,
+    settings_from,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks of this machine.")
 
@@ -25,6 +36,7 @@ def plumbing(
     overrides: Overrides = None,
 ) -> None:
     """What a sample costs the parent process apart from decoding and inference."""
+    end_on_sigterm()
     quiet = ["log.level=error", "engine.buckets=[1,2,4,8]", *(overrides or [])]
     settings = settings_from(config, model or "xception", "random", quiet)
     with Progress(

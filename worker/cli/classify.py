@@ -16,6 +16,7 @@ from worker.cli import views
 from worker.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
 from worker.engines.base import warm_up
 from worker.errors import ConfigError, StreamtagError
+from worker.logs import quiet_stderr
 from worker.records import IMAGE_SUFFIXES, Sampling
 from worker.service import load_engine
 
@@ -43,7 +44,8 @@ def classify(
     failed = False
     with _spinner(json) as spinner:
         task = spinner.add_task(f"compiling {bundle.name} for {engine.device}", total=None)
-        warm_up(engine, bundle)
+        with quiet_stderr():
+            warm_up(engine, bundle)
         classifier = Classifier(settings, bundle, engine)
         spinner.update(task, description="classifying")
 

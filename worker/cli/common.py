@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,3 +74,8 @@ def print_json(content: dict[str, Any]) -> None:
     """One object, one line, at once: a reader of a pipe waits for it."""
     sys.stdout.buffer.write(orjson.dumps(content) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end a command as Ctrl-C does, so that what it started and wrote is cleared away."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -9,7 +9,19 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from worker.cli import views
-from worker.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
+from worker.cli.common import (
+    FAILED,
+    Config,
+    Json,
+    Model,
+    Overrides,
+    Weights,
+    end_on_sigterm,
+    err,
+    out,
+    print_json,
+    settings_from,
+)
 from worker.client import located
 from worker.demo.show import Demo, Started
 from worker.records import Event, JobStatus, JobView, Result
@@ -27,6 +39,7 @@ def demo(
     overrides: Overrides = None,
 ) -> None:
     """Start a Redis and a worker, tag a clip, and show what comes out."""
+    end_on_sigterm()
     quiet = ["log.level=warning", "http.port=0", "worker.drain_s=1", *(overrides or [])]
     settings = settings_from(config, model, weights, quiet)
     show = Demo(settings, located(source) if source else None, seconds)

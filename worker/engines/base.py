@@ -34,6 +34,10 @@ class Engine(Protocol):
         """Make ``dispatch`` ready for one batch size."""
         ...
 
+    def compilations(self) -> int:
+        """How often the network has been compiled so far; more than one a bucket means that something is retraced."""
+        ...
+
     def dispatch(self, pictures: np.ndarray) -> Pending:
         """Start one batch, (bucket, H, W, 3) uint8 RGB. The array must stay as it is until the result is there."""
         ...

@@ -52,6 +52,10 @@ class JaxEngine:
         self._compiled: dict[int, Any] = {}
         self._shape = bundle.preprocessing.shape
 
+    def compilations(self) -> int:
+        # Compiled ahead of time: another shape is an error, never a silent compilation.
+        return len(self._compiled)
+
     def compile(self, bucket: int) -> None:
         pictures = jax.ShapeDtypeStruct((bucket, *self._shape), np.uint8)
         self._compiled[bucket] = self._predict.lower(*self._weights, pictures).compile()

@@ -31,6 +31,10 @@ class OpenVinoEngine:
             self._options["INFERENCE_NUM_THREADS"] = settings.threads
         self._compiled: dict[int, Any] = {}
 
+    def compilations(self) -> int:
+        # Compiled ahead of time: another shape is an error, never a silent compilation.
+        return len(self._compiled)
+
     def compile(self, bucket: int) -> None:
         preprocessing = self._bundle.preprocessing
 

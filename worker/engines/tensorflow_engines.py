@@ -54,19 +54,25 @@ class TensorFlowEngine:
         self._model = fold_batch_norm(model, settings.precision if jit_compile else "float32")
         self._mode = bundle.preprocessing.mode
         self._functions: dict[int, Callable[[Any], Any]] = {}
+        self._traced: list[Any] = []
 
     def compile(self, bucket: int) -> None:
         def predict(pictures: Any) -> Any:
             return tf.cast(self._model(normalise(pictures, self._mode), training=False), tf.float32)
 
         signature = tf.TensorSpec((bucket, *self._shape), tf.uint8)
-        concrete = tf.function(predict, jit_compile=self._jit_compile).get_concrete_function(signature)
+        traced = tf.function(predict, jit_compile=self._jit_compile)
+        concrete = traced.get_concrete_function(signature)
+        self._traced.append(traced)
         if self._jit_compile:
             self._functions[bucket] = concrete
         else:
             # Constants, not variables: only then can the graph optimiser fold and lay out the kernels.
             frozen = convert_variables_to_constants_v2(concrete)
             self._functions[bucket] = lambda pictures: frozen(pictures)[0]
+
+    def compilations(self) -> int:
+        return sum(traced.experimental_get_tracing_count() for traced in self._traced)
 
     def dispatch(self, pictures: np.ndarray) -> _Tensor:
         return _Tensor(self._functions[len(pictures)](tf.constant(pictures)))

@@ -35,6 +35,12 @@ _SIGNATURE_SIZE = 32
 _QUARTERS = np.kron([[0, 1], [2, 3]], np.ones((16, 16), np.int32)) << 9
 
 
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it is gone, however it went (``man 2 prctl``)."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """Everything a decoder process is told at its start."""
@@ -92,8 +98,7 @@ def settle(settings: SourceSettings) -> None:
     """Die with the parent, leave Ctrl-C to it, stay within the memory limit, use one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    die_with_parent()
     resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ["OPENCV_FFMPEG_DEBUG"] = "1"

@@ -126,9 +126,6 @@ class Commits:
         event = {"job_id": entry.entry_id, "kind": "status", "pts_s": 0.0, "status": JobStatus.FAILED, "reason": reason}
         self._aside(entry.entry_id, entry.entry_id, "", reason, orjson.dumps(event), 1, "")
 
-    def thumbnail(self, claim: Claim, jpeg: bytes, expire_s: int = 60) -> None:
-        self._connection.client.set(self._keys.thumbnail(claim.job.job_id), jpeg, ex=expire_s)
-
     def _aside(
         self, job_id: str, entry_id: str, fence: str, reason: str, event: bytes, deliveries: int, source: str
     ) -> list[bytes]:

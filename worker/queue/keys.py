@@ -38,9 +38,6 @@ class Keys:
     def results(self, job_id: str) -> str:
         return f"{self.base}:res:{job_id}"
 
-    def thumbnail(self, job_id: str) -> str:
-        return f"{self.base}:thumb:{job_id}"
-
 
 def queue_name(model: str) -> str:
     """The queue of a model: its name, or for the folder of a bundle the folder's name.

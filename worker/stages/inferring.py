@@ -15,7 +15,7 @@ from worker.bundle import Bundle
 from worker.engines.base import Engine, Pending, recalibrate
 from worker.metrics import Metrics
 from worker.settings import BatchingSettings
-from worker.stages.run import Classified, Item, Mailbox, Unclassified
+from worker.stages.run import Classified, Item, Mailbox, Run, Unclassified
 
 IDLE_S = 0.2
 
@@ -62,6 +62,12 @@ class Inferring:
             if self._batcher.waiting == 1 or self._batcher.due_s() <= now_s:
                 self._changed.notify()
 
+    def forget(self, run: Run) -> None:
+        """Take what still waits of a job that is no longer ours out of the queue."""
+        with self._changed:
+            for item in self._batcher.forget(run.job_id):
+                item.ring.release(item.sample.slot)
+
     def turn(self, stopping: threading.Event) -> None:
         """Dispatch one batch, or finish one, or wait a little for samples."""
         batch = self._draw()
@@ -88,7 +94,8 @@ class Inferring:
         buffer = self._buffers[self._next_buffer]
         self._next_buffer = (self._next_buffer + 1) % len(self._buffers)
         for row, item in enumerate(batch.items):
-            np.copyto(buffer[row], item.ring.pictures[item.sample.slot])
+            # As bytes, which keeps the interpreter's lock: numpy would give it up and fight for it again each time.
+            memoryview(buffer[row]).cast("B")[:] = memoryview(item.ring.pictures[item.sample.slot]).cast("B")
             item.ring.release(item.sample.slot)
         self._metrics.samples.inc(len(batch.items))
         self._metrics.decode_s.observe([item.decode_s for item in batch.items])
