@@ -3,14 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
 # What the tests need from Debian: a Redis, and GStreamer's RTSP server with its Python bindings and an H.264 encoder.
 SYSTEM := redis-server gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
 .PHONY: demo test check lint types imports setup system clean
 
-demo: setup
+demo: $(VENV)/.demo
 	$(BIN)/streamtag demo
 
 test: setup system
@@ -28,15 +27,21 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-setup: $(STAMP)
+setup: $(VENV)/.dev
 
-$(STAMP): pyproject.toml constraints.txt
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || scripts/system-packages python3-venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev,openvino,jax]'
+
+# What a stamp names is installed, in the versions of constraints.txt.
+$(VENV)/.demo $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
+
+$(VENV)/.demo: EXTRAS := demo
+$(VENV)/.dev: EXTRAS := demo,dev,openvino,jax
 
 system:
 	@scripts/system-packages $(SYSTEM)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import settings_for
-from tests.support import RedisServer, Worker, eventually, redis_binaries, start_worker
+from tests.support import NULL, RedisServer, Worker, eventually, redis_binaries, start_worker
 from worker.client import Client
 from worker.records import JobStatus, JobView, Result
 from worker.settings import Settings
@@ -139,6 +139,21 @@ def test_a_second_signal_leaves_at_once(
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     with RedisServer(redis_binaries()[0], tmp_path) as server:
         yield server
+
+
+def test_a_worker_started_before_its_redis_waits_says_so_and_then_works(
+    own_redis: RedisServer, workers: list[Worker], clip: Path
+) -> None:
+    settings = settings_for(own_redis)
+    own_redis.kill()
+    worker = start_worker(workers, settings, *NULL, "lease.renew_s=0.3")
+    line = eventually(lambda: worker.said("no jobs without redis, trying on"), "it says so")
+    assert "is it running" in line["error"]
+    assert worker.get("/readyz")[0] == 503
+    own_redis.start()
+    eventually(lambda: worker.get("/readyz")[0] == 200, "ready")
+    with Client(settings=settings) as client:
+        assert client.wait(client.submit(str(clip)).job_id, 60).counters.published == 40
 
 
 @pytest.mark.parametrize("away_s", (0.5, 5.0))

@@ -24,6 +24,8 @@ class Leases:
             QueueUnavailable: nothing was renewed.
         """
         if not claims:
+            # Nothing to renew; whether Redis answers is still worth knowing.
+            self._connection.ping()
             return []
         keys = self._connection.keys
         arguments: list[str | int] = [GROUP, self._consumer]

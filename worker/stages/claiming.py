@@ -48,6 +48,7 @@ class Claiming:
         self._on_redis = on_redis
         self._reclaim_s = 0.0
         self._connected = False
+        self._told = False  # the log says that Redis is away; once is enough
         self._suspect_waits = False
 
     def turn(self, stopping: threading.Event) -> None:
@@ -57,7 +58,9 @@ class Claiming:
                 self._claims.ensure_group()
                 # Entries delivered in a reply that never arrived are mine without my knowing.
                 self._take(self._claims.own(OWN_LIMIT))
-                self._connected = True
+                if self._told:
+                    log.info("redis is there again")
+                self._connected, self._told = True, False
                 self._on_redis(True)
             if time.monotonic() >= self._reclaim_s:
                 self._reclaim_s = time.monotonic() + self._lease.reclaim_s
@@ -68,9 +71,9 @@ class Claiming:
             else:
                 stopping.wait(RETRY_S)
         except QueueUnavailable as error:
-            if self._connected:
-                log.warning("redis lost", error=str(error))
-            self._connected = False
+            if not self._told:
+                log.warning("no jobs without redis, trying on", error=str(error))
+            self._connected, self._told = False, True
             self._on_redis(False)
             self._metrics.redis_errors.labels("claims").inc()
             stopping.wait(RETRY_S)

@@ -51,7 +51,8 @@ class Leasing:
                 self._next_s = now_s + min(1.0, self._lease.renew_s)
                 self._metrics.redis_errors.labels("leases").inc()
                 self._on_redis(False)
-                log.warning("leases could not be renewed", error=str(error))
+                if len(self._runs):
+                    log.warning("leases could not be renewed", error=str(error))
         for run in self._runs.all():
             silent_s = time.monotonic() - run.renewed_s
             if not run.lost and silent_s > self._lease.stop_after_s:
