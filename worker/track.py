@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Commit:
     results: list[tuple[str, bytes]]  # (entry id, payload)
     events: list[bytes]
     checkpoint: Checkpoint
+    captured_unix_s: list[float] = field(default_factory=list)  # of the results, for the latency histogram
 
 
 class Track:
@@ -49,7 +50,8 @@ class Track:
         # Samples that failed or were dropped while earlier ones are still in a batch. A checkpoint must not pass
         # over those, so each waits for its turn; ``Sample.sampled`` numbers them without a hole.
         self._held: deque[tuple[Sample, Callable[[], None]]] = deque()
-        self.captured_unix_s: list[float] = []  # of the pending results, for the latency histogram
+        self._captured_unix_s: list[float] = []  # of the pending results
+        self._sent: Commit | None = None  # asked for and not known to be in Redis
         self.labels = bundle.labels
         self.last_failure = ""
 
@@ -59,7 +61,7 @@ class Track:
 
     @property
     def has_pending(self) -> bool:
-        return bool(self._results or self._events)
+        return bool(self._results or self._events or self._sent)
 
     def smooth(self, sample: Sample, scores: np.ndarray) -> np.ndarray:
         """Take one sample's scores, (classes,) float32; note what entered or left; return the smoothed ones."""
@@ -71,7 +73,7 @@ class Track:
         """Queue the result of a sample that ``smooth`` has seen."""
         payload = {"index": sample.index, "pts_s": round(sample.pts_s, 6), "labels": labels, "active": active}
         self._results.append((self._next_id(sample), orjson.dumps(payload)))
-        self.captured_unix_s.append(sample.captured_unix_s)
+        self._captured_unix_s.append(sample.captured_unix_s)
         self.counters.published += 1
         self._account(sample)
         self._drain_held()
@@ -112,22 +114,29 @@ class Track:
         self._note_changes(self.smoother.close())
 
     def commit(self) -> Commit:
-        """Everything pending, as one step; ask again until Redis has it, then call ``committed``."""
-        checkpoint = Checkpoint(
-            seq=self._seq + 1,
-            last_index=self._last_index,
-            last_pts_s=self._last_pts_s,
-            last_id=f"{self._last_ms}-{self._last_n}",
-            last_captured_unix_s=self._last_captured_unix_s,
-            counters=self.counters.to_dict(),
-            smoother=self.smoother.dump(),
-        )
-        return Commit(self._seq, self._results, self._events, checkpoint)
+        """Everything pending, as one step. The very same step again until ``committed`` is called.
+
+        A step whose reply was lost may be in Redis already. Sent again with more in it, it would be taken for done,
+        and what was added would be lost; so that waits for the next step.
+        """
+        if self._sent is None:
+            checkpoint = Checkpoint(
+                seq=self._seq + 1,
+                last_index=self._last_index,
+                last_pts_s=self._last_pts_s,
+                last_id=f"{self._last_ms}-{self._last_n}",
+                last_captured_unix_s=self._last_captured_unix_s,
+                counters=self.counters.to_dict(),
+                smoother=self.smoother.dump(),
+            )
+            self._sent = Commit(self._seq, self._results, self._events, checkpoint, self._captured_unix_s)
+            self._results, self._events, self._captured_unix_s = [], [], []
+        return self._sent
 
     def committed(self) -> None:
-        """Redis has the last ``commit``: begin the next."""
+        """Redis has the last ``commit``."""
         self._seq += 1
-        self._results, self._events, self.captured_unix_s = [], [], []
+        self._sent = None
 
     def _note_changes(self, changes: list[Change]) -> None:
         for change in changes:

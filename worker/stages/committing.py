@@ -143,21 +143,26 @@ class Committing:
         self._metrics.published.inc(len(commit.results))
         self._metrics.events.inc(len(commit.events))
         if commit.results:
-            self._metrics.latency_s.observe(time.time() - np.array(run.track.captured_unix_s))
+            self._metrics.latency_s.observe(time.time() - np.array(commit.captured_unix_s))
         run.track.committed()
+
+    def _commit_all(self, run: Run) -> None:
+        self._commit(run, time.monotonic())
+        while run.track.has_pending:
+            self._commit(run, time.monotonic())
 
     def _end(self, run: Run) -> None:
         """Everything that was sampled is accounted for: commit the rest and say how the job ended."""
         outcome, track = run.outcome, run.track
         assert outcome is not None
         if outcome.kind == "stopped":
-            self._commit(run, time.monotonic())
+            self._commit_all(run)
             self._commits.release(run.claim)
             self._leave(run, "released")
             return
         track.totals(outcome.decoded)
         track.close()
-        self._commit(run, time.monotonic())
+        self._commit_all(run)
         counters = track.counters
         useless = counters.published == 0 and not counters.dropped
         if outcome.kind == "reject" or useless:
