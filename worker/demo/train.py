@@ -83,7 +83,10 @@ def train(out: Path, scenes: int, epochs: int, seed: int) -> float:
 def write_bundle(out: Path, network: keras.Model, record: dict[str, float]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     weights = out / "network.weights.h5"
-    network.save_weights(weights)
+    # A copy that was never compiled: the optimiser's state would triple the file.
+    bare = narrow_xception(SIZE, len(LABELS), WIDTH)
+    bare.set_weights(network.get_weights())
+    bare.save_weights(weights)
     content = {
         "format": FORMAT,
         "name": "demo",
