@@ -180,14 +180,7 @@ class Classifier:
 
     def _drain(self, ring: Ring) -> Iterator[_Scored | _Lost | str]:
         waiting: list[Sample] = []
-        while True:
-            if not multiprocessing.connection.wait([ring.parent], self._settings.source.watchdog_s):
-                yield f"the decoder gave no sign of life for {self._settings.source.watchdog_s:.0f} s"
-                return
-            packet = ring.receive()
-            if packet is None:
-                continue
-            message: wire.SampleMessage | dict[str, Any] = wire.unpack(packet) if packet else {"type": "gone"}
+        for message in self._messages(ring):
             if isinstance(message, wire.SampleMessage):
                 waiting.append(message.sample)
                 if len(waiting) >= min(self._engine.buckets[-1], len(ring.pictures)):
@@ -204,9 +197,18 @@ class Classifier:
                 continue
             if kind == "failed":
                 yield message["reason"]
-            elif kind == "gone":
-                yield "the decoder process died on it"
             return
+
+    def _messages(self, ring: Ring) -> Iterator[wire.Message]:
+        """What the decoder says, as it says it; a decoder that falls silent or dies ends with ``failed``."""
+        patience_s = self._settings.source.watchdog_s
+        while multiprocessing.connection.wait([ring.parent], patience_s):
+            messages = ring.receive()
+            if messages is None:
+                yield {"type": "failed", "reason": "the decoder process died on it"}
+                return
+            yield from messages
+        yield {"type": "failed", "reason": f"the decoder gave no sign of life for {patience_s:.0f} s"}
 
     def _infer(self, ring: Ring, samples: list[Sample]) -> Iterator[_Scored]:
         if not samples:

@@ -119,14 +119,16 @@ def _decoded(path: str, settings: Settings) -> int:
     process = forkserver().Process(target=decoder.main, args=(request, ring.child, ring.memory), daemon=True)
     process.start()
     ring.child.close()
-    samples = 0
-    while multiprocessing.connection.wait([ring.parent], DECODE_LIMIT_S) and (packet := ring.receive()):
-        message = wire.unpack(packet)
-        if isinstance(message, wire.SampleMessage):
-            samples += 1
-            ring.release(message.sample.slot)
-        elif message["type"] in ("end", "failed"):
-            break
+    samples, over = 0, False
+    while not over and multiprocessing.connection.wait([ring.parent], DECODE_LIMIT_S):
+        messages = ring.receive()
+        over = messages is None
+        for message in messages or []:
+            if isinstance(message, wire.SampleMessage):
+                samples += 1
+                ring.release(message.sample.slot)
+            else:
+                over = over or message["type"] in ("end", "failed")
     process.kill()
     ring.parent.close()
     return samples

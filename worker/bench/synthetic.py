@@ -19,11 +19,11 @@ def main(request: Request, parent: socket.socket, memory: Any) -> None:
     total = int(request.source.rsplit("/", 1)[1])
     slots = Slots(memory, request.slots, request.preprocessing)
     slots.pictures[:] = np.random.default_rng(total).integers(0, 256, slots.pictures.shape, np.uint8)
-    parent.send(wire.pack("opened", width=640, height=360, fps=25.0, frames=total * 5))
+    parent.sendall(wire.pack("opened", width=640, height=360, fps=25.0, frames=total * 5))
     for number in range(1, total + 1):
         while (slot := slots.take()) is None:
             time.sleep(WAIT_S)
         index = (number - 1) * 5
         sample = Sample(index, index / 25.0, time.time(), slot, 0.0, index + 1, number)
-        parent.send(wire.pack_sample(wire.SampleMessage(sample, 0.1, 0.5, 0.0)))
-    parent.send(wire.pack("end", decoded=total * 5, sampled=total, note=""))
+        parent.sendall(wire.pack_sample(wire.SampleMessage(sample, 0.1, 0.5, 0.0)))
+    parent.sendall(wire.pack("end", decoded=total * 5, sampled=total, note=""))

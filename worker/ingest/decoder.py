@@ -147,11 +147,12 @@ class Decoder:
         reader.close()
         note = ""
         if reader.bad_packets:
-            note = f"{reader.bad_packets} damaged packets were passed over"
-        if not request.live and opened.frames > self._decoded + reader.bad_packets and not request.sampling.keyframes:
-            note = f"ended after {self._decoded} of {opened.frames} frames: damaged or incomplete" + (
-                f"; {note}" if note else ""
-            )
+            note = f"damaged packets passed over: {reader.bad_packets}"
+        # Where the container does not count its frames, their number is told from duration and rate: not to the frame.
+        missing = opened.frames - self._decoded - reader.bad_packets
+        if not request.live and not request.sampling.keyframes and missing > 5 + opened.frames // 50:
+            short = f"ended after {self._decoded} of {opened.frames} frames: damaged or incomplete"
+            note = f"{short}; {note}" if note else short
         self.tell("end", decoded=self._decoded, sampled=self._sampled, note=note)
 
     def tell(self, kind: str, **content: Any) -> None:
@@ -230,6 +231,6 @@ class Decoder:
 
     def _send(self, packet: bytes) -> None:
         try:
-            self._parent.send(packet)
+            self._parent.sendall(packet)
         except OSError:
             raise ParentGone from None

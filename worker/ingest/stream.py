@@ -37,17 +37,20 @@ class Ring:
         self._slots = Slots(self.memory, slots, preprocessing)
         self.pictures = self._slots.pictures
         self.release = self._slots.release
-        self.parent, self.child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.parent, self.child = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.parent.setblocking(False)
 
-    def receive(self) -> bytes | None:
-        """The next packet; None when there is none yet, empty when the decoder is gone and all it said is read."""
+        self._unpacker = wire.Unpacker()
+
+    def receive(self) -> list[wire.Message] | None:
+        """What the decoder has said since, without waiting; None when it is gone and all it said is read."""
         try:
-            return self.parent.recv(wire.MAX_PACKET_BYTES)
+            received = self.parent.recv(wire.READ_BYTES)
         except BlockingIOError:
-            return None
+            return []
         except OSError:
-            return b""
+            return None
+        return self._unpacker.feed(received) if received else None
 
 
 _CONNECTED = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
@@ -146,22 +149,22 @@ class Stream:
             self._enter(StreamState.CONNECTING)
 
     def receive(self) -> bool:
-        """Take in one thing that the decoder said; call when its socket is readable. False when there was nothing."""
-        if self.ring is None:
+        """Take in what the decoder has said; call when its socket is readable. False when there was nothing."""
+        ring = self.ring
+        if ring is None:
             return False
-        packet = self.ring.receive()
-        if packet is None:
-            return False
-        if not packet:
+        messages = ring.receive()
+        if messages is None:
             self._process_gone()
             return True
-        self.heard_s = self.now_s()
-        message = wire.unpack(packet)
-        if isinstance(message, wire.SampleMessage):
-            self._sample(message)
-        else:
-            self._tell(message)
-        return True
+        if messages:
+            self.heard_s = self.now_s()
+        for message in messages:
+            if isinstance(message, wire.SampleMessage):
+                self._sample(message)
+            else:
+                self._tell(message)
+        return bool(messages)
 
     def check(self) -> None:
         """The watchdog: look at the clock. Call a few times a second."""

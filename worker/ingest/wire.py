@@ -1,7 +1,8 @@
-"""What a decoder process says to its parent, over a SOCK_SEQPACKET socket.
+"""What a decoder process says to its parent, over a stream socket.
 
-A message is one packet, so there is no framing and a partial read cannot happen. Samples, the only frequent
-message, are a fixed struct; the rest is JSON. The parent answers through shared memory (``slots.py``).
+A message is its length and its content. Samples, the only frequent message, are a fixed struct; the rest is JSON. One
+read of the parent may bring many messages: each system call gives up the interpreter's lock, and getting it back cost
+more than all that is done with a sample. The parent answers through shared memory (``slots.py``).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import orjson
 
 from worker.records import Sample
 
-MAX_PACKET_BYTES = 16_384
+READ_BYTES = 65_536
+_LENGTH = struct.Struct("<I")
 _SAMPLE = struct.Struct("<cBqddfffqqd")
+_SAMPLE_LENGTH = _LENGTH.pack(_SAMPLE.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class SampleMessage:
 
 def pack_sample(message: SampleMessage) -> bytes:
     sample = message.sample
-    return _SAMPLE.pack(
+    return _SAMPLE_LENGTH + _SAMPLE.pack(
         b"S",
         sample.slot,
         sample.index,
@@ -45,8 +48,31 @@ def pack_sample(message: SampleMessage) -> bytes:
     )
 
 
-def unpack(packet: bytes) -> SampleMessage | dict[str, Any]:
-    """A sample, or the content of a JSON message with its ``type``."""
+Message = SampleMessage | dict[str, Any]  # a dictionary is a JSON message with its ``type``
+
+
+class Unpacker:
+    """Messages out of a stream of bytes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, received: bytes) -> list[Message]:
+        """The messages that are complete by now; the start of another is kept."""
+        content = self._rest + received if self._rest else received
+        at, messages = 0, []
+        while len(content) >= at + _LENGTH.size:
+            begin = at + _LENGTH.size
+            (length,) = _LENGTH.unpack_from(content, at)
+            if len(content) < begin + length:
+                break
+            at = begin + length
+            messages.append(_unpack(content[begin:at]))
+        self._rest = content[at:]
+        return messages
+
+
+def _unpack(packet: bytes) -> Message:
     if packet[:1] != b"S":
         content: dict[str, Any] = orjson.loads(packet)
         return content
@@ -55,4 +81,5 @@ def unpack(packet: bytes) -> SampleMessage | dict[str, Any]:
 
 
 def pack(kind: str, **content: Any) -> bytes:
-    return orjson.dumps({"type": kind} | content)[:MAX_PACKET_BYTES]
+    packet = orjson.dumps({"type": kind} | content)
+    return _LENGTH.pack(len(packet)) + packet
