@@ -7,12 +7,17 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import RedisServer, Worker, redis_binaries
 from worker.client import Client
 from worker.demo.drawing import plan, write_clip
 from worker.settings import Settings, load
+
+# A slow machine is no defect: hypothesis would fail an example that took more than 0.2 s.
+hypothesis.settings.register_profile("streamtag", deadline=None)
+hypothesis.settings.load_profile("streamtag")
 
 ROOT = Path(__file__).parent.parent
 

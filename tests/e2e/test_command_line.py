@@ -360,3 +360,12 @@ def test_the_plumbing_benchmark_runs(settings: Settings) -> None:
     (line,) = json_lines(ran.stdout)
     assert line["cpu_us_per_sample"] > 0
     assert line["classes"] == 1000
+
+
+def test_the_engine_benchmark_compares_with_plain_keras(settings: Settings) -> None:
+    ran = run_cli(settings, "bench", "engines", "--model", "demo", "--batch", "1", "--seconds", "0.1", "--json")
+    assert ran.returncode == 0, ran.stderr
+    lines = json_lines(ran.stdout)
+    assert lines[0]["ratio"] == 1.0
+    assert {"tf_graph", "tf_xla", "openvino"} <= {line["engine"] for line in lines}
+    assert all(line["largest_difference"] < 0.05 for line in lines)

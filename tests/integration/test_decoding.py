@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.support import LIMIT_S
+from worker.ingest import stream as stream_module
 from worker.ingest.stream import Outcome, Ring, Stream, forkserver
 from worker.ingest.wire import SampleMessage
 from worker.preprocessing import Preprocessing
@@ -301,3 +302,19 @@ def test_a_name_with_the_signs_of_a_pattern_may_be_a_file(clip: Path, tmp_path: 
     shutil.copy(clip, odd)
     found = read(odd, Sampling(every=100))
     assert len(found.samples) == 2
+
+
+def test_a_machine_without_room_for_a_decoder_tries_again(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice no memory for the slots, then some."""
+    refusals = [OSError(28, "No space left on device")] * 2
+    allocate = stream_module.allocate
+
+    def scarce(*arguments: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return allocate(*arguments)
+
+    monkeypatch.setattr(stream_module, "allocate", scarce)
+    found = read(clip)
+    assert len(found.samples) == 40
+    assert sum("No space left" in detail for detail in found.details) == 2

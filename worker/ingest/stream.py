@@ -124,8 +124,19 @@ class Stream:
 
     def start(self) -> None:
         """Start a decoder process for the next connection."""
-        checkpoint, job = self.claim.checkpoint, self.claim.job
         self.retry_s = None
+        self.heard_s = self.now_s()
+        try:
+            self._spawn()
+        except OSError as error:
+            # No memory, no processes, no descriptors left on this machine: the other streams go on.
+            self._failed("retry", f"no decoder process could be started: {error}")
+            return
+        if self.state is not StreamState.RECONNECTING:
+            self._enter(StreamState.CONNECTING)
+
+    def _spawn(self) -> None:
+        checkpoint, job = self.claim.checkpoint, self.claim.job
         self.ring = Ring(self.settings.slots, self.preprocessing, self.context)
         request = decoder.Request(
             source=job.source,
@@ -141,12 +152,10 @@ class Stream:
             start_pts_s=self._live_pts_s(checkpoint.last_captured_unix_s, checkpoint.last_pts_s) if self.live else 0.0,
         )
         arguments = (request, self.ring.child, self.ring.memory)
-        self.process = self.context.Process(target=self.target, args=arguments, daemon=True)
-        self.process.start()
+        process = self.context.Process(target=self.target, args=arguments, daemon=True)
+        process.start()
+        self.process = process
         self.ring.child.close()
-        self.heard_s = self.now_s()
-        if self.state is not StreamState.RECONNECTING:
-            self._enter(StreamState.CONNECTING)
 
     def receive(self) -> bool:
         """Take in what the decoder has said; call when its socket is readable. False when there was nothing."""
