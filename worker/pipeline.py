@@ -26,9 +26,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from worker.bundle import Bundle
 from worker.engines.base import Engine
+from worker.errors import ConfigError
 from worker.health import Health
 from worker.ingest import decoder
 from worker.ingest.intake import Intake
@@ -134,7 +136,13 @@ class Pipeline:
         smoothing = self._settings.smoothing
         if claim.job.kind in (SourceKind.IMAGE, SourceKind.IMAGES) and not smoothing.images:
             smoothing = smoothing.model_copy(update={"method": "none", "min_on_s": 0.0, "min_off_s": 0.0})
-        run = Run(claim, Track(claim, self._bundle, smoothing))
+        try:
+            track = Track(claim, self._bundle, smoothing)
+        except ConfigError as error:
+            log.warning("smoothing starts anew", job_id=claim.job.job_id, error=str(error))
+            claim = replace(claim, checkpoint=replace(claim.checkpoint, smoother=b""))
+            track = Track(claim, self._bundle, smoothing)
+        run = Run(claim, track)
         run.stream = Stream(
             claim,
             self._bundle.preprocessing,

@@ -222,6 +222,7 @@ class Smoother:
             enter[class_id], exit_[class_id] = pair
         enter[list(never_active)] = np.inf
         self._settings = settings
+        self._classes = classes
         self._filter = make_filter(settings)
         self._hysteresis = Hysteresis(enter, exit_, settings.min_on_s, settings.min_off_s)
         self._last_pts_s: float | None = None
@@ -262,6 +263,7 @@ class Smoother:
         head, body = self._filter.dump()
         content = {
             "method": self._settings.method,
+            "classes": self._classes,
             "last_pts_s": self._last_pts_s,
             "labels": self._hysteresis.dump(),
             "filter": head,
@@ -269,7 +271,8 @@ class Smoother:
         return orjson.dumps(content) + b"\n" + body
 
     def load(self, state: bytes) -> None:
-        """Go on from a stored state. One of another smoothing method is passed over: the filter starts anew.
+        """Go on from a stored state. One of a network with other classes is passed over; of one of another smoothing
+        method the active labels are kept, and the filter starts anew.
 
         Raises:
             ConfigError: the bytes are not a state.
@@ -279,6 +282,8 @@ class Smoother:
         head, _, body = state.partition(b"\n")
         try:
             content = orjson.loads(head)
+            if content["classes"] != self._classes:
+                return
             self._last_pts_s = content["last_pts_s"]
             self._hysteresis.load(content["labels"])
             if content["method"] == self._settings.method:

@@ -124,5 +124,14 @@ def test_a_state_of_another_method_starts_anew_and_rubbish_is_named() -> None:
     play(first, [(0.0, 0, 0.0)])
     second.load(first.dump())
     assert second.active == [0]
-    with pytest.raises(ConfigError, match="cannot be read"):
-        second.load(b"rubbish")
+    for rubbish in (b"rubbish", b"{}", b"[1]"):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            second.load(rubbish)
+
+
+def test_a_state_of_a_network_with_other_classes_is_passed_over() -> None:
+    first, second = Smoother(SmoothingSettings(), 4), Smoother(SmoothingSettings(), 2)
+    play(first, [(0.0, 3, 0.0)])
+    second.load(first.dump())
+    assert second.active == []
+    second.update(0.1, scores_of(1, classes=2))
