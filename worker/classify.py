@@ -15,9 +15,10 @@ from worker.engines.base import Engine, recalibrate
 from worker.errors import StreamtagError
 from worker.ingest import decoder, wire
 from worker.ingest.annotating import Caption, Picture, annotate
+from worker.ingest.opening import image_paths
 from worker.ingest.slots import MAX_SLOTS
-from worker.ingest.stream import Ring, forkserver
-from worker.records import IMAGE_SUFFIXES, Label, Sample, Sampling, SourceKind, source_kind
+from worker.ingest.stream import Ring, forkserver, start_decoder
+from worker.records import Label, Sample, Sampling, SourceKind, source_kind
 from worker.settings import Settings
 from worker.smoothing import Smoother
 
@@ -154,7 +155,6 @@ class Classifier:
         settings = self._settings.source
         # Enough to fill the largest bucket while the next pictures are decoded.
         slots = min(MAX_SLOTS, max(settings.slots, 2 * self._engine.buckets[-1]))
-        ring = Ring(slots, self._bundle.preprocessing, self._context)
         request = decoder.Request(
             source=source,
             live=False,
@@ -169,9 +169,7 @@ class Classifier:
             start_pts_s=0.0,
             pictures=pictures,
         )
-        process = self._context.Process(target=decoder.main, args=(request, ring.child, ring.memory), daemon=True)
-        process.start()
-        ring.child.close()
+        ring, process = start_decoder(request, self._context)
         try:
             yield from self._drain(ring)
         finally:
@@ -251,19 +249,6 @@ def expand(sources: Sequence[str]) -> Iterator[str]:
         StreamtagError: a folder without pictures, or a glob that matches nothing.
     """
     for source in sources:
-        path = Path(source)
-        if "://" in source or path.is_file():
-            yield source
-        elif path.is_dir():
-            found = sorted(child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES)
-            if not found:
-                raise StreamtagError(f"{source}: the folder holds no picture")
-            yield from map(str, found)
-        elif any(sign in source for sign in "*?["):
-            anchor = Path(path.anchor or ".")
-            found = sorted(anchor.glob(str(path.relative_to(path.anchor)) if path.anchor else source))
-            if not found:
-                raise StreamtagError(f"{source}: no file matches")
-            yield from map(str, found)
-        else:
-            yield source
+        paths = [] if "://" in source else image_paths(source)
+        # What stands for itself alone is shown as it was written.
+        yield from map(str, paths) if paths and paths != [Path(source)] else [source]

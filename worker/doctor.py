@@ -17,7 +17,7 @@ from worker.bundle import Bundle
 from worker.engines.choosing import prepare
 from worker.errors import StreamtagError
 from worker.ingest import decoder, wire
-from worker.ingest.stream import Ring, forkserver
+from worker.ingest.stream import forkserver, start_decoder
 from worker.models.registry import keras_models, resolve
 from worker.preprocessing import Preprocessing
 from worker.queue.connection import Connection, text, translated
@@ -114,11 +114,8 @@ def _decoders(settings: Settings) -> Iterator[Finding]:
 def _decoded(path: str, settings: Settings) -> int:
     """Samples that a decoder process makes of a clip."""
     preprocessing = Preprocessing(32)
-    ring = Ring(8, preprocessing, forkserver())
     request = decoder.Request(path, False, Sampling(every=1), 1.0, preprocessing, settings.source, 8, -1, 0, 0, 0.0)
-    process = forkserver().Process(target=decoder.main, args=(request, ring.child, ring.memory), daemon=True)
-    process.start()
-    ring.child.close()
+    ring, process = start_decoder(request, forkserver())
     samples, over = 0, False
     while not over and multiprocessing.connection.wait([ring.parent], DECODE_LIMIT_S):
         messages = ring.receive()

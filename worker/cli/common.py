@@ -14,7 +14,6 @@ from rich.console import Console
 from worker import logs
 from worker.settings import Settings, load, parse_override
 
-OK = 0
 FAILED = 1  # a job or picture failed, or what was asked for is not there
 USAGE = 2  # wrong options or settings
 UNAVAILABLE = 3  # Redis cannot be reached

@@ -64,7 +64,7 @@ def open_reader(source: str, kind: SourceKind, settings: SourceSettings, keyfram
         # The signs of a pattern in the name of a file.
         kind = SourceKind.IMAGE if path.suffix.lower() in IMAGE_SUFFIXES else SourceKind.VIDEO
     if kind in (SourceKind.IMAGE, SourceKind.IMAGES) or (kind is SourceKind.VIDEO and path.is_dir()):
-        paths = _image_paths(source)
+        paths = image_paths(source)
         if paths == [Path(source)]:
             _check_file(paths[0])
         return ImageReader(paths, settings)
@@ -209,7 +209,12 @@ def read_image(path: Path, max_pixels: int) -> np.ndarray:
     return picture
 
 
-def _image_paths(source: str) -> list[Path]:
+def image_paths(source: str) -> list[Path]:
+    """The images of a folder or glob in order of their names; any other path alone.
+
+    Raises:
+        RejectJob: the folder holds no image, or no file matches.
+    """
     path = Path(source)
     if path.is_dir():
         found = [child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES]

@@ -53,6 +53,22 @@ class Ring:
         return self._unpacker.feed(received) if received else None
 
 
+def start_decoder(
+    request: decoder.Request, context: ForkServerContext, target: Callable[..., None] = decoder.main
+) -> tuple[Ring, BaseProcess]:
+    """A decoder process at work on the request, and the ring to hear it by.
+
+    Raises:
+        OSError: the machine has no memory, processes or descriptors left.
+    """
+    ring = Ring(request.slots, request.preprocessing, context)
+    process = context.Process(target=target, args=(request, ring.child, ring.memory), daemon=True)
+    process.start()
+    # The process has its own copy: only with ours closed does its end show as the end of what it says.
+    ring.child.close()
+    return ring, process
+
+
 _CONNECTED = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
 
 
@@ -137,7 +153,6 @@ class Stream:
 
     def _spawn(self) -> None:
         checkpoint, job = self.claim.checkpoint, self.claim.job
-        self.ring = Ring(self.settings.slots, self.preprocessing, self.context)
         request = decoder.Request(
             source=job.source,
             live=self.live,
@@ -151,11 +166,7 @@ class Stream:
             sampled=self._delivered if self.live else 0,
             start_pts_s=self._live_pts_s(checkpoint.last_captured_unix_s, checkpoint.last_pts_s) if self.live else 0.0,
         )
-        arguments = (request, self.ring.child, self.ring.memory)
-        process = self.context.Process(target=self.target, args=arguments, daemon=True)
-        process.start()
-        self.process = process
-        self.ring.child.close()
+        self.ring, self.process = start_decoder(request, self.context, self.target)
 
     def receive(self) -> bool:
         """Take in what the decoder has said; call when its socket is readable. False when there was nothing."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import orjson
 from redis.exceptions import ResponseError
 
 from worker.errors import RejectJob
-from worker.queue.connection import Connection, is_no_group, text, translated
+from worker.queue.connection import Connection, is_no_group, stamp, text, translated
 from worker.queue.keys import GROUP, queue_name
 from worker.records import Checkpoint, Claim, Job
 from worker.settings import LeaseSettings
@@ -95,7 +94,7 @@ class Claims:
             RejectJob: it is not a job, or not one for this queue.
         """
         job = self.parse(entry)
-        keys, now = self._keys, f"{time.time():.3f}"
+        keys = self._keys
         cancelled = {"job_id": job.job_id, "kind": "status", "status": "cancelled", "pts_s": 0.0}
         answer = self._connection.script(
             "acquire",
@@ -104,7 +103,7 @@ class Claims:
                 GROUP,
                 self._consumer,
                 entry.entry_id,
-                now,
+                stamp(),
                 job.to_json(),
                 orjson.dumps(cancelled),
                 self._connection.settings.events_maxlen,

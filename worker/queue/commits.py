@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import orjson
 
 from worker.errors import JobCancelled, LeaseLost
 from worker.queue.claims import Entry
-from worker.queue.connection import Connection
+from worker.queue.connection import Connection, stamp
 from worker.queue.keys import GROUP
 from worker.records import Claim, JobStatus
 from worker.track import Commit
@@ -44,7 +43,7 @@ class Commits:
             claim.entry_id,
             claim.fence,
             commit.expected_seq,
-            _now(),
+            stamp(),
             settings.results_maxlen,
             settings.events_maxlen,
             checkpoint.last_index,
@@ -88,7 +87,7 @@ class Commits:
                     claim.fence,
                     status,
                     reason,
-                    _now(),
+                    stamp(),
                     settings.expire_s,
                     event,
                     settings.events_maxlen,
@@ -105,7 +104,7 @@ class Commits:
         """
         idle_ms = int(self._lease_s * 1000) + 1
         keys = [self._keys.jobs, self._keys.job(claim.job.job_id)]
-        arguments = [GROUP, self._consumer, claim.entry_id, claim.fence, idle_ms, _now()]
+        arguments = [GROUP, self._consumer, claim.entry_id, claim.fence, idle_ms, stamp()]
         self._fenced(claim, self._connection.script("release", keys, arguments))
 
     def dead_letter(self, claim: Claim, reason: str) -> None:
@@ -131,7 +130,7 @@ class Commits:
     ) -> list[bytes]:
         settings, keys = self._connection.settings, self._keys
         names = [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events, keys.dlq]
-        head = [GROUP, self._consumer, entry_id, fence, reason, _now()]
+        head = [GROUP, self._consumer, entry_id, fence, reason, stamp()]
         limits = [settings.expire_s, settings.events_maxlen, settings.dlq_maxlen]
         return self._connection.script("dead_letter", names, [*head, *limits, event, job_id, deliveries, source])
 
@@ -155,7 +154,3 @@ class Commits:
     def _fenced(self, claim: Claim, answer: list[bytes]) -> None:
         if answer[0] != b"OK":
             raise LeaseLost(f"{claim.job.job_id}: another worker owns it by now")
-
-
-def _now() -> str:
-    return f"{time.time():.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,3 +105,8 @@ def is_no_group(error: Exception) -> bool:
 def text(value: bytes | str | None) -> str:
     """Redis's bytes as text; nothing is an empty string."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else (value or "")
+
+
+def stamp() -> str:
+    """The time as the protocol writes it: Unix seconds with milliseconds."""
+    return f"{time.time():.3f}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import orjson
 
 from worker.errors import QueueFull, StreamtagError
-from worker.queue.connection import Connection, text, translated
+from worker.queue.connection import Connection, stamp, text, translated
 from worker.queue.keys import GROUP
 from worker.records import Counters, Event, Job, JobStatus, JobView, Label, Result, redact
 
@@ -41,7 +40,7 @@ class Producer:
         """
         cap = self._connection.settings.queue_cap
         names = [self._keys.jobs, self._keys.job(job.job_id)]
-        answer = self._connection.script("submit", names, [job.to_json(), cap, _now(), GROUP])
+        answer = self._connection.script("submit", names, [job.to_json(), cap, stamp(), GROUP])
         if answer[0] == b"FULL":
             raise QueueFull(
                 f"the queue holds {cap} jobs already (redis.queue_cap); wait, add workers, or raise the cap"
@@ -68,7 +67,7 @@ class Producer:
         answer = self._connection.script(
             "cancel",
             [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events],
-            [GROUP, _now(), settings.expire_s, orjson.dumps(event), settings.events_maxlen],
+            [GROUP, stamp(), settings.expire_s, orjson.dumps(event), settings.events_maxlen],
         )
         if answer[0] == b"UNKNOWN":
             raise no_such_job(job_id, self._keys.model)
@@ -134,7 +133,7 @@ class Producer:
         """
         keys = self._keys
         names = [keys.dlq, keys.jobs, keys.job(letter.job_id), keys.results(letter.job_id)]
-        answer = self._connection.script("requeue", names, [letter.id, _now()])
+        answer = self._connection.script("requeue", names, [letter.id, stamp()])
         if answer[0] == b"UNKNOWN":
             raise StreamtagError(f"no dead letter {letter.id}")
         if answer[0] == b"GONE":
@@ -217,7 +216,3 @@ def _dead_letter(entry_id: str, fields: dict[bytes, bytes]) -> DeadLetter:
 def _literal(name: str) -> str:
     """The name with the signs of a glob pattern taken literally."""
     return "".join(f"\\{sign}" if sign in "*?[]\\" else sign for sign in name)
-
-
-def _now() -> str:
-    return f"{time.time():.3f}"
