@@ -3,17 +3,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What the tests need from Debian: a Redis, and GStreamer's RTSP server with its Python bindings and an H.264 encoder.
+# What the tests need from Debian: a Redis, GStreamer's RTSP server with its Python bindings and an H.264 encoder, a
+# browser to open reports in, and a font with more than Latin letters.
 SYSTEM := redis-server gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly chromium chromium-driver fontconfig fonts-droid-fallback
 
 .PHONY: demo test check lint types imports setup system clean
 
 demo: $(VENV)/.demo
 	$(BIN)/streamtag demo
 
+# LONG=yes runs the tests marked `long` too, as CI does: every architecture in every engine.
 test: setup system
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(if $(LONG),,-m "not long")
 
 check: lint types imports
 
@@ -41,7 +43,7 @@ $(VENV)/.demo $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.demo: EXTRAS := demo
-$(VENV)/.dev: EXTRAS := demo,dev,openvino,jax
+$(VENV)/.dev: EXTRAS := demo,dev,openvino,jax,train,torch
 
 system:
 	@scripts/system-packages $(SYSTEM)

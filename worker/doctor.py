@@ -18,12 +18,13 @@ from worker.engines.choosing import prepare
 from worker.errors import StreamtagError
 from worker.ingest import decoder, wire
 from worker.ingest.stream import forkserver, start_decoder
-from worker.models.registry import keras_models, resolve
+from worker.models.fetching import cache_folder, found
+from worker.models.registry import SPECS, converted, resolve
 from worker.preprocessing import Preprocessing
 from worker.queue.connection import Connection, text, translated
 from worker.queue.keys import Keys
 from worker.records import Sampling
-from worker.settings import Settings
+from worker.settings import ModelSettings, Settings
 
 OLDEST_REDIS = (6, 2)
 DECODE_LIMIT_S = 20.0
@@ -146,28 +147,28 @@ def _host(settings: Settings) -> Iterator[Finding]:
 def _model(settings: Settings) -> Iterator[Finding]:
     bundle = resolve(settings.model)
     yield Finding("model", "ok", f"{bundle.name}: {bundle.classes} classes, {bundle.preprocessing.size} pixels")
-    yield _weights(bundle)
+    yield _weights(bundle, settings.model)
 
 
-def _weights(bundle: Bundle) -> Finding:
+def _weights(bundle: Bundle, settings: ModelSettings) -> Finding:
     if bundle.weights == "random":
         return Finding("weights", "warn", "random", "labels will mean nothing; give imagenet or a file")
     if bundle.weights != "imagenet":
         return Finding("weights", "ok", bundle.weights)
-    home = keras_models()
-    cached = [path.name for path in home.glob("*") if path.name.startswith(_PREFIXES.get(bundle.name, bundle.name))]
+    spec = SPECS[bundle.name]
+    here = [converted(bundle.name, settings)] if converted(bundle.name, settings).is_file() else []
+    cached = next(iter(here), None) or (found(spec.download, settings) if spec.download else None)
     if cached:
-        return Finding("weights", "ok", f"imagenet, cached: {', '.join(sorted(cached))}")
+        return Finding("weights", "ok", f"imagenet, cached: {cached}")
+    if spec.download is None:
+        remedy = f"get {spec.by_hand}; then: streamtag models import {bundle.name} FILE"
+        return Finding("weights", "fail", "imagenet, not imported yet", remedy)
     return Finding(
         "weights",
         "warn",
-        f"imagenet, not in {home} yet",
-        "they are downloaded at the first start; offline, give a file",
+        f"imagenet, not in {cache_folder(settings)} yet",
+        f"run: streamtag models fetch {bundle.name}   (the first start would download them too); offline, give a file",
     )
-
-
-# How Keras names the files of its applications.
-_PREFIXES = {"inceptionv3": "inception_v3", "xception": "xception", "mobilenetv2": "mobilenet_v2"}
 
 
 def _device(settings: Settings) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from worker.errors import StreamtagError
 from worker.records import redact
 from worker.settings import LogSettings
 
@@ -54,6 +55,8 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(kept.fileno(), 2)
         try:
             yield
+        except StreamtagError:  # which says all there is to say
+            raise
         except BaseException:
             kept.seek(0)
             original.write(redact(kept.read().decode("utf-8", "replace")).encode())

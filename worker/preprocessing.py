@@ -12,7 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-Mode = Literal["tf", "caffe", "torch"]
+Mode = Literal["tf", "caffe", "caffe-rounded", "torch"]
 Crop = Literal["center", "squash", "pad"]
 
 # Keras reports its ImageNet accuracies for a central crop of this fraction of the shorter side.
@@ -24,7 +24,7 @@ class Preprocessing:
     """How a picture becomes the network's input."""
 
     size: int  # height and width of the input, pixels
-    mode: Mode = "tf"  # normalisation inside the graph: x/127.5-1 | BGR minus mean | (x/255-mean)/std
+    mode: Mode = "tf"  # normalisation inside the graph, see engines/normalising.py
     crop: Crop = "center"
 
     @property

@@ -20,7 +20,8 @@ from worker.ingest import decoder
 from worker.ingest.stream import forkserver
 from worker.logs import log, quiet_stderr
 from worker.metrics import Metrics
-from worker.models.registry import resolve
+from worker.models.fetching import Progress
+from worker.models.registry import obtain, resolve
 from worker.pipeline import Pipeline
 from worker.queue.claims import Claims
 from worker.queue.commits import Commits
@@ -30,13 +31,16 @@ from worker.queue.leases import Leases
 from worker.settings import Settings
 
 
-def load_engine(settings: Settings) -> tuple[Bundle, Engine]:
+def load_engine(settings: Settings, progress: Progress | None = None) -> tuple[Bundle, Engine]:
     """The network that the settings name, and the engine that will run it.
 
+    Args:
+        progress: of a download of its weights; default: a line in the log for each tenth of it.
+
     Raises:
-        ConfigError: the model, its weights or the engine cannot be had; the message says what to do.
+        StreamtagError: the model, its weights or the engine cannot be had; the message says what to do.
     """
-    bundle = resolve(settings.model)
+    bundle = obtain(resolve(settings.model), settings.model, progress or _logged(settings.model.name))
     model: Any = None
     if settings.engine.name != "null":
         prepare(settings.engine)
@@ -47,6 +51,18 @@ def load_engine(settings: Settings) -> tuple[Bundle, Engine]:
             model = build(bundle)
             return bundle, make_engine(model, bundle, settings.engine)
     return bundle, make_engine(model, bundle, settings.engine)
+
+
+def _logged(name: str) -> Progress:
+    told = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if total and done / total >= told:
+            log.info("downloading weights", model=name, megabytes=round(done / 1e6), of=round(total / 1e6))
+            told = done / total + 0.1
+
+    return progress
 
 
 def keys_for(settings: Settings) -> Keys:

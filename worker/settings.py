@@ -52,10 +52,14 @@ class RedisSettings(_Group):
 
 
 class ModelSettings(_Group):
-    name: str = Field("demo", description="inceptionv3, xception, mobilenetv2, demo, or the folder of a bundle.")
-    weights: str = Field(
-        "", description="imagenet (downloaded by Keras), a file, or random (benchmarks). Empty: the model's own choice."
+    name: str = Field(
+        "demo", description="A network of `streamtag models list` (xception, vgg16, ...), or the folder of a bundle."
     )
+    weights: str = Field(
+        "", description="imagenet (downloaded once), a file, or random (benchmarks). Empty: the model's own choice."
+    )
+    cache: Path | None = Field(None, description="Folder of downloaded weights. Default: streamtag/models in ~/.cache.")
+    mirror: str = Field("", description="Address of a folder to download weights from, in place of their publishers.")
     labels: Path | None = Field(
         None, description="JSON or text file of class names, where the network's own do not fit."
     )

@@ -37,14 +37,17 @@ def test_the_demo_bundle_is_small_and_knows_nothing() -> None:
     ("entries", "names"),
     [
         ({"format": 2}, "format 2"),
-        ({"labels": None}, "lacks labels"),
-        ({"size": "96"}, "'size' has the wrong type"),
-        ({"pickle": "x"}, "unknown entry 'pickle'"),
+        ({"labels": None}, "labels: Field required"),
+        ({"size": "96"}, "size: Input should be a valid integer"),
+        ({"pickle": "x"}, "pickle: Extra inputs"),
         ({"weights": "../elsewhere.h5"}, "own folder"),
         ({"weights": "missing.h5"}, "is missing"),
         ({"sha256": "0" * 64}, "does not match the sha256"),
         ({"thresholds": {"unicorn": [0.5, 0.4]}}, "unicorn"),
-        ({"mode": "what"}, "mode must be"),
+        ({"mode": "what"}, "mode: Input should be"),
+        ({"labels": ["nothing", "nothing"]}, "nothing is the name of more than one class"),
+        ({"thresholds": {"star": [0.3, 0.6]}}, "exit threshold of star is above"),
+        ({"temperature": 0}, "temperature: .*greater than 0"),
     ],
 )
 def test_a_wrong_bundle_is_named(folder: Path, entries: dict[str, Any], names: str) -> None:

@@ -33,7 +33,7 @@ Config = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Network: inceptionv3, xception, mobilenetv2, demo, or a bundle folder."),
+    typer.Option("--model", "-m", help="Network (`streamtag models list`), demo, or the folder of a bundle."),
 ]
 Weights = Annotated[str | None, typer.Option("--weights", help="imagenet, a weights file, or random (benchmarks).")]
 Overrides = Annotated[

@@ -6,8 +6,7 @@ About 10 minutes on 2 cores. The held-out scenes come from seeds that training n
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ import keras
 import numpy as np
 import structlog
 
-from worker.bundle import FORMAT
+from worker.bundle import Bundle, write_bundle
 from worker.demo.drawing import LABELS, NOTHING, Scene
 from worker.models.narrow_xception import narrow_xception
 from worker.models.registry import DEMO_BUNDLE
@@ -75,33 +74,22 @@ def train(out: Path, scenes: int, epochs: int, seed: int) -> float:
         verbose=2,
     )
     right = float(network.evaluate(held_pictures.astype(np.float32) / 127.5 - 1, held_classes, verbose=0)[1])
-    write_bundle(out, network, {"seed": seed, "scenes": scenes, "epochs": epochs, "held_out_accuracy": round(right, 4)})
+    _save(out, network, {"seed": seed, "scenes": scenes, "epochs": epochs, "held_out_accuracy": round(right, 4)})
     log.info("trained", held_out_accuracy=right, parameters=network.count_params(), bundle=str(out))
     return right
 
 
-def write_bundle(out: Path, network: keras.Model, record: dict[str, float]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    weights = out / "network.weights.h5"
+def _save(out: Path, network: keras.Model, record: dict[str, float]) -> None:
     # A copy that was never compiled: the optimiser's state would triple the file.
     bare = narrow_xception(SIZE, len(LABELS), WIDTH)
     bare.set_weights(network.get_weights())
-    bare.save_weights(weights)
-    content = {
-        "format": FORMAT,
-        "name": "demo",
-        "architecture": "narrow_xception",
-        "arguments": {"width": WIDTH},
-        "weights": weights.name,
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "labels": list(LABELS),
-        "nothing": [NOTHING],
-        "size": SIZE,
-        "mode": "tf",
-        "crop": "center",
-        "record": record,
-    }
-    (out / "bundle.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "network.weights.h5"
+        bare.save_weights(weights)
+        nothing = frozenset([LABELS.index(NOTHING)])
+        arguments = {"width": WIDTH}
+        bundle = Bundle("demo", "narrow_xception", LABELS, Preprocessing(SIZE), "", arguments, nothing)
+        write_bundle(out, bundle, weights, record)
 
 
 if __name__ == "__main__":

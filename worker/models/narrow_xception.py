@@ -10,12 +10,13 @@ import keras
 from keras import layers
 
 
-def narrow_xception(size: int, classes: int, width: int = 24) -> keras.Model:
+def narrow_xception(size: int = 96, classes: int = 7, width: int = 24, top: bool = True) -> keras.Model:
     """
     Args:
         size: height and width of the input, pixels.
         classes: outputs of the softmax.
         width: channels of the first block; the last has 8 times as many.
+        top: False for the features alone: (N, 8 * width).
 
     Returns:
         A model from (N, size, size, 3) float32 in -1..1 to (N, classes) probabilities.
@@ -30,6 +31,8 @@ def narrow_xception(size: int, classes: int, width: int = 24) -> keras.Model:
     x = layers.ReLU(name="exit_relu")(x)
     # The largest response, not the average: the shape covers a part of the picture only.
     x = layers.GlobalMaxPooling2D(name="pool")(x)
+    if not top:
+        return keras.Model(inputs, x, name="narrow_xception_features")
     x = layers.Dropout(0.2, name="dropout")(x)
     return keras.Model(
         inputs, layers.Dense(classes, activation="softmax", name="predictions")(x), name="narrow_xception"

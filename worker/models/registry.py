@@ -3,33 +3,162 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 from worker.bundle import Bundle, read_bundle
 from worker.errors import ConfigError
+from worker.models.fetching import Download, Progress, cache_folder, located
 from worker.preprocessing import Mode, Preprocessing
 from worker.settings import ModelSettings
 
 DEMO_BUNDLE = Path(__file__).parent.parent / "demo" / "bundle"
 
+_KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
+_TF = "_weights_tf_dim_ordering_tf_kernels.h5"
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A network of ``keras.applications``."""
+    """An architecture with its published weights and figures for the validation pictures of ImageNet."""
 
-    architecture: str  # name in keras.applications
-    size: int
+    architecture: str
+    size: int  # height and width of the input, pixels
     mode: Mode
+    parameters: int
+    top1: float  # per cent, as published
+    top5: float
+    paper: str
+    figures: str  # where top1 and top5 are published
+    download: Download | None = None
+    by_hand: str = ""  # where to get the weights, if nobody has published a hash to check a download against
 
 
+_APPLICATIONS = "keras.io/api/applications"
+_SLIM = "TF-slim's README"
+
+# MD5 sums are those that Keras pins for the same files.
 SPECS = {
-    "inceptionv3": Spec("InceptionV3", 299, "tf"),  # Szegedy et al. 2015, arXiv:1512.00567
-    "xception": Spec("Xception", 299, "tf"),  # Chollet 2017, arXiv:1610.02357
-    "mobilenetv2": Spec("MobileNetV2", 224, "tf"),  # Sandler et al. 2018, arXiv:1801.04381
+    "inceptionv3": Spec(
+        "InceptionV3",
+        299,
+        "tf",
+        23_851_784,
+        77.9,
+        93.7,
+        "Szegedy et al. 2015, arXiv:1512.00567",
+        _APPLICATIONS,
+        Download(f"{_KERAS}inception_v3/inception_v3{_TF}", "md5:9a0d58056eeedaa3f26cb7ebd46da564", 92),
+    ),
+    "xception": Spec(
+        "Xception",
+        299,
+        "tf",
+        22_910_480,
+        79.0,
+        94.5,
+        "Chollet 2017, arXiv:1610.02357",
+        _APPLICATIONS,
+        Download(f"{_KERAS}xception/xception{_TF}", "md5:0a58e3b7378bc2990ea3b43d5981f1f6", 88),
+    ),
+    "inceptionresnetv2": Spec(
+        "InceptionResNetV2",
+        299,
+        "tf",
+        55_873_736,
+        80.3,
+        95.3,
+        "Szegedy et al. 2016, arXiv:1602.07261",
+        _APPLICATIONS,
+        Download(f"{_KERAS}inception_resnet_v2/inception_resnet_v2{_TF}", "md5:e693bd0210a403b3192acc6073ad2e96", 215),
+    ),
+    "inceptionv4": Spec(
+        "InceptionV4",
+        299,
+        "tf",
+        42_711_400,
+        80.2,
+        95.2,
+        "Szegedy et al. 2016, arXiv:1602.07261",
+        _SLIM,
+        by_hand="http://download.tensorflow.org/models/inception_v4_2016_09_09.tar.gz",
+    ),
+    "resnet50": Spec(
+        "ResNet50",
+        224,
+        "caffe",
+        25_636_712,
+        74.9,
+        92.1,
+        "He et al. 2015, arXiv:1512.03385",
+        _APPLICATIONS,
+        Download(f"{_KERAS}resnet/resnet50{_TF}", "md5:2cb95161c43110f7111970584f804107", 98),
+    ),
+    "vgg16": Spec(
+        "VGG16",
+        224,
+        "caffe",
+        138_357_544,
+        71.3,
+        90.1,
+        "Simonyan, Zisserman 2014, arXiv:1409.1556",
+        _APPLICATIONS,
+        Download(f"{_KERAS}vgg16/vgg16{_TF}", "md5:64373286793e3c8b2b4e3219cbf3544b", 528),
+    ),
+    "vgg19": Spec(
+        "VGG19",
+        224,
+        "caffe",
+        143_667_240,
+        71.3,
+        90.0,
+        "Simonyan, Zisserman 2014, arXiv:1409.1556",
+        _APPLICATIONS,
+        Download(f"{_KERAS}vgg19/vgg19{_TF}", "md5:cbe5617147190e668d6c5d5026f83318", 549),
+    ),
+    # The same network as PyTorch trained it: other weights, and another normalisation. The digits in the file's name
+    # begin its SHA-256.
+    "vgg16-torch": Spec(
+        "VGG16",
+        224,
+        "torch",
+        138_357_544,
+        71.592,
+        90.382,
+        "Simonyan, Zisserman 2014, arXiv:1409.1556",
+        "torchvision's documentation",
+        Download("https://download.pytorch.org/models/vgg16-397923af.pth", "sha256:397923af", 528),
+    ),
+    "squeezenet": Spec(
+        "SqueezeNet",
+        227,
+        "caffe-rounded",
+        1_248_424,
+        57.5,
+        80.3,
+        "Iandola et al. 2016, arXiv:1602.07360",
+        "the paper's table 2",
+        by_hand="https://github.com/forresti/SqueezeNet, as an .npz of <layer>/kernel (HWIO) and <layer>/bias",
+    ),
+    # Keras pins no hash for this one; this is the SHA-256 by which another public project checks the same file.
+    "mobilenetv2": Spec(
+        "MobileNetV2",
+        224,
+        "tf",
+        3_538_984,
+        71.3,
+        90.1,
+        "Sandler et al. 2018, arXiv:1801.04381",
+        _APPLICATIONS,
+        Download(
+            f"{_KERAS}mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5",
+            "sha256:3e195a2857356cfc092cbbb460beb2a5bce279015d7792598b8d3d9e451902e3",
+            14,
+        ),
+    ),
 }
+NAMES = (*SPECS, "demo")
 
 
 def resolve(settings: ModelSettings) -> Bundle:
@@ -51,15 +180,21 @@ def resolve(settings: ModelSettings) -> Bundle:
         preprocessing = Preprocessing(spec.size, spec.mode, settings.crop)
         bundle = Bundle(name, spec.architecture, labels, preprocessing, weights=settings.weights or "imagenet")
     else:
-        known = ", ".join([*SPECS, "demo"])
+        known = ", ".join(NAMES)
         raise ConfigError(f"unknown model {settings.name!r}: it is none of {known}, nor a folder with a bundle.json")
     if settings.labels is not None:
         bundle = replace(bundle, labels=read_labels(settings.labels))
-    if bundle.weights not in ("imagenet", "random") and not Path(bundle.weights).is_file():
+    if bundle.weights not in ("imagenet", "random") and not _is_there(bundle.weights):
         raise ConfigError(
-            f"weights {bundle.weights!r}: no such file; give imagenet, random, or a .weights.h5 or .keras file"
+            f"weights {bundle.weights!r}: no such file; give imagenet, random, or a .weights.h5, .h5, .keras, .npz, "
+            ".pth or .ckpt file"
         )
     return bundle
+
+
+def _is_there(weights: str) -> bool:
+    """A newer TF checkpoint is named by the common beginning of its files."""
+    return Path(weights).is_file() or Path(f"{weights}.index").is_file()
 
 
 def imagenet_classes() -> list[tuple[str, str]]:
@@ -67,11 +202,6 @@ def imagenet_classes() -> list[tuple[str, str]]:
     text = files("worker.models").joinpath("imagenet_labels.txt").read_text(encoding="utf-8")
     rows = [line.split(maxsplit=1) for line in text.splitlines() if not line.startswith("#")]
     return [(wnid, name) for wnid, name in rows]
-
-
-def keras_models() -> Path:
-    """The folder where Keras keeps downloaded weights."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -92,3 +222,29 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise ConfigError(f"labels {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"labels {path}: neither a list of names nor a class index: {error!r}") from None
+
+
+def obtain(bundle: Bundle, settings: ModelSettings, progress: Progress = lambda done, total: None) -> Bundle:
+    """The bundle with its ImageNet weights as a file of this machine, downloaded if they were not there.
+
+    Raises:
+        ConfigError: nobody publishes a hash of them, so they must be brought by hand.
+        FetchFailed: they cannot be downloaded.
+    """
+    if bundle.weights != "imagenet":
+        return bundle
+    spec = SPECS[bundle.name]
+    ours = converted(bundle.name, settings)
+    if ours.is_file():
+        return replace(bundle, weights=str(ours))
+    if spec.download is None:
+        raise ConfigError(
+            f"{bundle.name}: no hash of its ImageNet weights is published, so they are not downloaded unchecked. Get "
+            f"{spec.by_hand}, and run: streamtag models import {bundle.name} FILE   (or give the file with --weights)"
+        )
+    return replace(bundle, weights=str(located(spec.download, settings, progress)))
+
+
+def converted(name: str, settings: ModelSettings) -> Path:
+    """Where ``streamtag models import`` keeps a network's weights for all later uses."""
+    return cache_folder(settings) / f"{name}.weights.h5"

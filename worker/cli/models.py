@@ -1,0 +1,360 @@
+"""``streamtag models``: which networks there are, and their weights and bundles."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich import box
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from worker.bundle import Bundle, read_bundle, read_bundle_file, sha256, write_bundle
+from worker.cli.common import Config, Json, Overrides, err, out, print_json, settings_from
+from worker.engines.base import warm_up
+from worker.engines.choosing import make_engine, prepare
+from worker.errors import ConfigError, StreamtagError
+from worker.logs import quiet_stderr
+from worker.models import fetching
+from worker.models.registry import DEMO_BUNDLE, SPECS, Spec, converted, obtain, read_labels, resolve
+from worker.preprocessing import Preprocessing
+from worker.settings import ModelSettings, Settings
+
+app = typer.Typer(no_args_is_help=True, help="Networks, their weights, and bundles.")
+
+Name = Annotated[str, typer.Argument(help="A network of `streamtag models list`.")]
+
+
+@app.command("list")
+def list_(config: Config = None, json: Json = False, overrides: Overrides = None) -> None:
+    """The networks that a name can mean, and what of them is on this machine."""
+    settings = settings_from(config, overrides=overrides).model
+    rows = [_row(name, spec, settings) for name, spec in SPECS.items()]
+    if json:
+        for row in rows:
+            print_json(row)
+        return
+    grid = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
+    grid.add_column("network", no_wrap=True)
+    for column in ("input", "parameters", "size", "top-1 / 5"):
+        grid.add_column(column, justify="right", no_wrap=True)
+    grid.add_column("weights", no_wrap=True)
+    for row in rows:
+        grid.add_row(
+            row["name"],
+            f"{row['input']}²",
+            f"{row['parameters'] / 1e6:.1f} M",
+            f"{row['megabytes']} MB",
+            f"{row['top1']:.1f} / {row['top5']:.1f} %",
+            "[green]here[/]" if row["cached"] else ("to fetch" if row["url"] else "to import"),
+        )
+    out.print(grid)
+    out.print("Accuracies as published, on ImageNet's validation pictures (`models show` names the source).")
+    out.print(f"Weights are kept in {escape(str(fetching.cache_folder(settings)))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A network's name, or the folder of a bundle.")],
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Everything known about a network or a bundle."""
+    settings = settings_from(config, overrides=overrides).model
+    if (Path(name) / "bundle.json").is_file() or name == "demo":
+        content = _bundle_content(DEMO_BUNDLE if name == "demo" else Path(name))
+    else:
+        content = _row(name, _spec(name), settings)
+    if json:
+        print_json(content)
+        return
+    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    for key, value in content.items():
+        grid.add_row(key, escape(_short(value)))
+    out.print(grid, soft_wrap=False)
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Networks of `streamtag models list`, or all.")],
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Download ImageNet weights into the cache folder, checked against the published hash. Goes on where it broke."""
+    settings = settings_from(config, overrides=overrides).model
+    chosen = [name for name, spec in SPECS.items() if spec.download] if names == ["all"] else names
+    specs = {name: _spec(name) for name in chosen}
+    for name, spec in specs.items():
+        if spec.download is None:
+            raise ConfigError(
+                f"{name}: no hash of its weights is published, so they are not downloaded unchecked. "
+                f"Get {spec.by_hand}, then run: streamtag models import {name} FILE"
+            )
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    for name, spec in specs.items():
+        assert spec.download is not None
+        with Progress(*columns, console=err, disable=json) as bar:
+            task = bar.add_task(name, total=None)
+
+            def progress(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
+                bar.update(task, completed=done, total=total or None)
+
+            path = fetching.located(spec.download, settings, progress)
+        if path.suffix == ".pth":
+            path = _import(name, spec, path, settings)
+        if json:
+            print_json({"name": name, "path": str(path)})
+        else:
+            out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_(
+    name: Name,
+    file: Annotated[
+        Path,
+        typer.Argument(help="TF-slim checkpoint (.ckpt, .tar.gz), PyTorch state dict (.pth, .pt), or arrays (.npz)."),
+    ],
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Write a bundle there. Default: into the cache, for use by name.")
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Convert weights of another framework. Only tensors are read; a file that could run code is refused."""
+    settings = settings_from(config, overrides=overrides).model
+    spec = _spec(name)
+    if not file.exists() and not file.with_name(file.name + ".index").is_file():
+        raise ConfigError(f"{file}: no such file")
+    if out_folder is None:
+        target = _import(name, spec, file, settings)
+    else:
+        target = out_folder
+        _bundle(
+            settings.model_copy(update={"name": name, "weights": str(file)}), out_folder, {"imported_from": file.name}
+        )
+    if json:
+        print_json({"name": name, "path": str(target)})
+    else:
+        out.print(f"{name}: {escape(str(target))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def bundle(
+    name: Annotated[
+        str, typer.Argument(help="A network of `streamtag models list`, or a whole network in a .keras file.")
+    ],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    weights: Annotated[str, typer.Option("--weights", help="imagenet, or a file.")] = "imagenet",
+    labels: Annotated[Path | None, typer.Option("--labels", help="Class names: a text file or JSON.")] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Input of a .keras file, pixels. Default: its own.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", help="Normalisation of a .keras file: tf, caffe, caffe-rounded, torch.")
+    ] = "tf",
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Make a bundle: a folder with the network, its labels and its preprocessing, ready to serve."""
+    settings = settings_from(config, overrides=overrides).model
+    settings = settings.model_copy(update={"name": name, "weights": weights, "labels": labels})
+    if name.endswith(".keras"):
+        _bundle_whole(Path(name), settings, size, mode, out_folder)
+    else:
+        _spec(name)
+        _bundle(settings, out_folder, {"weights": weights})
+    if json:
+        print_json({"path": str(out_folder)})
+    else:
+        out.print(f"{escape(str(out_folder))}: serve it with --model {escape(str(out_folder))}", highlight=False)
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str], typer.Argument(help="Networks of `streamtag models list`, or folders of bundles.")],
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Check hashes and the schema, build the network, and see that it gives probabilities."""
+    settings = settings_from(config, overrides=overrides)
+    failed = False
+    for name in names:
+        try:
+            content = _verified(name, settings)
+        except StreamtagError as error:
+            failed = True
+            content = {"name": name, "ok": False, "error": str(error)}
+        if json:
+            print_json(content)
+        elif content["ok"]:
+            out.print(
+                f"[green]ok[/]    {escape(name)}: {content['parameters']:,} parameters, {content['classes']} classes, "
+                f"{content['engine']} on {content['device']}",
+                highlight=False,
+                soft_wrap=True,
+            )
+        else:
+            out.print(f"[red]fail[/]  {escape(content['error'])}", highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _verified(name: str, settings: Settings) -> dict[str, Any]:
+    given = settings.model
+    if name in SPECS and not given.weights:
+        spec = SPECS[name]
+        here = converted(name, given)
+        path = here if here.is_file() else (fetching.found(spec.download, given) if spec.download else None)
+        if path is None:
+            how = f"streamtag models fetch {name}" if spec.download else f"streamtag models import {name} FILE"
+            raise ConfigError(f"{name}: its weights are not on this machine; run: {how}")
+        if spec.download and path.name == spec.download.file_name and not fetching.matches(path, spec.download.digest):
+            raise ConfigError(
+                f"{path}: is not what was published ({spec.download.digest}); delete it and fetch it anew"
+            )
+    chosen = given.model_copy(update={"name": name})
+    asked = obtain(resolve(chosen), chosen)
+    prepare(settings.engine)
+    with quiet_stderr():
+        from worker.models.building import build
+
+        model = build(asked)
+        engine = make_engine(model, asked, settings.engine.model_copy(update={"buckets": [1]}))
+        warm_up(engine, asked)
+        scores = engine.dispatch(np.zeros((1, *asked.preprocessing.shape), np.uint8)).result()
+    if abs(float(scores.sum()) - 1.0) > 1e-2:
+        raise ConfigError(f"{name}: its outputs add up to {scores.sum():.3f}; end the network with a softmax")
+    return {
+        "name": name,
+        "ok": True,
+        "architecture": asked.architecture,
+        "parameters": model.count_params(),
+        "classes": asked.classes,
+        "engine": engine.name,
+        "device": engine.device,
+    }
+
+
+def _spec(name: str) -> Spec:
+    if name not in SPECS:
+        raise ConfigError(f"unknown network {name!r}; known: {', '.join(SPECS)}")
+    return SPECS[name]
+
+
+def _row(name: str, spec: Spec, settings: ModelSettings) -> dict[str, Any]:
+    ours = converted(name, settings)
+    cached = ours if ours.is_file() else (fetching.found(spec.download, settings) if spec.download else None)
+    return {
+        "name": name,
+        "architecture": spec.architecture,
+        "input": spec.size,
+        "mode": spec.mode,
+        "parameters": spec.parameters,
+        "megabytes": spec.download.megabytes if spec.download else round(spec.parameters * 4 / 1e6),
+        "top1": spec.top1,
+        "top5": spec.top5,
+        "figures": spec.figures,
+        "paper": spec.paper,
+        "url": spec.download.url if spec.download else "",
+        "digest": spec.download.digest if spec.download else "",
+        "by_hand": spec.by_hand,
+        "cached": str(cached) if cached else "",
+    }
+
+
+def _bundle_content(folder: Path) -> dict[str, Any]:
+    content = read_bundle_file(folder).model_dump()
+    weights = folder / content["weights"]
+    intact = weights.is_file() and sha256(weights) == content["sha256"]
+    return content | {"megabytes": round(weights.stat().st_size / 1e6, 1) if weights.is_file() else 0, "intact": intact}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and len(value) > 12:
+        return f"{', '.join(map(str, value[:12]))}, … {len(value)} in all"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _import(name: str, spec: Spec, file: Path, settings: ModelSettings) -> Path:
+    """Convert a foreign file into the cache."""
+    target = converted(name, settings)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            weights = _built_weights(settings.model_copy(update={"name": name, "weights": str(file)}), Path(folder))
+            weights.replace(target)
+    except OSError as error:
+        raise StreamtagError(
+            f"{target.parent}: {name} cannot be stored: {error.strerror}; make room there, or name another folder with "
+            "--set model.cache=FOLDER"
+        ) from None
+    return target
+
+
+def _built_weights(settings: ModelSettings, folder: Path) -> Path:
+    """A network's weights in Keras's own form, in a temporary folder."""
+    asked = obtain(resolve(settings), settings)
+    prepare(Settings().engine)
+    with quiet_stderr():
+        from worker.models.building import build
+
+        model = build(asked)
+        path = folder / "network.weights.h5"
+        model.save_weights(path)
+    return path
+
+
+def _bundle(settings: ModelSettings, folder: Path, record: dict[str, Any]) -> None:
+    found = resolve(settings)
+    with tempfile.TemporaryDirectory() as temporary:
+        write_bundle(folder, found, _built_weights(settings, Path(temporary)), record)
+    read_bundle(folder)
+
+
+def _bundle_whole(file: Path, settings: ModelSettings, size: int | None, mode: str, folder: Path) -> None:
+    """A bundle around a .keras file, which says itself what its input and its outputs are."""
+    if settings.labels is None:
+        raise ConfigError(f"{file}: name its classes with --labels FILE")
+    labels = read_labels(settings.labels)
+    prepare(Settings().engine)
+    with quiet_stderr():
+        from worker.models.building import WHOLE, build
+
+        asked = Bundle(file.stem, WHOLE, labels, Preprocessing(size or 16), weights=str(file))
+        model = build(asked)
+    own = model.input_shape[1] or size
+    if own is None or (size is not None and model.input_shape[1] not in (None, size)):
+        raise ConfigError(f"{file}: its input is {model.input_shape}; give the size of it with --size")
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(shutil.copy(file, Path(temporary) / "network.keras"))
+        preprocessing = Preprocessing(own, mode, settings.crop)  # type: ignore[arg-type]
+        write_bundle(folder, replace(asked, preprocessing=preprocessing), copy, {"made_from": file.name})
