@@ -68,6 +68,14 @@ def source_kind(source: str) -> SourceKind:
     return SourceKind.IMAGE if suffix and suffix.group().lower() in IMAGE_SUFFIXES else SourceKind.VIDEO
 
 
+def is_picture(source: str) -> bool:
+    """Whether a source is one picture, here or on a web server, by its name."""
+    kind = source_kind(source)
+    return kind is SourceKind.IMAGE or (
+        kind is SourceKind.HTTP and urlsplit(source).path.lower().endswith(tuple(IMAGE_SUFFIXES))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """Which frames are samples. At most one of the three is set; none means the worker's default rate."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -14,9 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from worker.errors import StreamtagError
 from worker.ingest.decoder import settle
-from worker.ingest.opening import CorruptFrame, ErrorLog, VideoReader, read_image
+from worker.ingest.opening import CorruptFrame, ErrorLog, Reader, open_reader
 from worker.ingest.policy import allowed
-from worker.records import SourceKind, source_kind
+from worker.lettering import Font
+from worker.records import is_picture, source_kind
 from worker.settings import SourceSettings
 
 
@@ -36,6 +38,7 @@ class Picture:
     out: str
     captions: tuple[Caption, ...]  # in order of their frames
     settings: SourceSettings
+    fonts: tuple[Font, ...] = ()  # for letters outside ASCII
 
 
 def annotate(picture: Picture, context: ForkServerContext) -> str:
@@ -60,20 +63,20 @@ def _main(picture: Picture, parent: Connection) -> None:
     log = ErrorLog()
     try:
         kind = source_kind(picture.source)
-        if kind is SourceKind.IMAGE:
-            drawn = draw_caption(
-                read_image(Path(picture.source), picture.settings.max_pixels), picture.captions[0].text
-            )
+        source = allowed(picture.source, picture.settings)
+        reader = open_reader(source, kind, picture.settings, False, log)
+        if is_picture(picture.source):
+            reader.grab()
+            drawn = draw_caption(reader.retrieve(), picture.captions[0].text, picture.fonts)
             _write(Path(picture.out), drawn)
         else:
-            source = allowed(picture.source, picture.settings)
-            _draw_video(VideoReader(source, kind, picture.settings, False, log), picture)
+            _draw_video(reader, picture)
         parent.send("")
     except (StreamtagError, CorruptFrame, cv2.error, OSError) as error:
         parent.send(f"{picture.out}: {error}")
 
 
-def _draw_video(reader: VideoReader, picture: Picture) -> None:
+def _draw_video(reader: Reader, picture: Picture) -> None:
     opened = reader.opened
     size = (opened.width, opened.height)
     writer = cv2.VideoWriter(picture.out, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), opened.fps or 25.0, size)
@@ -84,7 +87,7 @@ def _draw_video(reader: VideoReader, picture: Picture) -> None:
     while reader.grab():
         at = bisect.bisect_right(starts, index) - 1
         frame = reader.retrieve()
-        writer.write(draw_caption(frame, picture.captions[at].text) if at >= 0 else frame)
+        writer.write(draw_caption(frame, picture.captions[at].text, picture.fonts) if at >= 0 else frame)
         index += 1
     writer.release()
 
@@ -97,34 +100,57 @@ def _write(path: Path, picture: np.ndarray) -> None:
     path.write_bytes(content.tobytes())
 
 
-def draw_caption(picture: np.ndarray, text: str) -> np.ndarray:
+def draw_caption(picture: np.ndarray, text: str, fonts: tuple[Font, ...] = ()) -> np.ndarray:
     """A copy of the picture with the text on a dark band at its lower left, legible at any size.
 
     Args:
         picture: (h, w, 3) uint8 BGR.
         text: lines to draw; nothing is drawn for an empty one.
+        fonts: for the letters outside ASCII.
     """
     if not text:
         return picture
     height, width = picture.shape[:2]
     points = max(10, min(height, width) // 18)
+    lines = [_runs(line, fonts) for line in text.split("\n")]
+    while _width(lines, points) > width * 0.96 - points and points > 6:
+        points -= 1
     image = Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
     draw = ImageDraw.Draw(image, "RGBA")
-    left, top, right, bottom = draw.multiline_textbbox((0, 0), text, font=_font(points))
-    while right - left > width * 0.96 and points > 6:
-        points -= 1
-        left, top, right, bottom = draw.multiline_textbbox((0, 0), text, font=_font(points))
-    margin = points // 2
-    y = height - (bottom - top) - 2 * margin
-    draw.rectangle((0, y, right - left + 2 * margin, height), fill=(0, 0, 0, 170))
-    draw.multiline_text((margin - left, y + margin - top), text, font=_font(points), fill=(255, 255, 255, 255))
+    margin, spacing = points // 2, round(points * 1.35)
+    top = height - spacing * len(lines) - margin
+    draw.rectangle((0, top, _width(lines, points) + 2 * margin, height), fill=(0, 0, 0, 170))
+    for number, runs in enumerate(lines):
+        x, baseline = float(margin), top + margin // 2 + number * spacing + points
+        for run, font in runs:
+            # Scripts that join or stack their letters are shaped by Pillow (Raqm); "ls" is the left of the baseline.
+            draw.text((x, baseline), run, font=_font(font, points), fill=(255, 255, 255, 255), anchor="ls")
+            x += _font(font, points).getlength(run)
     return cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
 
 
-_fonts: dict[int, ImageFont.FreeTypeFont | ImageFont.ImageFont] = {}
+_Run = tuple[str, Font | None]  # letters of one font; None is Pillow's own
 
 
-def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    if points not in _fonts:
-        _fonts[points] = ImageFont.load_default(points)
-    return _fonts[points]
+def _runs(line: str, fonts: tuple[Font, ...]) -> list[_Run]:
+    """A line cut where the font must change. Spaces stay with what comes before them."""
+    runs: list[_Run] = []
+    for sign in line:
+        font = None if ord(sign) <= 0x7E else next((font for font in fonts if font.has(sign)), None)
+        if runs and (sign.isspace() or font is runs[-1][1]):
+            runs[-1] = (runs[-1][0] + sign, runs[-1][1])
+        else:
+            runs.append((sign, font))
+    return runs
+
+
+def _width(lines: list[list[_Run]], points: int) -> float:
+    return max(sum(_font(font, points).getlength(run) for run, font in runs) for runs in lines)
+
+
+@functools.cache
+def _font(font: Font | None, points: int) -> ImageFont.FreeTypeFont:
+    found = ImageFont.load_default(points) if font is None else ImageFont.truetype(font.path, points, font.index)
+    if not isinstance(found, ImageFont.FreeTypeFont):
+        raise StreamtagError("this Pillow was built without FreeType; install Pillow from PyPI")
+    return found

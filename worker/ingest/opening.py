@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from worker.errors import RejectJob, RetryJob
-from worker.ingest.policy import AuthFailed, check_path
-from worker.records import IMAGE_SUFFIXES, SourceKind, redact
+from worker.ingest.policy import AuthFailed, check_path, download
+from worker.records import IMAGE_SUFFIXES, SourceKind, is_picture, redact
 from worker.settings import SourceSettings
 
 # Damage inside a file costs single frames (at most one in a row in a file with 400 flipped bits); only a long row
@@ -68,6 +68,8 @@ def open_reader(source: str, kind: SourceKind, settings: SourceSettings, keyfram
         if paths == [Path(source)]:
             _check_file(paths[0])
         return ImageReader(paths, settings)
+    if kind is SourceKind.HTTP and is_picture(source):
+        return WebPictureReader(source, settings)
     return VideoReader(source, kind, settings, keyframes, log)
 
 
@@ -184,6 +186,31 @@ class ImageReader:
         pass
 
 
+class WebPictureReader:
+    """One picture of a web server. FFmpeg would read it too, but not turn it upright as pictures of files are."""
+
+    def __init__(self, url: str, settings: SourceSettings) -> None:
+        self._content = np.frombuffer(download(url, MAX_IMAGE_BYTES, settings.read_timeout_s), np.uint8)
+        self._max_pixels = settings.max_pixels
+        self._grabbed = False
+        self.bad_packets = 0
+        self.opened = Opened(0, 0, 1.0, 1)
+
+    def grab(self) -> bool:
+        first = not self._grabbed
+        self._grabbed = True
+        return first
+
+    def pts_s(self) -> float | None:
+        return 0.0
+
+    def retrieve(self) -> np.ndarray:
+        return decode_image(self._content, self._max_pixels)
+
+    def close(self) -> None:
+        pass
+
+
 def read_image(path: Path, max_pixels: int) -> np.ndarray:
     """(h, w, 3) uint8 BGR, upright by its EXIF orientation.
 
@@ -196,6 +223,11 @@ def read_image(path: Path, max_pixels: int) -> np.ndarray:
         content = np.fromfile(path, np.uint8)
     except OSError as error:
         raise CorruptFrame(error.strerror or str(error)) from None
+    return decode_image(content, max_pixels)
+
+
+def decode_image(content: np.ndarray, max_pixels: int) -> np.ndarray:
+    """As ``read_image``, from the (n,) uint8 content of a file."""
     if content.size == 0:
         raise CorruptFrame("the file is empty")
     try:

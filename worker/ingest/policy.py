@@ -7,6 +7,8 @@ import http.client
 import ipaddress
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
@@ -123,6 +125,28 @@ def _follow_redirects(url: str, settings: SourceSettings) -> str:
 
 def _probe(url: str, timeout_s: float) -> tuple[int, str]:
     """Status and Location of a GET whose body is not read."""
+    with _answer(url, timeout_s, {"Range": "bytes=0-0"}) as response:
+        return response.status, response.headers.get("Location", "")
+
+
+def download(url: str, limit_bytes: int, timeout_s: float) -> bytes:
+    """The body of a URL that ``allowed`` has passed.
+
+    Raises:
+        RejectJob: it is larger than the limit.
+        RetryJob: the network does not answer; that may pass.
+    """
+    with _answer(url, timeout_s, {}) as response:
+        if response.status != 200:
+            raise RetryJob(f"{redact(url)}: the server answered {response.status}")
+        content = response.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise RejectJob(f"{redact(url)}: larger than {limit_bytes} bytes")
+    return content
+
+
+@contextmanager
+def _answer(url: str, timeout_s: float, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
     parts = urlsplit(url)
     host = parts.hostname or ""
     connection: http.client.HTTPConnection
@@ -132,14 +156,13 @@ def _probe(url: str, timeout_s: float) -> tuple[int, str]:
         )
     else:
         connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
-    headers = {"Range": "bytes=0-0", "User-Agent": "streamtag", "Accept": "*/*"}
+    headers = headers | {"User-Agent": "streamtag", "Accept": "*/*"}
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     try:
         connection.request("GET", urlunsplit(("", "", parts.path or "/", parts.query, "")), headers=headers)
-        response = connection.getresponse()
-        return response.status, response.headers.get("Location", "")
+        yield connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         raise RetryJob(f"{redact(url)}: cannot be reached: {error or type(error).__name__}") from None
     finally:
