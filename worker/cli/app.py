@@ -11,7 +11,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from worker import __version__
-from worker.cli import bench, classify, config, demo, dlq, doctor, jobs, models, run
+from worker.cli import bench, classify, config, demo, dlq, doctor, jobs, models, run, train
 from worker.cli.common import CRASHED, EXIT_CODES, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, err
 from worker.errors import ConfigError, QueueUnavailable, StreamtagError
 
@@ -31,6 +31,7 @@ app.command()(jobs.status)
 app.command()(jobs.tail)
 app.command()(jobs.cancel)
 app.command()(classify.classify)
+app.command()(train.train)
 app.command()(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(dlq.app, name="dlq")

@@ -56,7 +56,8 @@ def features(bundle: Bundle) -> keras.Model:
     """
     size = bundle.preprocessing.size
     if bundle.architecture in _OWN:
-        return _OWN[bundle.architecture](size, top=False)
+        arguments = {name: value for name, value in bundle.arguments.items() if name != "head"}
+        return _OWN[bundle.architecture](size, top=False, **arguments)
     builder = _application(bundle)
     return builder(weights=None, input_shape=bundle.preprocessing.shape, include_top=False, pooling="avg")
 
