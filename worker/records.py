@@ -310,6 +310,7 @@ class Result:
     pts_s: float
     labels: tuple[Label, ...]
     active: tuple[str, ...]  # names of the labels that are active at this time
+    change: float = 0.0  # how much the picture differs from the sample before, 0 to 1; small ones are not stored
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

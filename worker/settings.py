@@ -102,7 +102,7 @@ class SmoothingSettings(_Group):
     method: Literal["ema", "majority", "sticky", "none"] = Field(
         "ema", description="ema: exponential average; majority: vote of a window; sticky: HMM filter; none: raw scores."
     )
-    tau_s: Positive = Field(0.5, description="Seconds. Time constant of ema: larger is steadier and slower to notice.")
+    tau_s: Positive = Field(0.6, description="Seconds. Time constant of ema: larger is steadier and slower to notice.")
     window_s: Positive = Field(1.5, description="Seconds of votes that majority counts.")
     stay_s: Positive = Field(3.0, description="Seconds for which sticky expects a label to stay.")
     enter: Fraction = Field(0.4, description="Smoothed score at which a label becomes active.")

@@ -18,6 +18,8 @@ from worker.records import Checkpoint, Claim, Counters, Sample
 from worker.settings import SmoothingSettings
 from worker.smoothing import Change, Smoother
 
+LEAST_CHANGE = 0.3  # of a picture that is worth a word: a replay needs those that may be cuts
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -72,6 +74,8 @@ class Track:
     def publish(self, sample: Sample, labels: list[dict[str, Any]], active: list[str]) -> None:
         """Queue the result of a sample that ``smooth`` has seen."""
         payload = {"index": sample.index, "pts_s": round(sample.pts_s, 6), "labels": labels, "active": active}
+        if sample.change >= LEAST_CHANGE:
+            payload["change"] = round(sample.change, 3)
         self._results.append((self._next_id(sample), orjson.dumps(payload)))
         self._captured_unix_s.append(sample.captured_unix_s)
         self.counters.published += 1

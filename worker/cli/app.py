@@ -11,7 +11,21 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from worker import __version__
-from worker.cli import bench, classify, config, demo, dlq, doctor, jobs, models, run, train
+from worker.cli import (
+    bench,
+    classify,
+    config,
+    demo,
+    dlq,
+    doctor,
+    evaluate,
+    evaluate_stream,
+    jobs,
+    models,
+    replay,
+    run,
+    train,
+)
 from worker.cli.common import CRASHED, EXIT_CODES, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, err
 from worker.errors import ConfigError, QueueUnavailable, StreamtagError
 
@@ -30,8 +44,11 @@ app.command()(jobs.submit)
 app.command()(jobs.status)
 app.command()(jobs.tail)
 app.command()(jobs.cancel)
+app.command()(replay.replay)
 app.command()(classify.classify)
 app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command("evaluate-stream")(evaluate_stream.evaluate_stream)
 app.command()(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(dlq.app, name="dlq")

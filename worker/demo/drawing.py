@@ -90,16 +90,24 @@ def frames(segments: list[Segment], seed: int, size: tuple[int, int] = (640, 360
 
 
 def write_clip(path: Path, segments: list[Segment], seed: int) -> None:
-    """Encode a clip (MPEG-4 part 2, which OpenCV's wheels can write).
+    """Encode the frames of a plan.
 
     Raises:
         StreamtagError: the file cannot be written.
     """
-    size = (640, 360)
+    write_frames(path, frames(segments, seed))
+
+
+def write_frames(path: Path, pictures: Iterator[np.ndarray], size: tuple[int, int] = (640, 360)) -> None:
+    """Encode frames at ``CLIP_FPS`` (MPEG-4 part 2, which OpenCV's wheels can write).
+
+    Raises:
+        StreamtagError: the file cannot be written.
+    """
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), CLIP_FPS, size)
     if not writer.isOpened():
         raise StreamtagError(f"{path}: cannot be written; is the folder there and the disk not full?")
-    for picture in frames(segments, seed, size):
+    for picture in pictures:
         writer.write(picture)
     writer.release()
 
