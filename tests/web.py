@@ -41,7 +41,7 @@ class WebServer:
             handler.send_error(404)
             return
         content = path.read_bytes()
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
+        start = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted and self.ranges else 0
         if start >= len(content) > 0:
             handler.send_error(416)
             return

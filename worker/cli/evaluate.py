@@ -17,6 +17,7 @@ from worker.cli.common import Config, Json, Overrides, Weights, err, out, print_
 from worker.engines.base import warm_up
 from worker.errors import ConfigError, StreamtagError
 from worker.logs import quiet_stderr
+from worker.models.registry import resolve
 from worker.records import Sampling
 from worker.service import load_engine
 from worker.settings import Settings
@@ -56,8 +57,9 @@ def evaluate(
         from worker.evaluation.measures import measure
     except ImportError as error:
         raise ConfigError(f"evaluation needs {error.name}; run: pip install 'streamtag[train]'") from None
+    # The material first: a wrong folder is known before a network is compiled.
+    dataset = pictures.labelled(folder, spans, Path(model), resolve(settings.model).labels)
     bundle, engine = load_engine(settings)
-    dataset = pictures.labelled(folder, spans, Path(model), bundle.labels)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=json) as bar:
         task = bar.add_task(f"compiling {bundle.name}", total=None)

@@ -21,9 +21,7 @@ def replay(
     job_id: Annotated[str, typer.Argument(help="Job whose stored results are smoothed again.")],
     smoothing: Annotated[
         list[str] | None,
-        typer.Option(
-            "--smoothing", "-s", help="Settings of smoothing, such as method=majority,window_s=2. Again: more."
-        ),
+        typer.Option("--smoothing", "-s", help="Settings, such as method=majority,window_s=2. May be given again."),
     ] = None,
     config: Config = None,
     model: Model = None,
@@ -58,7 +56,7 @@ def replay(
     )
     if found.known < 0.99:
         out.print(
-            f"the stored labels hold as little as {found.known:.0%} of a sample's probability: a replay is near, not exact "
-            "(worker.top_k stores more)",
+            f"the stored labels hold as little as {found.known:.0%} of a sample's probability: a replay is near, not "
+            "exact (worker.top_k stores more)",
             highlight=False,
         )

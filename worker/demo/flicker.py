@@ -17,6 +17,7 @@ from worker.demo.drawing import CLIP_FPS, LABELS, NOTHING, SHAPES, Scene, Segmen
 CLIPS = 3
 SECONDS = 60.0
 SEGMENT_S = (5.0, 9.0)
+SIZE = (320, 180)  # pixels; the demo network sees 96 of them
 DISTURBED_PER_S = 2.0
 DISTURBANCE_FRAMES = (1, 6)  # at 25 frames a second: one sample of five a second, seldom two
 
@@ -33,7 +34,7 @@ def write_set(
         generator = np.random.default_rng(seed + number)
         segments = _plan(generator, seconds)
         path = folder / f"flicker-{number + 1}.mp4"
-        write_frames(path, _frames(segments, generator, seed + number, cuts=number % 3 == 2))
+        write_frames(path, _frames(segments, generator, seed + number, cuts=number % 3 == 2), SIZE)
         yield path, segments
 
 
@@ -54,7 +55,7 @@ def _frames(segments: list[Segment], generator: np.random.Generator, seed: int, 
     for place, segment in enumerate(segments):
         scene_seed = seed * 1000 + (place if cuts else 0)
         # With the same seed but for the label, only the shape differs.
-        scenes = {label: Scene(label, scene_seed) for label in LABELS}
+        scenes = {label: Scene(label, scene_seed, SIZE) for label in LABELS}
         while number / CLIP_FPS < segment.end_s - 1e-9:
             time_s = number / CLIP_FPS - (segment.start_s if cuts else 0.0)
             picture = scenes[segment.label].frame(time_s)

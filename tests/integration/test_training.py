@@ -1,0 +1,241 @@
+"""Training on drawn pictures with the demo network as the backbone: small, but all of the real path."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from tests.conftest import settings_for
+from tests.support import RedisServer, environment, eventually, json_lines, run_cli
+from worker.bundle import read_bundle, read_bundle_file, sha256
+from worker.demo.drawing import Scene, Segment, write_clip
+from worker.models.building import build
+from worker.settings import Settings
+from worker.training.fitting import last_blocks
+
+CLASSES = ("round", "angular")
+SHAPES = {"round": ("circle", "ring"), "angular": ("square", "star")}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of 24 drawn pictures, four views of a scene to a subfolder; one file is damaged."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, shapes in SHAPES.items():
+        for number in range(6):
+            scene = Scene(shapes[number % 2], 7000 + number, (320, 180))
+            group = folder / name / f"scene {number}"
+            group.mkdir(parents=True)
+            for view in range(4):
+                cv2.imwrite(str(group / f"{view}.jpg"), scene.frame(view * 0.7))
+    (folder / "round" / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture
+def settings(redis_server: RedisServer) -> Settings:
+    return settings_for(redis_server)
+
+
+def options(cache: Path, *more: str) -> list[str]:
+    base = ["--backbone", "demo", "--epochs", "30", "--head", "20-10", "--held-out", "0.34"]
+    return [*base, "--set", f"model.cache={cache / 'models'}", *more]
+
+
+@pytest.fixture(scope="module")
+def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    settings = settings_for(redis_server)
+    ran = run_cli(settings, "train", str(pictures), "--out", str(folder / "bundle"), *options(folder), "--json")
+    assert ran.returncode == 0, ran.stderr
+    (content,) = json_lines(ran.stdout)
+    assert content["held_out_accuracy"] >= 0.8
+    assert content["train_samples"] + content["held_out_samples"] == 48
+    assert [Path(row["path"]).name for row in content["unreadable"]] == ["broken.jpg"]
+    return folder / "bundle"
+
+
+def test_a_bundle_says_how_it_came_to_be(trained: Path) -> None:
+    file = read_bundle_file(trained)
+    assert file.labels == ["angular", "round"]
+    assert file.arguments == {"width": 24, "head": [20, 10]}
+    assert file.record["seed"] == 1
+    assert file.record["items"] == {"angular": 24, "round": 25}
+    assert len(file.record["history"]["val_loss"]) <= 30
+    picture = cv2.imread(str(trained / "history.png"))
+    assert picture is not None
+    assert picture.std() > 10
+    rows = (trained / "split.csv").read_text().splitlines()
+    sides: dict[str, set[str]] = {}
+    for row in rows[1:]:
+        _, label, group, side = row.rsplit(",", 3)
+        sides.setdefault(label + group, set()).add(side)
+    assert all(len(found) == 1 for found in sides.values()), "a scene is on one side only"
+
+
+def test_the_same_seed_gives_the_same_weights(
+    trained: Path, pictures: Path, tmp_path: Path, settings: Settings
+) -> None:
+    again = tmp_path / "bundle"
+    ran = run_cli(settings, "train", str(pictures), "--out", str(again), *options(trained.parent), "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert sha256(again / "network.weights.h5") == sha256(trained / "network.weights.h5")
+    ran = run_cli(settings, "train", str(pictures), "--out", str(again), *options(trained.parent))
+    assert ran.returncode == 2
+    assert "--force" in ran.stderr
+
+
+def test_save_and_load_give_the_same_predictions(trained: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(trained)
+    model = build(bundle)
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 96, 96, 3)).astype(np.float32)
+    expected = np.asarray(model(x, training=False))
+    model.save(tmp_path / "whole.keras")
+    loaded = keras.saving.load_model(tmp_path / "whole.keras", compile=False)
+    np.testing.assert_array_equal(np.asarray(loaded(x, training=False)), expected)
+    np.testing.assert_array_equal(np.asarray(build(bundle)(x, training=False)), expected)
+
+
+def test_features_are_computed_once(trained: Path, pictures: Path, tmp_path: Path, settings: Settings) -> None:
+    store = trained.parent / "features"
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*.npy")}
+    assert len(before) == 48
+    more = options(trained.parent, "--seed", "5", "--head", "linear", "--no-flip", "--no-class-weights")
+    ran = run_cli(settings, "train", str(pictures), "--out", str(tmp_path / "b"), *more, "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*.npy")} == before
+    assert read_bundle_file(tmp_path / "b").arguments["head"] == []
+
+
+def test_fine_tuning_trains_the_last_blocks_only(
+    trained: Path, pictures: Path, tmp_path: Path, settings: Settings
+) -> None:
+    more = options(trained.parent, "--unfreeze", "1", "--seed", "2", "--epochs", "3")
+    ran = run_cli(settings, "train", str(pictures), "--out", str(tmp_path / "b"), *more, "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert read_bundle_file(tmp_path / "b").record["unfreeze"] == 1
+    tuned, plain = build(read_bundle(tmp_path / "b")), build(read_bundle(trained))
+    same = {
+        layer.name: all(
+            np.array_equal(one, two)
+            for one, two in zip(layer.get_weights(), plain.get_layer(layer.name).get_weights(), strict=True)
+        )
+        for layer in tuned.layers
+        if layer.weights
+    }
+    assert json_lines(ran.stdout)[0]["fine_tuned"], "an undertrained head gains from it"
+    assert same["stem_1"] and same["entry_1_a"] and same["exit_bn"]
+    assert not same["exit"]
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [("MobileNetV2", "block_16_"), ("ResNet50", "conv5_block3_"), ("Xception", "block14_"), ("VGG16", "block5_")],
+)
+def test_blocks_are_those_of_the_papers(name: str, last: str) -> None:
+    backbone = getattr(keras.applications, name)(weights=None, include_top=False, pooling="avg")
+    one = [layer for layer in last_blocks(backbone, 1) if backbone.get_layer(layer).weights]
+    assert one
+    assert all(layer.startswith((last, "Conv_1")) for layer in one), one
+    two, everything = last_blocks(backbone, 2), last_blocks(backbone, 1000)
+    assert len(one) < len(two) < len(everything) == len(backbone.layers)
+    assert last_blocks(backbone, 0) == []
+
+
+def test_ctrl_c_keeps_the_best_so_far(trained: Path, pictures: Path, tmp_path: Path, settings: Settings) -> None:
+    more = options(trained.parent, "--epochs", "100000", "--patience", "100000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker", "train", str(pictures), "--out", str(tmp_path / "b"), *more],
+        env=environment(settings) | {"COLUMNS": "200", "FORCE_COLOR": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    assert process.stderr is not None
+    os.set_blocking(process.stderr.fileno(), False)
+    seen = bytearray()
+
+    def fitting() -> bool:
+        seen.extend(process.stderr.read() or b"")  # type: ignore[union-attr]
+        assert process.poll() is None, seen.decode()[-2000:]
+        return b"held out" in seen and b"accuracy" in seen
+
+    try:
+        eventually(fitting, "an epoch is over", 120)
+        process.send_signal(signal.SIGINT)
+        os.set_blocking(process.stderr.fileno(), True)
+        stdout, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert b"interrupted: the best weights so far were kept" in stdout
+    assert read_bundle_file(tmp_path / "b").record["interrupted"] is True
+    build(read_bundle(tmp_path / "b"))
+
+
+def test_spans_of_videos_train_too(tmp_path: Path, settings: Settings) -> None:
+    rows = ["video,start_s,end_s,label"]
+    for number in range(4):
+        write_clip(tmp_path / f"{number}.mp4", [Segment("circle", 0, 2.0), Segment("star", 2.0, 4.0)], 8000 + number)
+        rows += [f"{number}.mp4,0,2,round thing", f"{number}.mp4,2,4,star thing"]
+    (tmp_path / "spans.csv").write_text("\n".join(rows))
+    table = str(tmp_path / "spans.csv")
+    ran = run_cli(settings, "train", "--spans", table, "--out", str(tmp_path / "b"), *options(tmp_path), "--json")
+    assert ran.returncode == 0, ran.stderr
+    content = json_lines(ran.stdout)[0]
+    assert content["train_samples"] + content["held_out_samples"] == 4 * 2 * 4, "two samples a second"
+    ran = run_cli(settings, "evaluate", str(tmp_path / "b"), "--spans", table, "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json_lines(ran.stdout)[0]["samples"] == 32
+    assert json_lines(ran.stdout)[0]["accuracy"] >= 0.8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--out", "x"], "either a folder of classes, or --spans"),
+        (["{pictures}", "--head", "0-5"], "--head '0-5'"),
+        (["{pictures}", "--backbone", "nope"], "unknown model 'nope'"),
+        (["{pictures}", "--set", "engine.name=jax"], "does not train"),
+    ],
+)
+def test_wrong_options_are_named(
+    pictures: Path, tmp_path: Path, settings: Settings, arguments: list[str], says: str
+) -> None:
+    filled = [argument.format(pictures=pictures) for argument in arguments]
+    ran = run_cli(settings, "train", *filled)
+    assert ran.returncode == 2
+    assert says in ran.stderr
+
+
+def test_thresholds_and_temperature_are_written_and_then_applied(
+    trained: Path, pictures: Path, settings: Settings
+) -> None:
+    ran = run_cli(settings, "evaluate", str(trained), "--write", "temperature,thresholds", "--json")
+    assert ran.returncode == 0, ran.stderr
+    content = json_lines(ran.stdout)[0]
+    held_out = [row for row in (trained / "split.csv").read_text().splitlines() if row.endswith("held_out")]
+    assert content["samples"] + len(content["unreadable"]) == len(held_out)
+    file = read_bundle_file(trained)
+    assert file.temperature == content["written"]["temperature"] == content["calibration"]["after"]["temperature"]
+    for row in content["thresholds"]:
+        assert file.thresholds[row["label"]][0] == pytest.approx(row["symmetric"], abs=1e-4)
+    # The command line says recalibrated scores, as the worker does: twice the temperature halves the logit.
+    picture = str(next((pictures / "round").rglob("0.jpg")))
+    path = trained / "bundle.json"
+    logits = []
+    for temperature in (10.0, 20.0):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": temperature}))
+        ran = run_cli(settings, "classify", picture, "--model", str(trained), "--json")
+        score = json_lines(ran.stdout)[0]["labels"][0]["score"]
+        logits.append(np.log(score / (1 - score)))
+    assert logits[0] / logits[1] == pytest.approx(2, rel=0.01)

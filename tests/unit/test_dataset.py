@@ -1,0 +1,97 @@
+"""Labelled material: what is a class, a group, a span; and splits that keep groups whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.dataset import Item, read_folders, read_spans, split
+from worker.errors import ConfigError
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def test_folders_are_classes_and_subfolders_are_groups(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.jpg", "cat/clip a/1.png", "cat/clip a/2.png", "dog/v.mp4", "dog/notes.txt", ".hidden/1.jpg")
+    found = read_folders(tmp_path)
+    assert found.classes == ("cat", "dog")
+    assert found.counts() == {"cat": 3, "dog": 1}
+    groups = {item.path.name + item.path.parent.name: item.group for item in found.items}
+    assert groups["1.pngclip a"] == groups["2.pngclip a"] != groups["1.jpgcat"]
+    assert [item.is_video for item in found.items if item.label == "dog"] == [True]
+
+
+def test_a_group_can_be_read_from_the_name(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/tom_1.jpg", "cat/tom_2.jpg", "dog/rex_1.jpg")
+    assert [item.group for item in read_folders(tmp_path, r"^([a-z]+)_").items] == ["tom", "tom", "rex"]
+    for expression, names in (("(", "--group-by"), ("tom", "parentheses"), (r"(\d{4})", "does not match")):
+        with pytest.raises(ConfigError, match=names):
+            read_folders(tmp_path, expression)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"), [((), "no picture or video"), (("cat/1.jpg",), "only 'cat'"), (("1.jpg", "2.jpg"), "no picture")]
+)
+def test_too_few_classes_are_named(tmp_path: Path, names: tuple[str, ...], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        read_folders(touch(tmp_path, *names))
+    with pytest.raises(ConfigError, match="no such folder"):
+        read_folders(tmp_path / "none")
+
+
+def test_spans_are_read_and_wrong_rows_are_named_by_their_line(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4")
+    table = tmp_path / "spans.csv"
+    head = "video,start_s,end_s,label\n"
+    table.write_text(head + "a.mp4,0,2.5,cat\nb.mp4,1,2,dog\n", encoding="utf-8-sig")
+    found = read_spans(table)
+    assert [(item.start_s, item.end_s, item.label) for item in found.items] == [(0, 2.5, "cat"), (1, 2, "dog")]
+    for row, says in (
+        ("c.mp4,0,1,cat", r"line 2: no such video: .*c\.mp4"),
+        ("a.mp4,x,1,cat", "line 2: start_s and end_s must be numbers"),
+        ("a.mp4,2,1,cat", "line 2: start_s 2.0 must not"),
+        ("a.mp4,0,1, ", "line 2: the label is empty"),
+    ):
+        table.write_text(head + row + "\n")
+        with pytest.raises(ConfigError, match=says):
+            read_spans(table)
+    table.write_text("video,label\n")
+    with pytest.raises(ConfigError, match="lacks the columns start_s, end_s"):
+        read_spans(table)
+
+
+@given(
+    groups=st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 6)), min_size=6, max_size=40),
+    share=st.floats(0.1, 0.5),
+    seed=st.integers(0, 100),
+)
+def test_a_group_is_never_on_both_sides(groups: list[tuple[str, int]], share: float, seed: int) -> None:
+    items = [
+        Item(Path(f"{number}-{copy}.jpg"), label, f"g{number}")
+        for number, (label, size) in enumerate(groups)
+        for copy in range(size)
+    ]
+    try:
+        kept, held = split(items, share, seed)
+    except ConfigError as error:
+        assert "too few groups" in str(error) or "cannot be on both sides" in str(error)
+        return
+    assert sorted(map(str, kept + held)) == sorted(map(str, items))
+    assert not {item.group for item in kept} & {item.group for item in held}
+    assert {item.label for item in kept} == {item.label for item in held} == {item.label for item in items}
+    assert split(items, share, seed) == (kept, held), "the same seed gives the same split"
+
+
+def test_one_video_of_a_class_cannot_be_split() -> None:
+    items = [Item(Path(f"{n}.jpg"), "cat", "one video") for n in range(9)]
+    items += [Item(Path(f"d{n}.jpg"), "dog", str(n)) for n in range(9)]
+    with pytest.raises(ConfigError, match=r"too few groups to hold some out: cat \(1\)"):
+        split(items, 0.2, 1)

@@ -1,0 +1,145 @@
+"""Figures of pictures and of streams, against what can be counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from worker.bundle import Bundle
+from worker.engines.base import recalibrate
+from worker.evaluation import streams
+from worker.evaluation.measures import GRID, calibration, fit_temperature, measure, sweep
+from worker.evaluation.streams import NONE, Clip, Span, matched, said, spans_of
+from worker.preprocessing import Preprocessing
+from worker.records import Label, Result
+from worker.replay import replay
+from worker.settings import SmoothingSettings
+from worker.smoothing import Smoother
+
+LABELS = ("cat", "dog", "nothing")
+BUNDLE = Bundle("x", "x", LABELS, Preprocessing(32), nothing=frozenset({2}))
+
+
+def test_accuracy_precision_and_recall() -> None:
+    scores = np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1]], np.float32)
+    found = measure(scores, np.array([0, 0, 1, 1]), LABELS, 1.0, 0.95)
+    assert (found.samples, found.accuracy, found.top5) == (4, 0.75, 1.0)
+    assert [(one.label, one.support, one.recall) for one in found.classes] == [("cat", 2, 1.0), ("dog", 2, 0.5)]
+    assert found.classes[0].precision == pytest.approx(2 / 3)
+    assert found.confusion.tolist() == [[2, 0], [1, 1]]
+    assert found.sweeps == (), "too few pictures for thresholds"
+
+
+def test_a_temperature_that_was_put_in_is_found_again() -> None:
+    """Labels drawn from softened scores: the sharp ones are too sure, by just that temperature."""
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 3, (4000, 5))
+    true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = np.array([generator.choice(5, p=row) for row in true])
+    sharp = recalibrate(true.astype(np.float32), 1 / 2.5)
+    assert fit_temperature(sharp, truth) == pytest.approx(2.5, rel=0.06)
+    before, after = calibration(sharp, truth, 1.0), calibration(recalibrate(sharp, 2.5), truth, 2.5)
+    assert after.ece < 0.03 < 0.1 < before.ece
+    assert after.log_loss < before.log_loss
+    assert before.counts.sum() == 4000
+
+
+def test_thresholds_of_equal_errors_and_of_a_wanted_precision() -> None:
+    scores = np.array([0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.8, 0.9])
+    positive = np.array([False] * 4 + [True] * 4)
+    found = sweep(scores, positive, "cat", 1.0)
+    at = int(np.searchsorted(GRID, found.symmetric))
+    assert 1 - found.recall[at] == found.false_alarms[at] == 0.25
+    assert found.wanted == pytest.approx(0.605)
+    apart = sweep(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]), "cat", 1.0)
+    assert apart.symmetric == pytest.approx(0.5, abs=0.01), "the middle between classes that are apart"
+    assert sweep(np.array([0.9, 0.1]), np.array([False, True]), "cat", 0.95).wanted is None
+
+
+# --- Streams ---
+
+
+def clip(scores: list[list[float]], *spans: Span, change: list[float] | None = None) -> Clip:
+    pts_s = np.arange(len(scores)) * 0.2
+    return Clip("c", pts_s, np.array(scores, np.float32), np.array(change or [0.0] * len(scores), np.float32), spans)
+
+
+def test_truth_outside_of_spans_is_no_label() -> None:
+    found = clip([[1, 0, 0]] * 10, Span(0, 0.4, 1.0))
+    assert found.truth().tolist() == [NONE, NONE, 0, 0, 0, NONE, NONE, NONE, NONE, NONE]
+
+
+def test_raw_labels_are_the_argmax_and_nothing_is_none() -> None:
+    assert said(clip([[0.6, 0.4, 0], [0.1, 0.9, 0], [0, 0.1, 0.9]]), None, BUNDLE).tolist() == [0, 1, NONE]
+
+
+def test_smoothing_takes_out_a_single_wrong_sample() -> None:
+    flickering = clip([[1, 0, 0]] * 10 + [[0, 1, 0]] + [[1, 0, 0]] * 10, Span(0, 0, 4.0))
+    settings = SmoothingSettings(tau_s=0.6, enter=0.6, exit=0.3)
+    assert said(flickering, settings, BUNDLE).tolist() == [0] * 21
+    raw = streams.measure([flickering], [said(flickering, None, BUNDLE)], "argmax", {})
+    smooth = streams.measure([flickering], [said(flickering, settings, BUNDLE)], "ema", {})
+    assert (raw.flips_per_min, smooth.flips_per_min) == (pytest.approx(30), 0)
+    assert (raw.f1, smooth.f1, smooth.accuracy) == (pytest.approx(0.5), 1.0, 1.0)
+
+
+def test_onset_counts_from_the_start_of_the_truth_and_a_miss_is_infinite() -> None:
+    one = clip([[0, 0, 1]] * 10, Span(0, 0.2, 1.0), Span(1, 1.0, 1.8))
+    labels = np.array([NONE, NONE, NONE, 0, 0, NONE, NONE, NONE, NONE, NONE])
+    row = streams.measure([one], [labels], "x", {})
+    assert row.onset_p50_s == pytest.approx(0.4)
+    assert (row.onset_p95_s, row.missed) == (np.inf, 1)
+
+
+def test_segments_match_from_half_an_overlap_on() -> None:
+    true = [Span(0, 0, 4)]
+    assert matched([Span(0, 0, 2)], true) == 1
+    assert matched([Span(0, 0, 1.9)], true) == 0
+    assert matched([Span(1, 0, 4)], true) == 0
+    assert matched([Span(0, 0, 2), Span(0, 2, 4)], true) == 1, "a true segment counts once"
+
+
+def test_runs_last_until_the_next_begins() -> None:
+    found = spans_of(np.array([0, 0, NONE, 1, 1]), np.arange(5) * 1.0)
+    assert found == (Span(0, 0, 2), Span(1, 3, 4))
+
+
+def test_recommended_is_prompt_steady_and_right() -> None:
+    def row(f1: float, flips: float, onset: float) -> streams.Row:
+        return streams.Row("ema", {}, 0.9, flips, f1, onset, onset, 0)
+
+    raw, late, flickering, good = row(0.1, 100, 0), row(1, 5, 2), row(0.99, 50, 0.1), row(0.9, 9, 0.5)
+    assert streams.recommended([raw, late, flickering, good], 0.6, 0.9) is good
+    assert streams.recommended([raw, late, flickering], 0.6, 0.9) is None
+
+
+# --- Replay ---
+
+
+def test_a_replay_is_what_the_smoother_said() -> None:
+    """With all classes stored, the same settings give the same stretches; a cut is part of what is stored."""
+    generator = np.random.default_rng(3)
+    settings = SmoothingSettings(tau_s=0.4)
+    smoother = Smoother(settings, 3, None, frozenset({2}))
+    results, expected = [], 0
+    for number in range(200):
+        scores = generator.dirichlet([3.0 if number // 40 % 2 else 0.3, 1.0, 0.2]).astype(np.float32)
+        change = 0.8 if number in (77, 130) else 0.0
+        _, changes = smoother.update(number * 0.2, scores, change)
+        expected += sum(one.kind == "enter" for one in changes)
+        labels = tuple(Label(n, LABELS[n], float(scores[n]), 0.0) for n in range(3))
+        results.append(Result("", number, number * 0.2, labels, tuple(LABELS[c] for c in smoother.active), change))
+    found = replay(results, settings, BUNDLE)
+    assert found.samples == 200
+    assert found.enters == expected > 5
+    assert found.enters_stored == len(found.stretches) == expected
+    assert found.known == pytest.approx(1, abs=1e-5)
+    steady = replay(results, settings.model_copy(update={"tau_s": 3.0, "min_off_s": 3.0}), BUNDLE)
+    assert steady.enters < found.enters
+
+
+def test_a_replay_spreads_what_is_not_stored() -> None:
+    result = Result("", 0, 0.0, (Label(0, "cat", 0.7, 0.7),), ())
+    found = replay([result], SmoothingSettings(), BUNDLE)
+    assert found.known == pytest.approx(0.7)
+    assert [stretch.label for stretch in found.stretches] == ["cat"]
