@@ -99,7 +99,7 @@ def test_squeezenet_has_the_parameters_of_the_paper() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ("mobilenetv2", "squeezenet", "xception"))
+@pytest.mark.parametrize("name", ("mobilenetv2", "squeezenet", pytest.param("xception", marks=pytest.mark.long)))
 def test_folded_and_unfolded_agree(name: str) -> None:
     bundle = random_bundle(name)
     model = build(bundle)
@@ -129,6 +129,7 @@ def test_every_architecture_says_the_same_in_every_engine(tmp_path: Path) -> Non
             np.testing.assert_allclose(answers[network], expected, atol=2e-4, err_msg=f"{network} in {engine}")
 
 
+@pytest.mark.long
 def test_the_parameters_of_the_table_are_those_of_the_networks() -> None:
     for name in ("inceptionv3", "xception", "resnet50", "mobilenetv2", "inceptionresnetv2"):
         assert build(random_bundle(name)).count_params() == SPECS[name].parameters
@@ -417,9 +418,9 @@ def write_checkpoint(path: Path, variables: dict[str, np.ndarray], version: int)
 @pytest.mark.parametrize(
     ("name", "scope", "forward", "version"),
     [
-        ("inceptionv3", "InceptionV3", slim_v3, 1),
+        pytest.param("inceptionv3", "InceptionV3", slim_v3, 1, marks=pytest.mark.long),
         ("inceptionv4", "InceptionV4", slim_v4, 1),
-        ("inceptionv4", "InceptionV4", slim_v4, 2),
+        pytest.param("inceptionv4", "InceptionV4", slim_v4, 2, marks=pytest.mark.long),
     ],
 )
 def test_a_slim_checkpoint_gives_what_slim_computes(
@@ -545,7 +546,14 @@ def test_arrays_of_another_shape_are_named(tmp_path: Path) -> None:
         build(resolve(ModelSettings(name="squeezenet", weights=str(path))))
 
 
-@pytest.mark.parametrize("name", ("mobilenetv2", "inceptionv3", "squeezenet", "inceptionv4"))
+@pytest.mark.parametrize(
+    "name",
+    (
+        "mobilenetv2",
+        "squeezenet",
+        *(pytest.param(one, marks=pytest.mark.long) for one in ("inceptionv3", "inceptionv4")),
+    ),
+)
 def test_a_head_on_a_backbone_is_the_same_after_save_and_load(tmp_path: Path, name: str) -> None:
     """The backbone is cut out of a whole network; the bundle builds it without one. Weights must find their layers."""
     bundle = random_bundle(name)

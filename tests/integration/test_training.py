@@ -116,6 +116,7 @@ def test_features_are_computed_once(trained: Path, pictures: Path, tmp_path: Pat
     assert read_bundle_file(tmp_path / "b").arguments["head"] == []
 
 
+@pytest.mark.long
 def test_fine_tuning_trains_the_last_blocks_only(
     trained: Path, pictures: Path, tmp_path: Path, settings: Settings
 ) -> None:
@@ -182,6 +183,7 @@ def test_ctrl_c_keeps_the_best_so_far(trained: Path, pictures: Path, tmp_path: P
     build(read_bundle(tmp_path / "b"))
 
 
+@pytest.mark.long
 def test_spans_of_videos_train_too(tmp_path: Path, settings: Settings) -> None:
     rows = ["video,start_s,end_s,label"]
     for number in range(4):

@@ -80,6 +80,7 @@ def train(
     units = _units(head)
     if (out_folder / "bundle.json").exists() and not force:
         raise ConfigError(f"{out_folder}: holds a bundle; name another --out, or give --force to replace it")
+    _writable(out_folder)
     chosen = obtain(resolve(settings.model), settings.model)
     prepare(settings.engine)
     if not json:
@@ -136,6 +137,16 @@ def train(
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _writable(folder: Path) -> None:
+    """Better known before the training than after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".write").touch()
+        (folder / ".write").unlink()
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror}; name another folder with --out") from None
 
 
 def _dataset(folder: Path | None, spans: Path | None, group_by: str | None) -> Dataset:

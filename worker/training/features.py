@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 
 from worker.dataset import Item
 from worker.engines.base import Engine
+from worker.errors import StreamtagError
 from worker.preprocessing import Preprocessing
 from worker.reading import Lost, Reading, Shot
 from worker.records import Sampling
@@ -84,11 +86,11 @@ class FeatureStore:
         """(n, v, f) float32 of each item. A text says why there is none."""
         pending: list[Item] = []
         for item in items:
-            path = self._path(item)
-            if path.is_file():
+            stored = self._stored_before(item)
+            if stored is not None:
                 yield from self._computed(pending)
                 pending = []
-                yield item, np.load(path)
+                yield item, stored
             elif item.is_video:
                 yield from self._computed(pending)
                 pending = []
@@ -96,6 +98,12 @@ class FeatureStore:
             else:
                 pending.append(item)
         yield from self._computed(pending)
+
+    def _stored_before(self, item: Item) -> np.ndarray | None:
+        try:
+            return np.asarray(np.load(self._path(item)))
+        except (OSError, ValueError, EOFError):  # none, or one that was damaged since
+            return None
 
     def _computed(self, items: list[Item]) -> Iterator[tuple[Item, np.ndarray | str]]:
         """Pictures: one decoder process for all of them, and full batches."""
@@ -160,9 +168,16 @@ class FeatureStore:
 
     def _keep(self, item: Item, rows: np.ndarray) -> np.ndarray:
         path = self._path(item)
-        part = path.with_suffix(".part.npy")
-        np.save(part, rows.astype(np.float32))
-        part.replace(path)
+        part = path.with_suffix(f".{os.getpid()}.npy")
+        try:
+            np.save(part, rows.astype(np.float32))
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise StreamtagError(
+                f"{self._folder}: features cannot be kept: {error.strerror}; make room, or name another folder with "
+                "--set model.cache=FOLDER/models"
+            ) from None
         return rows
 
     def _path(self, item: Item) -> Path:
