@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import settings_for
-from tests.support import RedisServer, environment, eventually, json_lines, run_cli
+from tests.support import RedisServer, Worker, environment, eventually, json_lines, run_cli
 from worker.bundle import read_bundle, read_bundle_file, sha256
+from worker.client import Client
 from worker.demo.drawing import Scene, Segment, write_clip
 from worker.models.building import build
 from worker.settings import Settings
@@ -241,3 +243,30 @@ def test_thresholds_and_temperature_are_written_and_then_applied(
         score = json_lines(ran.stdout)[0]["labels"][0]["score"]
         logits.append(np.log(score / (1 - score)))
     assert logits[0] / logits[1] == pytest.approx(2, rel=0.01)
+
+
+def test_the_worker_applies_the_bundle_s_temperature_and_thresholds(
+    trained: Path, pictures: Path, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    """The same picture, by the worker and by the command line; a label whose threshold is out of reach stays out."""
+    bundle = Path(shutil.copytree(trained, tmp_path / "bundle"))
+    path = bundle / "bundle.json"
+    thresholds = {"round": [0.5, 0.3], "angular": [1.0, 1.0]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": 10.0, "thresholds": thresholds}))
+    settings = settings_for(redis_server, model__name=str(bundle))
+    chosen = [next((pictures / name).rglob("0.jpg")) for name in CLASSES]
+    ran = run_cli(settings, "classify", *map(str, chosen), "--model", str(bundle), "--json")
+    expected = [{one["name"]: one["score"] for one in row["labels"]} for row in json_lines(ran.stdout)]
+    assert max(score for row in expected for score in row.values()) < 0.999, "the temperature softens"
+    worker = Worker(settings, env={"STREAMTAG_MODEL__NAME": str(bundle)}).ready()
+    try:
+        with Client(settings=settings) as client:
+            jobs = [client.submit(str(one)).job_id for one in chosen]
+            assert {client.wait(job, 60).status for job in jobs} == {"done"}
+            results = [next(iter(client.results(job))) for job in jobs]
+    finally:
+        worker.kill()
+    for result, row in zip(results, expected, strict=True):
+        assert {one.name: one.score for one in result.labels} == pytest.approx(row, abs=1e-4)
+    assert results[0].active == (("round",) if expected[0]["round"] >= 0.5 else ())
+    assert results[1].active == (("round",) if expected[1]["round"] >= 0.5 else ())
