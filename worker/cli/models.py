@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich import box
 from rich.markup import escape
@@ -23,16 +19,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from worker.bundle import Bundle, read_bundle, read_bundle_file, sha256, write_bundle
-from worker.cli.common import Config, Json, Overrides, err, out, print_json, settings_from
-from worker.engines.base import warm_up
-from worker.engines.choosing import make_engine, prepare
+from worker import bundling
+from worker.bundle import read_bundle_file, sha256
+from worker.cli.common import FAILED, Config, Json, Overrides, err, out, print_json, settings_from
 from worker.errors import ConfigError, StreamtagError
-from worker.logs import quiet_stderr
 from worker.models import fetching
-from worker.models.registry import DEMO_BUNDLE, SPECS, Spec, converted, obtain, read_labels, resolve
-from worker.preprocessing import Preprocessing
-from worker.settings import ModelSettings, Settings
+from worker.models.registry import DEMO_BUNDLE, SPECS, Spec, converted
+from worker.settings import ModelSettings
 
 app = typer.Typer(no_args_is_help=True, help="Networks, their weights, and bundles.")
 
@@ -124,7 +117,7 @@ def fetch(
 
             path = fetching.located(spec.download, settings, progress)
         if path.suffix == ".pth":
-            path = _import(name, spec, path, settings)
+            path = bundling.keep(name, path, settings)
         if json:
             print_json({"name": name, "path": str(path)})
         else:
@@ -147,14 +140,14 @@ def import_(
 ) -> None:
     """Convert weights of another framework. Only tensors are read; a file that could run code is refused."""
     settings = settings_from(config, overrides=overrides).model
-    spec = _spec(name)
+    _spec(name)
     if not file.exists() and not file.with_name(file.name + ".index").is_file():
         raise ConfigError(f"{file}: no such file")
     if out_folder is None:
-        target = _import(name, spec, file, settings)
+        target = bundling.keep(name, file, settings)
     else:
         target = out_folder
-        _bundle(
+        bundling.make(
             settings.model_copy(update={"name": name, "weights": str(file)}), out_folder, {"imported_from": file.name}
         )
     if json:
@@ -185,10 +178,10 @@ def bundle(
     settings = settings_from(config, overrides=overrides).model
     settings = settings.model_copy(update={"name": name, "weights": weights, "labels": labels})
     if name.endswith(".keras"):
-        _bundle_whole(Path(name), settings, size, mode, out_folder)
+        bundling.make_whole(Path(name), settings, size, mode, out_folder)
     else:
         _spec(name)
-        _bundle(settings, out_folder, {"weights": weights})
+        bundling.make(settings, out_folder, {"weights": weights})
     if json:
         print_json({"path": str(out_folder)})
     else:
@@ -207,7 +200,7 @@ def verify(
     failed = False
     for name in names:
         try:
-            content = _verified(name, settings)
+            content = bundling.verify(name, settings)
         except StreamtagError as error:
             failed = True
             content = {"name": name, "ok": False, "error": str(error)}
@@ -223,43 +216,7 @@ def verify(
         else:
             out.print(f"[red]fail[/]  {escape(content['error'])}", highlight=False, soft_wrap=True)
     if failed:
-        raise typer.Exit(1)
-
-
-def _verified(name: str, settings: Settings) -> dict[str, Any]:
-    given = settings.model
-    if name in SPECS and not given.weights:
-        spec = SPECS[name]
-        here = converted(name, given)
-        path = here if here.is_file() else (fetching.found(spec.download, given) if spec.download else None)
-        if path is None:
-            how = f"streamtag models fetch {name}" if spec.download else f"streamtag models import {name} FILE"
-            raise ConfigError(f"{name}: its weights are not on this machine; run: {how}")
-        if spec.download and path.name == spec.download.file_name and not fetching.matches(path, spec.download.digest):
-            raise ConfigError(
-                f"{path}: is not what was published ({spec.download.digest}); delete it and fetch it anew"
-            )
-    chosen = given.model_copy(update={"name": name})
-    asked = obtain(resolve(chosen), chosen)
-    prepare(settings.engine)
-    with quiet_stderr():
-        from worker.models.building import build
-
-        model = build(asked)
-        engine = make_engine(model, asked, settings.engine.model_copy(update={"buckets": [1]}))
-        warm_up(engine, asked)
-        scores = engine.dispatch(np.zeros((1, *asked.preprocessing.shape), np.uint8)).result()
-    if abs(float(scores.sum()) - 1.0) > 1e-2:
-        raise ConfigError(f"{name}: its outputs add up to {scores.sum():.3f}; end the network with a softmax")
-    return {
-        "name": name,
-        "ok": True,
-        "architecture": asked.architecture,
-        "parameters": model.count_params(),
-        "classes": asked.classes,
-        "engine": engine.name,
-        "device": engine.device,
-    }
+        raise typer.Exit(FAILED)
 
 
 def _spec(name: str) -> Spec:
@@ -302,59 +259,3 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)
-
-
-def _import(name: str, spec: Spec, file: Path, settings: ModelSettings) -> Path:
-    """Convert a foreign file into the cache."""
-    target = converted(name, settings)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            weights = _built_weights(settings.model_copy(update={"name": name, "weights": str(file)}), Path(folder))
-            weights.replace(target)
-    except OSError as error:
-        raise StreamtagError(
-            f"{target.parent}: {name} cannot be stored: {error.strerror}; make room there, or name another folder with "
-            "--set model.cache=FOLDER"
-        ) from None
-    return target
-
-
-def _built_weights(settings: ModelSettings, folder: Path) -> Path:
-    """A network's weights in Keras's own form, in a temporary folder."""
-    asked = obtain(resolve(settings), settings)
-    prepare(Settings().engine)
-    with quiet_stderr():
-        from worker.models.building import build
-
-        model = build(asked)
-        path = folder / "network.weights.h5"
-        model.save_weights(path)
-    return path
-
-
-def _bundle(settings: ModelSettings, folder: Path, record: dict[str, Any]) -> None:
-    found = resolve(settings)
-    with tempfile.TemporaryDirectory() as temporary:
-        write_bundle(folder, found, _built_weights(settings, Path(temporary)), record)
-    read_bundle(folder)
-
-
-def _bundle_whole(file: Path, settings: ModelSettings, size: int | None, mode: str, folder: Path) -> None:
-    """A bundle around a .keras file, which says itself what its input and its outputs are."""
-    if settings.labels is None:
-        raise ConfigError(f"{file}: name its classes with --labels FILE")
-    labels = read_labels(settings.labels)
-    prepare(Settings().engine)
-    with quiet_stderr():
-        from worker.models.building import WHOLE, build
-
-        asked = Bundle(file.stem, WHOLE, labels, Preprocessing(size or 16), weights=str(file))
-        model = build(asked)
-    own = model.input_shape[1] or size
-    if own is None or (size is not None and model.input_shape[1] not in (None, size)):
-        raise ConfigError(f"{file}: its input is {model.input_shape}; give the size of it with --size")
-    with tempfile.TemporaryDirectory() as temporary:
-        copy = Path(shutil.copy(file, Path(temporary) / "network.keras"))
-        preprocessing = Preprocessing(own, mode, settings.crop)  # type: ignore[arg-type]
-        write_bundle(folder, replace(asked, preprocessing=preprocessing), copy, {"made_from": file.name})

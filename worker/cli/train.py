@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -27,6 +27,9 @@ from worker.logs import quiet_stderr
 from worker.models.fetching import cache_folder
 from worker.models.registry import obtain, resolve
 from worker.records import Sampling
+
+if TYPE_CHECKING:  # Keras is imported only once its backend is chosen
+    from worker.training.run import Outcome
 
 FEW = 50
 
@@ -84,10 +87,7 @@ def train(
     chosen = obtain(resolve(settings.model), settings.model)
     prepare(settings.engine)
     if not json:
-        if not crops and min(dataset.counts().values()) < FEW:
-            out.print(f"fewer than {FEW} items of a class: --crops 8 may help")
-        counts = ", ".join(f"{escape(name)} {count}" for name, count in dataset.counts().items())
-        out.print(f"{len(dataset.items)} items of {len(dataset.classes)} classes: {counts}", highlight=False)
+        _print_dataset(dataset, crops)
     with _Bars(json) as bars:
         with quiet_stderr():
             from worker.training.fitting import Recipe
@@ -95,9 +95,8 @@ def train(
             from worker.training.run import train as run
 
         recipe = Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
-        plan = Plan(
-            chosen, dataset, recipe, held_out, seed, unfreeze, Sampling(fps=fps), tuple(sys.argv[1:]) or ("train",)
-        )
+        command = tuple(sys.argv[1:]) or ("train",)
+        plan = Plan(chosen, dataset, recipe, held_out, seed, unfreeze, Sampling(fps=fps), command)
         outcome = run(
             plan,
             settings,
@@ -107,7 +106,22 @@ def train(
             bars.pictures,
             bars.epoch,
         )
-    content: dict[str, Any] = {
+    if json:
+        print_json(_json_of(outcome))
+    else:
+        _print_outcome(outcome, unfreeze)
+
+
+def _print_dataset(dataset: Dataset, crops: int) -> None:
+    counts = dataset.counts()
+    if not crops and min(counts.values()) < FEW:
+        out.print(f"fewer than {FEW} items of a class: --crops 8 may help")
+    text = ", ".join(f"{escape(name)} {count}" for name, count in counts.items())
+    out.print(f"{len(dataset.items)} items of {len(dataset.classes)} classes: {text}", highlight=False)
+
+
+def _json_of(outcome: Outcome) -> dict[str, Any]:
+    return {
         "bundle": str(outcome.bundle),
         "held_out_accuracy": round(outcome.accuracy, 6),
         "train_samples": outcome.train_samples,
@@ -117,9 +131,9 @@ def train(
         "interrupted": outcome.history.interrupted,
         "unreadable": [{"path": path, "reason": reason} for path, reason in outcome.lost],
     }
-    if json:
-        print_json(content)
-        return
+
+
+def _print_outcome(outcome: Outcome, unfreeze: int) -> None:
     for path, reason in outcome.lost:
         err.print(f"[yellow]left out[/] {escape(path)}: {escape(reason)}", highlight=False, soft_wrap=True)
     if outcome.history.interrupted:
@@ -131,12 +145,9 @@ def train(
         f"{outcome.train_samples}, {len(outcome.history.loss)} epochs",
         highlight=False,
     )
-    where = escape(str(out_folder))
-    out.print(
-        f"{where}: see history.png; then  streamtag evaluate {where}   and  --model {where}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    where = escape(str(outcome.bundle))
+    text = f"{where}: see history.png; then  streamtag evaluate {where}   and  --model {where}"
+    out.print(text, highlight=False, soft_wrap=True)
 
 
 def _writable(folder: Path) -> None:
