@@ -151,11 +151,14 @@ def _print_outcome(outcome: Outcome, unfreeze: int) -> None:
 
 
 def _writable(folder: Path) -> None:
-    """Better known before the training than after it."""
+    """Better known before the training than after it. Leaves nothing behind."""
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".write").touch()
         (folder / ".write").unlink()
+        if new:
+            folder.rmdir()
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror}; name another folder with --out") from None
 
