@@ -316,6 +316,7 @@ def test_the_defaults_reach_the_goal_on_the_flicker_set(tmp_path: Path) -> None:
     assert now.missed == 0
 
 
+@pytest.mark.long
 def test_clips_of_ones_own_are_measured_by_the_command(tmp_path: Path, settings: Settings) -> None:
     segments = plan(10.0, 12)  # the grid takes some seconds for each ten of them
     write_clip(tmp_path / "a.mp4", segments, 12)

@@ -482,6 +482,7 @@ def torch_vgg16() -> Any:
     return model.eval()
 
 
+@pytest.mark.long
 def test_a_torch_vgg16_says_what_torch_says(tmp_path: Path) -> None:
     import torch
 

@@ -206,6 +206,7 @@ def test_models_are_listed_shown_and_fetched(redis_server: RedisServer, web: Web
     assert "models import inceptionv4" in ran.stderr
 
 
+@pytest.mark.long
 @pytest.mark.shared_data
 def test_squeezenet_is_imported_once_and_used_by_name(
     redis_server: RedisServer, shared_data: Path, tmp_path: Path
