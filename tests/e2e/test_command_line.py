@@ -283,7 +283,7 @@ def test_the_demo_says_what_it_is(settings: Settings) -> None:
 
 
 def test_the_demo_ends_on_ctrl_c_and_leaves_nothing_behind(settings: Settings) -> None:
-    command = [sys.executable, "-m", "worker", "demo", "--seconds", "60", "--json"]
+    command = [sys.executable, "-m", "worker", "demo", "--seconds", "20", "--json"]
     process = subprocess.Popen(
         command, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

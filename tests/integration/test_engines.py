@@ -69,6 +69,7 @@ def test_the_demo_network_knows_what_it_never_saw(demo: tuple[Bundle, Any]) -> N
     assert (found.argmax(axis=1) == classes).mean() >= 0.97
 
 
+@pytest.mark.long
 def test_jax_says_the_same_in_a_process_of_its_own(redis_server: RedisServer, tmp_path: Path) -> None:
     """Keras has one backend a process, chosen before it is imported."""
     import cv2

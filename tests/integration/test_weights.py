@@ -230,6 +230,7 @@ def test_squeezenet_is_imported_once_and_used_by_name(
     assert "does not match the sha256" in json_lines(ran.stdout)[0]["error"]
 
 
+@pytest.mark.long
 def test_a_keras_file_becomes_a_bundle(redis_server: RedisServer, tmp_path: Path) -> None:
     settings = settings_for(redis_server)
     inputs = keras.Input((48, 48, 3))
