@@ -16,7 +16,7 @@ from worker.engines.choosing import make_engine, prepare
 from worker.errors import ConfigError, StreamtagError
 from worker.logs import quiet_stderr
 from worker.models import fetching
-from worker.models.registry import SPECS, converted, obtain, read_labels, resolve
+from worker.models.registry import SPECS, at_hand, converted, obtain, read_labels, resolve
 from worker.preprocessing import Preprocessing
 from worker.settings import ModelSettings, Settings
 
@@ -30,8 +30,7 @@ def verify(name: str, settings: Settings) -> dict[str, Any]:
     given = settings.model
     if name in SPECS and not given.weights:
         spec = SPECS[name]
-        here = converted(name, given)
-        path = here if here.is_file() else (fetching.found(spec.download, given) if spec.download else None)
+        path = at_hand(name, given)
         if path is None:
             how = f"streamtag models fetch {name}" if spec.download else f"streamtag models import {name} FILE"
             raise ConfigError(f"{name}: its weights are not on this machine; run: {how}")

@@ -18,8 +18,8 @@ from worker.engines.choosing import prepare
 from worker.errors import StreamtagError
 from worker.ingest import decoder, wire
 from worker.ingest.stream import forkserver, start_decoder
-from worker.models.fetching import cache_folder, found
-from worker.models.registry import SPECS, converted, resolve
+from worker.models.fetching import cache_folder
+from worker.models.registry import SPECS, at_hand, resolve
 from worker.preprocessing import Preprocessing
 from worker.queue.connection import Connection, text, translated
 from worker.queue.keys import Keys
@@ -156,8 +156,7 @@ def _weights(bundle: Bundle, settings: ModelSettings) -> Finding:
     if bundle.weights != "imagenet":
         return Finding("weights", "ok", bundle.weights)
     spec = SPECS[bundle.name]
-    here = [converted(bundle.name, settings)] if converted(bundle.name, settings).is_file() else []
-    cached = next(iter(here), None) or (found(spec.download, settings) if spec.download else None)
+    cached = at_hand(bundle.name, settings)
     if cached:
         return Finding("weights", "ok", f"imagenet, cached: {cached}")
     if spec.download is None:

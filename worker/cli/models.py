@@ -24,7 +24,7 @@ from worker.bundle import read_bundle_file, sha256
 from worker.cli.common import FAILED, Config, Json, Overrides, err, out, print_json, settings_from
 from worker.errors import ConfigError, StreamtagError
 from worker.models import fetching
-from worker.models.registry import DEMO_BUNDLE, SPECS, Spec, converted
+from worker.models.registry import DEMO_BUNDLE, SPECS, Spec, at_hand, published
 from worker.settings import ModelSettings
 
 app = typer.Typer(no_args_is_help=True, help="Networks, their weights, and bundles.")
@@ -93,13 +93,7 @@ def fetch(
     """Download ImageNet weights into the cache folder, checked against the published hash. Goes on where it broke."""
     settings = settings_from(config, overrides=overrides).model
     chosen = [name for name, spec in SPECS.items() if spec.download] if names == ["all"] else names
-    specs = {name: _spec(name) for name in chosen}
-    for name, spec in specs.items():
-        if spec.download is None:
-            raise ConfigError(
-                f"{name}: no hash of its weights is published, so they are not downloaded unchecked. "
-                f"Get {spec.by_hand}, then run: streamtag models import {name} FILE"
-            )
+    downloads = {name: published(name, _spec(name)) for name in chosen}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -107,15 +101,14 @@ def fetch(
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    for name, spec in specs.items():
-        assert spec.download is not None
+    for name, download in downloads.items():
         with Progress(*columns, console=err, disable=json) as bar:
             task = bar.add_task(name, total=None)
 
             def progress(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
                 bar.update(task, completed=done, total=total or None)
 
-            path = fetching.located(spec.download, settings, progress)
+            path = fetching.located(download, settings, progress)
         if path.suffix == ".pth":
             path = bundling.keep(name, path, settings)
         if json:
@@ -226,8 +219,7 @@ def _spec(name: str) -> Spec:
 
 
 def _row(name: str, spec: Spec, settings: ModelSettings) -> dict[str, Any]:
-    ours = converted(name, settings)
-    cached = ours if ours.is_file() else (fetching.found(spec.download, settings) if spec.download else None)
+    cached = at_hand(name, settings)
     return {
         "name": name,
         "architecture": spec.architecture,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from worker.bundle import Bundle, read_bundle
 from worker.errors import ConfigError
-from worker.models.fetching import Download, Progress, cache_folder, located
+from worker.models.fetching import Download, Progress, cache_folder, found, located
 from worker.preprocessing import Mode, Preprocessing
 from worker.settings import ModelSettings
 
@@ -234,15 +234,30 @@ def obtain(bundle: Bundle, settings: ModelSettings, progress: Progress = lambda 
     if bundle.weights != "imagenet":
         return bundle
     spec = SPECS[bundle.name]
-    ours = converted(bundle.name, settings)
+    path = at_hand(bundle.name, settings) or located(published(bundle.name, spec), settings, progress)
+    return replace(bundle, weights=str(path))
+
+
+def at_hand(name: str, settings: ModelSettings) -> Path | None:
+    """A network's ImageNet weights, if they are on this machine: imported ones before downloaded ones."""
+    ours = converted(name, settings)
     if ours.is_file():
-        return replace(bundle, weights=str(ours))
+        return ours
+    download = SPECS[name].download
+    return found(download, settings) if download else None
+
+
+def published(name: str, spec: Spec) -> Download:
+    """
+    Raises:
+        ConfigError: nobody publishes a hash of the weights; the message says how to bring them by hand.
+    """
     if spec.download is None:
         raise ConfigError(
-            f"{bundle.name}: no hash of its ImageNet weights is published, so they are not downloaded unchecked. Get "
-            f"{spec.by_hand}, and run: streamtag models import {bundle.name} FILE   (or give the file with --weights)"
+            f"{name}: no hash of its ImageNet weights is published, so they are not downloaded unchecked. Get "
+            f"{spec.by_hand}, and run: streamtag models import {name} FILE   (or give the file with --weights)"
         )
-    return replace(bundle, weights=str(located(spec.download, settings, progress)))
+    return spec.download
 
 
 def converted(name: str, settings: ModelSettings) -> Path:
