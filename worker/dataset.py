@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from worker.errors import ConfigError
 from worker.records import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg"))
+Event = TypeVar("Event")
 SPAN_COLUMNS = ("video", "start_s", "end_s", "label")
 
 
@@ -131,6 +133,19 @@ def split(items: Sequence[Item], share: float, seed: int) -> tuple[list[Item], l
             f"{', '.join(absent)}: cannot be on both sides of the split; give more groups, or another seed"
         )
     return kept, held_items
+
+
+def by_item(items: Sequence[Item], read: Callable[[list[str]], Iterator[Event]]) -> Iterator[tuple[Item, Event]]:
+    """What a reader says of each item: pictures in one run, so that they share a decoder; then each video by itself.
+
+    Args:
+        read: paths to events, in order; one for each picture, any number for a video.
+    """
+    pictures = [item for item in items if not item.is_video]
+    yield from zip(pictures, read([str(item.path) for item in pictures]), strict=True)
+    for item in items:
+        if item.is_video:
+            yield from ((item, event) for event in read([str(item.path)]))
 
 
 def _compiled(group_by: str | None) -> re.Pattern[str] | None:

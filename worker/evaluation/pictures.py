@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from worker.classify import Classifier, Scored
-from worker.dataset import Dataset, Item, read_folders, read_spans
+from worker.dataset import Dataset, Item, by_item, read_folders, read_spans
 from worker.errors import ConfigError
 from worker.models.registry import imagenet_classes
 from worker.reading import Lost
@@ -115,15 +115,10 @@ def evaluate(
 
 
 def _each(classifier: Classifier, items: Sequence[Item], sampling: Sampling) -> Iterator[tuple[Item, Scored | Lost]]:
-    """Pictures in one run with full batches; each video by itself, cut to its span."""
-    pictures = [item for item in items if not item.is_video]
-    yield from zip(pictures, classifier.scored([str(item.path) for item in pictures]), strict=True)
-    for item in items:
-        if not item.is_video:
-            continue
-        for event in classifier.scored([str(item.path)], sampling):
-            if isinstance(event, Lost) or item.start_s <= event.shot.sample.pts_s < item.end_s:
-                yield item, event
+    """Of each item what lies in its span."""
+    for item, event in by_item(items, lambda paths: classifier.scored(paths, sampling)):
+        if isinstance(event, Lost) or not item.is_video or item.start_s <= event.shot.sample.pts_s < item.end_s:
+            yield item, event
 
 
 def _true_class(item: Item, labels: tuple[str, ...], numbers: dict[str, int], event: Scored) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ import tensorflow as tf
 
 from worker import __version__, charts
 from worker.bundle import Bundle, sha256, write_bundle
-from worker.dataset import Dataset, Item, split
+from worker.dataset import Dataset, Item, by_item, split
 from worker.engines.base import Engine
 from worker.errors import ConfigError
 from worker.models.building import WHOLE, build, cut, with_head
-from worker.reading import Lost, Reading, Shot
+from worker.reading import Lost, Reading
 from worker.records import Sampling
 from worker.settings import Settings
 from worker.training.features import Examples, FeatureStore
@@ -132,20 +132,11 @@ def _pictures(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n, H, W, 3) uint8 RGB and (n,) int64 of what can be read."""
     pictures, labels = [], []
-    for item, event in _events(reading, items, sampling):
+    for item, event in by_item(items, lambda paths: reading.shots(paths, sampling)):
         if not isinstance(event, Lost) and item.start_s <= event.sample.pts_s < item.end_s:
             pictures.append(event.picture)
             labels.append(classes.index(item.label))
     return np.stack(pictures), np.array(labels, np.int64)
-
-
-def _events(reading: Reading, items: Sequence[Item], sampling: Sampling) -> Iterator[tuple[Item, Shot | Lost]]:
-    """Pictures share one decoder process; each video has its own."""
-    still = [item for item in items if not item.is_video]
-    yield from zip(still, reading.shots([str(item.path) for item in still]), strict=True)
-    for item in items:
-        if item.is_video:
-            yield from ((item, event) for event in reading.shots([str(item.path)], sampling))
 
 
 def _accuracy(head: keras.Model, held: Examples, history: History) -> float:
