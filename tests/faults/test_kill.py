@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from streamtag.client import Client
+from streamtag.core.records import JobStatus, JobView, Result
+from streamtag.settings import Settings
 
 from tests.conftest import settings_for
 from tests.support import NULL, RedisServer, Worker, eventually, redis_binaries, start_worker
-from worker.client import Client
-from worker.records import JobStatus, JobView, Result
-from worker.settings import Settings
 
 # One sample in flight at a time and small commits: a 40 s clip then takes long enough to be shot at.
 SLOW = ("worker.commit_s=0.05", "worker.commit_results=4", "engine.buckets=[1,2]", "source.slots=3")

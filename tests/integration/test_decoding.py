@@ -16,14 +16,15 @@ import av
 import cv2
 import numpy as np
 import pytest
+from streamtag.core.bundle import Preprocessing
+from streamtag.core.options import SmoothingSettings
+from streamtag.core.records import Checkpoint, Claim, Job, Sample, Sampling, StreamState
+from streamtag.ingest import stream as stream_module
+from streamtag.ingest.stream import Outcome, Ring, Stream, forkserver
+from streamtag.ingest.wire import SampleMessage
+from streamtag.settings import SamplingSettings, SourceSettings
 
 from tests.support import LIMIT_S
-from worker.ingest import stream as stream_module
-from worker.ingest.stream import Outcome, Ring, Stream, forkserver
-from worker.ingest.wire import SampleMessage
-from worker.preprocessing import Preprocessing
-from worker.records import Checkpoint, Claim, Job, Sample, Sampling, StreamState
-from worker.settings import SamplingSettings, SmoothingSettings, SourceSettings
 
 PREPROCESSING = Preprocessing(32)
 DEFAULT = Sampling()

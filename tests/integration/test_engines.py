@@ -10,20 +10,19 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from streamtag.core.bundle import Bundle, Mode, Preprocessing
+from streamtag.errors import ConfigError
+from streamtag.networks.building import build
+from streamtag.networks.engines.base import recalibrate, warm_up
+from streamtag.networks.engines.folding import fold_batch_norm
+from streamtag.networks.engines.normalising import normalise
+from streamtag.networks.loading import make_engine
+from streamtag.networks.registry import resolve
+from streamtag.settings import EngineSettings, ModelSettings
+from streamtag.tools.demo.train import draw_set
 
 from tests.conftest import settings_for
 from tests.support import RedisServer, json_lines, run_cli
-from worker.bundle import Bundle
-from worker.demo.train import draw_set
-from worker.engines.base import recalibrate, warm_up
-from worker.engines.choosing import make_engine
-from worker.engines.folding import fold_batch_norm
-from worker.engines.normalising import normalise
-from worker.errors import ConfigError
-from worker.models.building import build
-from worker.models.registry import resolve
-from worker.preprocessing import Mode, Preprocessing
-from worker.settings import EngineSettings, ModelSettings
 
 ENGINES = ("tf_graph", "tf_xla", "openvino")
 

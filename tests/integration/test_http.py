@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from streamtag.core.records import Sampling, StreamState
+from streamtag.settings import SourceSettings
+from streamtag.tools.demo.drawing import frames, plan
 
 from tests.integration.test_decoding import read
-from worker.demo.drawing import frames, plan
-from worker.records import Sampling, StreamState
-from worker.settings import SourceSettings
 
 QUICK = SourceSettings(backoff_s=0.05, attempts=3, open_timeout_s=5, read_timeout_s=5)
 

@@ -13,16 +13,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.errors import ConfigError
+from streamtag.networks.architectures.inception_v4 import inception_v4
+from streamtag.networks.building import build, cut, features, with_head
+from streamtag.networks.bundles import read_bundle, write_bundle
+from streamtag.networks.engines.folding import fold_batch_norm
+from streamtag.networks.registry import SPECS, resolve
+from streamtag.settings import ModelSettings
 
 from tests.engine_scores import randomise
-from worker.bundle import Bundle, read_bundle, write_bundle
-from worker.engines.folding import fold_batch_norm
-from worker.errors import ConfigError
-from worker.models.building import build, cut, features, with_head
-from worker.models.inception_v4 import inception_v4
-from worker.models.registry import SPECS, resolve
-from worker.preprocessing import Preprocessing
-from worker.settings import ModelSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -499,7 +499,7 @@ def test_a_torch_vgg16_says_what_torch_says(tmp_path: Path) -> None:
         logits = reference.classifier(torch.flatten(reference.features(x), 1))
         expected = torch.softmax(logits, 1).numpy()
     assert expected.max() > 0.02
-    from worker.engines.normalising import normalise
+    from streamtag.networks.engines.normalising import normalise
 
     bundle = resolve(ModelSettings(name="vgg16-torch", weights=str(path)))
     assert (bundle.preprocessing.mode, bundle.preprocessing.crop) == ("torch", "center")

@@ -14,15 +14,15 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from streamtag.client import Client
+from streamtag.networks.building import build
+from streamtag.networks.bundles import read_bundle, read_bundle_file, sha256
+from streamtag.settings import Settings
+from streamtag.tools.demo.drawing import Scene, Segment, write_clip
+from streamtag.tools.training.fitting import last_blocks
 
 from tests.conftest import settings_for
 from tests.support import RedisServer, Worker, environment, eventually, json_lines, run_cli
-from worker.bundle import read_bundle, read_bundle_file, sha256
-from worker.client import Client
-from worker.demo.drawing import Scene, Segment, write_clip
-from worker.models.building import build
-from worker.settings import Settings
-from worker.training.fitting import last_blocks
 
 CLASSES = ("round", "angular")
 SHAPES = {"round": ("circle", "ring"), "angular": ("square", "star")}
@@ -157,7 +157,7 @@ def test_blocks_are_those_of_the_papers(name: str, last: str) -> None:
 def test_ctrl_c_keeps_the_best_so_far(trained: Path, pictures: Path, tmp_path: Path, settings: Settings) -> None:
     more = options(trained.parent, "--epochs", "100000", "--patience", "100000")
     process = subprocess.Popen(
-        [sys.executable, "-m", "worker", "train", str(pictures), "--out", str(tmp_path / "b"), *more],
+        [sys.executable, "-m", "streamtag", "train", str(pictures), "--out", str(tmp_path / "b"), *more],
         env=environment(settings) | {"COLUMNS": "200", "FORCE_COLOR": "1"},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -11,16 +11,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from streamtag.errors import ConfigError
+from streamtag.networks.building import build
+from streamtag.networks.registry import SPECS, converted, obtain, resolve
+from streamtag.networks.weights import fetching
+from streamtag.networks.weights.fetching import Download, FetchFailed, fetch
+from streamtag.settings import ModelSettings
 
 from tests.conftest import settings_for
 from tests.support import RedisServer, json_lines, run_cli
 from tests.web import WebServer, served
-from worker.errors import ConfigError
-from worker.models import fetching
-from worker.models.building import build
-from worker.models.fetching import Download, FetchFailed, fetch
-from worker.models.registry import SPECS, converted, obtain, resolve
-from worker.settings import ModelSettings
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 

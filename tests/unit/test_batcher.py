@@ -6,8 +6,7 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from worker.batcher import Batcher, Waiting
+from streamtag.core.batcher import Batcher, Waiting
 
 
 def batcher(

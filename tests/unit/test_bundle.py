@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from worker.bundle import read_bundle
-from worker.errors import ConfigError
-from worker.models.registry import DEMO_BUNDLE, imagenet_classes, read_labels, resolve
-from worker.settings import ModelSettings
+from streamtag.errors import ConfigError
+from streamtag.networks.bundles import read_bundle
+from streamtag.networks.registry import DEMO_BUNDLE, imagenet_classes, read_labels, resolve
+from streamtag.settings import ModelSettings
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from worker.dataset import Item, read_folders, read_spans, split
-from worker.errors import ConfigError
+from streamtag.errors import ConfigError
+from streamtag.tools.dataset import Item, read_folders, read_spans, split
 
 
 def touch(folder: Path, *names: str) -> Path:

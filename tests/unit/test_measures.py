@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from worker.bundle import Bundle
-from worker.engines.base import recalibrate
-from worker.evaluation import streams
-from worker.evaluation.measures import GRID, calibration, fit_temperature, measure, sweep
-from worker.evaluation.streams import NONE, Clip, Span, matched, said, spans_of
-from worker.preprocessing import Preprocessing
-from worker.records import Label, Result
-from worker.replay import replay
-from worker.settings import SmoothingSettings
-from worker.smoothing import Smoother
+from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.options import SmoothingSettings
+from streamtag.core.records import Label, Result
+from streamtag.core.smoothing import Smoother
+from streamtag.networks.engines.base import recalibrate
+from streamtag.tools.evaluation import streams
+from streamtag.tools.evaluation.measures import GRID, calibration, fit_temperature, measure, sweep
+from streamtag.tools.evaluation.streams import NONE, Clip, Span, matched, said, spans_of
+from streamtag.tools.replay import replay
 
 LABELS = ("cat", "dog", "nothing")
 BUNDLE = Bundle("x", "x", LABELS, Preprocessing(32), nothing=frozenset({2}))

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from worker.errors import RejectJob, RetryJob
-from worker.ingest.policy import AuthFailed, allowed
-from worker.settings import SourceSettings
+from streamtag.errors import RejectJob, RetryJob
+from streamtag.ingest.policy import AuthFailed, allowed
+from streamtag.settings import SourceSettings
 
 
 @pytest.fixture

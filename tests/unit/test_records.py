@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from worker.records import Counters, Job, Sampling, SourceKind, redact, source_kind
+from streamtag.core.records import Counters, Job, Sampling
+from streamtag.core.source import SourceKind, source_kind
+from streamtag.redaction import redact
 
 
 def test_a_job_survives_its_json() -> None:

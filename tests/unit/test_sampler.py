@@ -6,9 +6,8 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from worker.records import Sampling
-from worker.sampler import Sampler, Timeline
+from streamtag.core.records import Sampling
+from streamtag.core.sampler import Sampler, Timeline
 
 
 def kept(times: list[float], sampling: Sampling, default_fps: float = 5.0) -> list[int]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from worker.errors import ConfigError
-from worker.settings import Settings, flatten, load, parse_override, template
+from streamtag.configuration import flatten, load, parse_override, template
+from streamtag.errors import ConfigError
+from streamtag.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 

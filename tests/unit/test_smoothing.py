@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from worker.errors import ConfigError
-from worker.settings import SmoothingSettings
-from worker.smoothing import Change, Smoother
+from streamtag.core.options import SmoothingSettings
+from streamtag.core.smoothing import Change, Smoother
+from streamtag.errors import ConfigError
 
 METHODS = ("ema", "majority", "sticky", "none")
 

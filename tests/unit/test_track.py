@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-
-from worker.bundle import Bundle
-from worker.preprocessing import Preprocessing
-from worker.records import Checkpoint, Claim, Job, Sample
-from worker.settings import SmoothingSettings
-from worker.track import Commit, Track, record_batch
+from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.options import SmoothingSettings
+from streamtag.core.records import Checkpoint, Claim, Job, Sample
+from streamtag.core.track import Commit, Track, record_batch
 
 BUNDLE = Bundle("three", "none", ("cat", "dog", "nothing"), Preprocessing(32), nothing=frozenset({2}))
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from worker.ingest import wire
-from worker.records import Sample
+from streamtag.core.records import Sample
+from streamtag.ingest import wire
 
 
 def message(number: int) -> wire.SampleMessage:

@@ -1,1 +1,0 @@
-"""The threads of the pipeline, one a file. ``worker/pipeline.py`` says how they are joined."""

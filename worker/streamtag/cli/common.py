@@ -1,0 +1,81 @@
+"""What the commands share: options, settings, output and exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from streamtag import logs
+from streamtag.configuration import load, parse_override
+from streamtag.settings import Settings
+
+FAILED = 1  # a job or picture failed, or what was asked for is not there
+USAGE = 2  # wrong options or settings
+UNAVAILABLE = 3  # Redis cannot be reached
+CRASHED = 70  # a bug
+INTERRUPTED = 130
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a job or picture failed, or is not there; 2 wrong options or settings; "
+    "3 Redis cannot be reached; 70 a bug; 130 interrupted."
+)
+
+out = Console()
+err = Console(stderr=True)
+
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings file (YAML). Default: STREAMTAG_CONFIG, or none.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Network (`streamtag models list`), demo, or the folder of a bundle."),
+]
+Weights = Annotated[str | None, typer.Option("--weights", help="imagenet, a weights file, or random (benchmarks).")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting, as group.name=value. May be given again.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+
+
+def settings_from(
+    config: Path | None = None,
+    model: str | None = None,
+    weights: str | None = None,
+    overrides: list[str] | None = None,
+    **more: Any,
+) -> Settings:
+    """The settings with the command line on top, and logging set up by them.
+
+    Raises:
+        ConfigError: one of them is wrong.
+    """
+    settings, _origins = settings_and_origins(config, model, weights, overrides, **more)
+    return settings
+
+
+def settings_and_origins(
+    config: Path | None, model: str | None, weights: str | None, overrides: list[str] | None, **more: Any
+) -> tuple[Settings, dict[str, str]]:
+    values = dict(parse_override(text) for text in overrides or [])
+    values |= {name: value for name, value in (("model.name", model), ("model.weights", weights)) if value is not None}
+    values |= {name.replace("__", "."): value for name, value in more.items() if value is not None}
+    settings, origins = load(config, values)
+    logs.configure(settings.log)
+    return settings, origins
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """One object, one line, at once: a reader of a pipe waits for it."""
+    sys.stdout.buffer.write(orjson.dumps(content) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end a command as Ctrl-C does, so that what it started and wrote is cleared away."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,0 +1,52 @@
+"""``streamtag config``: settings as they are in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from streamtag.cli.common import Config, Json, Model, Overrides, Weights, out, print_json, settings_and_origins
+from streamtag.configuration import flatten, template
+from streamtag.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="The settings: in force, as a schema, as a file to begin with.")
+
+
+@app.command()
+def show(
+    config: Config = None, model: Model = None, weights: Weights = None, json: Json = False, overrides: Overrides = None
+) -> None:
+    """Show every setting, its value and where it came from. Secrets are never shown."""
+    settings, origins = settings_and_origins(config, model, weights, overrides)
+    values = flatten(settings)
+    if json:
+        for name, value in values.items():
+            print_json({"name": name, "value": _plain(value), "origin": origins.get(name, "default")})
+        return
+    grid = Table("setting", "value", "from", header_style="bold")
+    for name, value in values.items():
+        origin = origins.get(name, "default")
+        grid.add_row(name, escape(str(_plain(value))), escape(origin), style="" if origin == "default" else "bold")
+    out.print(grid)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the settings file."""
+    print_json(Settings.model_json_schema())
+
+
+@app.command("template")
+def template_() -> None:
+    """Print a settings file with every option at its default, described."""
+    typer.echo(template(), nl=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

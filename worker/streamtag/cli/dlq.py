@@ -1,0 +1,100 @@
+"""``streamtag dlq``: jobs that were put aside."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from streamtag.cli import views
+from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, err, out, print_json, settings_from
+from streamtag.client import Client, DeadLetter
+from streamtag.errors import ConfigError, StreamtagError
+
+app = typer.Typer(no_args_is_help=True, help="Jobs that were put aside: list them, try them again, drop them.")
+
+Ids = Annotated[list[str] | None, typer.Argument(help="Job ids or letter ids.")]
+All = Annotated[bool, typer.Option("--all", help="All of them.")]
+
+
+@app.command("list")
+def list_(config: Config = None, model: Model = None, json: Json = False, overrides: Overrides = None) -> None:
+    """List the dead letters with their reasons."""
+    with Client(settings=settings_from(config, model, None, overrides)) as client:
+        letters = list(client.dead_letters())
+    if json:
+        for letter in letters:
+            print_json(asdict(letter))
+        return
+    grid = Table("job", "age", "tries", "source", "reason", title=f"{len(letters)} dead letters", title_justify="left")
+    for letter in letters:
+        age = views.duration(time.time() - letter.at_unix_s)
+        grid.add_row(
+            *(escape(text) for text in (letter.job_id, age, str(letter.deliveries), letter.source, letter.reason))
+        )
+    out.print(grid)
+
+
+@app.command()
+def requeue(
+    ids: Ids = None,
+    all_: All = False,
+    config: Config = None,
+    model: Model = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Make dead letters jobs again; each goes on from where it stood."""
+    with Client(settings=settings_from(config, model, None, overrides)) as client:
+        failed = False
+        for letter in _chosen(client, ids, all_):
+            try:
+                client.requeue(letter)
+            except StreamtagError as error:
+                err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+                failed = True
+                continue
+            _say(letter, "queued", json)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def drop(
+    ids: Ids = None,
+    all_: All = False,
+    config: Config = None,
+    model: Model = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Remove dead letters for good."""
+    with Client(settings=settings_from(config, model, None, overrides)) as client:
+        for letter in _chosen(client, ids, all_):
+            client.drop(letter)
+            _say(letter, "dropped", json)
+
+
+def _chosen(client: Client, ids: list[str] | None, all_: bool) -> list[DeadLetter]:
+    if bool(ids) == all_:
+        raise ConfigError("name dead letters, or give --all; `streamtag dlq list` shows them")
+    letters = list(client.dead_letters())
+    if all_:
+        return letters
+    wanted = set(ids or [])
+    chosen = [letter for letter in letters if wanted & {letter.id, letter.job_id}]
+    missing = wanted - {name for letter in chosen for name in (letter.id, letter.job_id)}
+    if missing:
+        raise StreamtagError(f"no dead letter {', '.join(sorted(missing))}; `streamtag dlq list` shows those there")
+    return chosen
+
+
+def _say(letter: DeadLetter, status: str, json: bool) -> None:
+    if json:
+        print_json({"id": letter.id, "job_id": letter.job_id, "status": status})
+    else:
+        out.print(f"{letter.job_id}  {status}", highlight=False)

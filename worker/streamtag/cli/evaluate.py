@@ -1,0 +1,156 @@
+"""``streamtag evaluate``: how good a network is on labelled pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
+from streamtag.core.bundle import Bundle
+from streamtag.core.records import Sampling
+from streamtag.errors import ConfigError, StreamtagError
+from streamtag.logs import quiet_stderr
+from streamtag.networks.bundles import read_bundle_file, write_bundle_file
+from streamtag.networks.engines.base import warm_up
+from streamtag.networks.registry import resolve
+from streamtag.pipeline.service import load_engine
+from streamtag.settings import Settings
+from streamtag.tools.classify import Classifier
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="The folder of a bundle, or a network of `streamtag models list`.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder for each class, or pictures with ImageNet's wnid in their names. Default: held out."
+        ),
+    ] = None,
+    spans: Annotated[Path | None, typer.Option("--spans", help="Videos: CSV with video,start_s,end_s,label.")] = None,
+    weights: Weights = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write one HTML file with plots and mistakes.")
+    ] = None,
+    precision: Annotated[
+        float, typer.Option("--precision", help="Wanted precision of the second kind of threshold.", min=0.01, max=1)
+    ] = 0.95,
+    write: Annotated[
+        list[str] | None,
+        typer.Option("--write", help="Into the bundle: temperature, thresholds (equal errors), thresholds-precision."),
+    ] = None,
+    fps: Annotated[float, typer.Option("--fps", help="Samples a second of videos.", min=0.01)] = 2.0,
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Accuracy, confusion, calibration and thresholds of a network on labelled pictures."""
+    settings = settings_from(config, model, weights, overrides)
+    chosen = _writes(write or [], Path(model))
+    try:
+        from streamtag.tools.evaluation import pictures
+        from streamtag.tools.evaluation import report as reports
+        from streamtag.tools.evaluation.measures import measure
+    except ImportError as error:
+        raise ConfigError(f"evaluation needs {error.name}; run: pip install 'streamtag[train]'") from None
+    # The material first: a wrong folder is known before a network is compiled.
+    dataset = pictures.labelled(folder, spans, Path(model), resolve(settings.model).labels)
+    bundle, engine = load_engine(settings)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=json) as bar:
+        task = bar.add_task(f"compiling {bundle.name}", total=None)
+        with quiet_stderr():
+            warm_up(engine, bundle)
+        # At temperature 1, so that another one can be fitted.
+        classifier = Classifier(settings, replace(bundle, temperature=1.0), engine)
+        findings = pictures.evaluate(
+            classifier,
+            dataset,
+            bundle.labels,
+            Sampling(fps=fps),
+            lambda done: bar.update(task, description=f"{done} samples of {len(dataset.items)} items"),
+        )
+        bar.update(task, description="measuring")
+        measures = measure(findings.scores, findings.truth, bundle.labels, bundle.temperature, precision)
+        content = reports.as_json(measures, findings)
+        if report is not None:
+            origin = f"{measures.samples} samples of {folder or spans or 'what training held out'}"
+            reports.write_html(report, bundle.name, origin, measures, findings, bundle.labels)
+            content["report"] = str(report)
+    if chosen:
+        content["written"] = _write(Path(model), content, chosen, settings)
+    if json:
+        print_json(content)
+    else:
+        _print(content, bundle)
+
+
+def _writes(names: list[str], bundle: Path) -> set[Literal["temperature", "thresholds", "thresholds-precision"]]:
+    known = {"temperature", "thresholds", "thresholds-precision"}
+    chosen = {part for name in names for part in name.split(",") if part}
+    if chosen - known:
+        raise ConfigError(f"--write {', '.join(sorted(chosen - known))}: known are {', '.join(sorted(known))}")
+    if chosen >= {"thresholds", "thresholds-precision"}:
+        raise ConfigError("--write: thresholds and thresholds-precision exclude each other")
+    if chosen and not (bundle / "bundle.json").is_file():
+        raise ConfigError(
+            f"--write: {bundle} is no bundle; make one: streamtag models bundle {bundle} --weights FILE --out FOLDER"
+        )
+    return chosen  # type: ignore[return-value]
+
+
+def _write(folder: Path, content: dict[str, Any], chosen: set[Any], settings: Settings) -> dict[str, Any]:
+    """Put what was fitted into ``bundle.json``. A label exits at the share of its enter that the settings have."""
+    file = read_bundle_file(folder)
+    update: dict[str, Any] = {}
+    if "temperature" in chosen:
+        update["temperature"] = content["calibration"]["after"]["temperature"]
+    elif abs(file.temperature - content["calibration"]["after"]["temperature"]) > 1e-6:
+        raise StreamtagError("--write: thresholds hold for the fitted temperature; write temperature too")
+    if chosen - {"temperature"}:
+        key = "symmetric" if "thresholds" in chosen else "wanted_precision"
+        share = settings.smoothing.exit / settings.smoothing.enter
+        found = {row["label"]: row[key] for row in content["thresholds"] if row[key] is not None}
+        update["thresholds"] = {name: (round(enter, 4), round(enter * share, 4)) for name, enter in found.items()}
+    write_bundle_file(folder, file.model_copy(update=update))
+    return update
+
+
+def _print(content: dict[str, Any], bundle: Bundle) -> None:
+    out.print(f"[bold]{content['accuracy']:.1%}[/] of {content['samples']} samples right", highlight=False)
+    if bundle.classes > 5:
+        out.print(f"{content['top5']:.1%} among the best five", highlight=False)
+    before, after = content["calibration"]["before"], content["calibration"]["after"]
+    out.print(
+        f"calibration error {before['ece']:.3f} at temperature {before['temperature']:.2f}, {after['ece']:.3f} at the "
+        f"fitted {after['temperature']:.2f}",
+        highlight=False,
+    )
+    thresholds = {row["label"]: row for row in content["thresholds"]}
+    grid = Table("class", "samples", "precision", "recall", "F1", "equal errors at", box=None, padding=(0, 2, 0, 0))
+    rows = content["classes"]
+    shown = rows if len(rows) <= 20 else sorted(rows, key=lambda row: row["f1"])[:20]
+    for row in shown:
+        threshold = thresholds.get(row["label"])
+        grid.add_row(
+            escape(row["label"]),
+            str(row["support"]),
+            f"{row['precision']:.3f}",
+            f"{row['recall']:.3f}",
+            f"{row['f1']:.3f}",
+            f"{threshold['symmetric']:.3f}" if threshold else "",
+        )
+    out.print(grid)
+    if len(rows) > len(shown):
+        out.print(f"the {len(shown)} weakest of {len(rows)} classes; all of them with --json or --report")
+    for row in content["unreadable"]:
+        err.print(f"[yellow]left out[/] {escape(row['path'])}: {escape(row['reason'])}", soft_wrap=True)
+    if "report" in content:
+        out.print(f"report: {escape(content['report'])}", highlight=False, soft_wrap=True)
+    for name in content.get("written", {}):
+        out.print(f"written into the bundle: {name}")

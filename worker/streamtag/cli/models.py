@@ -1,0 +1,253 @@
+"""``streamtag models``: which networks there are, and their weights and bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from streamtag.cli.common import FAILED, Config, Json, Overrides, err, out, print_json, settings_from
+from streamtag.errors import ConfigError, StreamtagError
+from streamtag.networks.bundles import read_bundle_file, sha256
+from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, at_hand, published
+from streamtag.networks.weights import fetching
+from streamtag.settings import ModelSettings
+from streamtag.tools import bundling
+
+app = typer.Typer(no_args_is_help=True, help="Networks, their weights, and bundles.")
+
+Name = Annotated[str, typer.Argument(help="A network of `streamtag models list`.")]
+
+
+@app.command("list")
+def list_(config: Config = None, json: Json = False, overrides: Overrides = None) -> None:
+    """The networks that a name can mean, and what of them is on this machine."""
+    settings = settings_from(config, overrides=overrides).model
+    rows = [_row(name, spec, settings) for name, spec in SPECS.items()]
+    if json:
+        for row in rows:
+            print_json(row)
+        return
+    grid = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
+    grid.add_column("network", no_wrap=True)
+    for column in ("input", "parameters", "size", "top-1 / 5"):
+        grid.add_column(column, justify="right", no_wrap=True)
+    grid.add_column("weights", no_wrap=True)
+    for row in rows:
+        grid.add_row(
+            row["name"],
+            f"{row['input']}²",
+            f"{row['parameters'] / 1e6:.1f} M",
+            f"{row['megabytes']} MB",
+            f"{row['top1']:.1f} / {row['top5']:.1f} %",
+            "[green]here[/]" if row["cached"] else ("to fetch" if row["url"] else "to import"),
+        )
+    out.print(grid)
+    out.print("Accuracies as published, on ImageNet's validation pictures (`models show` names the source).")
+    out.print(f"Weights are kept in {escape(str(fetching.cache_folder(settings)))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A network's name, or the folder of a bundle.")],
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Everything known about a network or a bundle."""
+    settings = settings_from(config, overrides=overrides).model
+    if (Path(name) / "bundle.json").is_file() or name == "demo":
+        content = _bundle_content(DEMO_BUNDLE if name == "demo" else Path(name))
+    else:
+        content = _row(name, _spec(name), settings)
+    if json:
+        print_json(content)
+        return
+    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    for key, value in content.items():
+        grid.add_row(key, escape(_short(value)))
+    out.print(grid, soft_wrap=False)
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Networks of `streamtag models list`, or all.")],
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Download ImageNet weights into the cache folder, checked against the published hash. Goes on where it broke."""
+    settings = settings_from(config, overrides=overrides).model
+    chosen = [name for name, spec in SPECS.items() if spec.download] if names == ["all"] else names
+    downloads = {name: published(name, _spec(name)) for name in chosen}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    for name, download in downloads.items():
+        with Progress(*columns, console=err, disable=json) as bar:
+            task = bar.add_task(name, total=None)
+
+            def progress(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
+                bar.update(task, completed=done, total=total or None)
+
+            path = fetching.located(download, settings, progress)
+        if path.suffix == ".pth":
+            path = bundling.keep(name, path, settings)
+        if json:
+            print_json({"name": name, "path": str(path)})
+        else:
+            out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_(
+    name: Name,
+    file: Annotated[
+        Path,
+        typer.Argument(help="TF-slim checkpoint (.ckpt, .tar.gz), PyTorch state dict (.pth, .pt), or arrays (.npz)."),
+    ],
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Write a bundle there. Default: into the cache, for use by name.")
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Convert weights of another framework. Only tensors are read; a file that could run code is refused."""
+    settings = settings_from(config, overrides=overrides).model
+    _spec(name)
+    if not file.exists() and not file.with_name(file.name + ".index").is_file():
+        raise ConfigError(f"{file}: no such file")
+    if out_folder is None:
+        target = bundling.keep(name, file, settings)
+    else:
+        target = out_folder
+        bundling.make(
+            settings.model_copy(update={"name": name, "weights": str(file)}), out_folder, {"imported_from": file.name}
+        )
+    if json:
+        print_json({"name": name, "path": str(target)})
+    else:
+        out.print(f"{name}: {escape(str(target))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def bundle(
+    name: Annotated[
+        str, typer.Argument(help="A network of `streamtag models list`, or a whole network in a .keras file.")
+    ],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    weights: Annotated[str, typer.Option("--weights", help="imagenet, or a file.")] = "imagenet",
+    labels: Annotated[Path | None, typer.Option("--labels", help="Class names: a text file or JSON.")] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Input of a .keras file, pixels. Default: its own.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", help="Normalisation of a .keras file: tf, caffe, caffe-rounded, torch.")
+    ] = "tf",
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Make a bundle: a folder with the network, its labels and its preprocessing, ready to serve."""
+    settings = settings_from(config, overrides=overrides).model
+    settings = settings.model_copy(update={"name": name, "weights": weights, "labels": labels})
+    if name.endswith(".keras"):
+        bundling.make_whole(Path(name), settings, size, mode, out_folder)
+    else:
+        _spec(name)
+        bundling.make(settings, out_folder, {"weights": weights})
+    if json:
+        print_json({"path": str(out_folder)})
+    else:
+        out.print(f"{escape(str(out_folder))}: serve it with --model {escape(str(out_folder))}", highlight=False)
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str], typer.Argument(help="Networks of `streamtag models list`, or folders of bundles.")],
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Check hashes and the schema, build the network, and see that it gives probabilities."""
+    settings = settings_from(config, overrides=overrides)
+    failed = False
+    for name in names:
+        try:
+            content = bundling.verify(name, settings)
+        except StreamtagError as error:
+            failed = True
+            content = {"name": name, "ok": False, "error": str(error)}
+        if json:
+            print_json(content)
+        elif content["ok"]:
+            out.print(
+                f"[green]ok[/]    {escape(name)}: {content['parameters']:,} parameters, {content['classes']} classes, "
+                f"{content['engine']} on {content['device']}",
+                highlight=False,
+                soft_wrap=True,
+            )
+        else:
+            out.print(f"[red]fail[/]  {escape(content['error'])}", highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _spec(name: str) -> Spec:
+    if name not in SPECS:
+        raise ConfigError(f"unknown network {name!r}; known: {', '.join(SPECS)}")
+    return SPECS[name]
+
+
+def _row(name: str, spec: Spec, settings: ModelSettings) -> dict[str, Any]:
+    cached = at_hand(name, settings)
+    return {
+        "name": name,
+        "architecture": spec.architecture,
+        "input": spec.size,
+        "mode": spec.mode,
+        "parameters": spec.parameters,
+        "megabytes": spec.download.megabytes if spec.download else round(spec.parameters * 4 / 1e6),
+        "top1": spec.top1,
+        "top5": spec.top5,
+        "figures": spec.figures,
+        "paper": spec.paper,
+        "url": spec.download.url if spec.download else "",
+        "digest": spec.download.digest if spec.download else "",
+        "by_hand": spec.by_hand,
+        "cached": str(cached) if cached else "",
+    }
+
+
+def _bundle_content(folder: Path) -> dict[str, Any]:
+    content = read_bundle_file(folder).model_dump()
+    weights = folder / content["weights"]
+    intact = weights.is_file() and sha256(weights) == content["sha256"]
+    return content | {"megabytes": round(weights.stat().st_size / 1e6, 1) if weights.is_file() else 0, "intact": intact}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and len(value) > 12:
+        return f"{', '.join(map(str, value[:12]))}, … {len(value)} in all"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

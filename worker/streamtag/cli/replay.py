@@ -1,0 +1,62 @@
+"""``streamtag replay``: other smoothing of a job that is done, without the network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from streamtag.cli import views
+from streamtag.cli.common import Config, Json, Model, Overrides, out, print_json, settings_from
+from streamtag.client import Client
+from streamtag.errors import StreamtagError
+from streamtag.networks.registry import resolve
+from streamtag.tools.replay import replay as smooth_again
+
+
+def replay(
+    job_id: Annotated[str, typer.Argument(help="Job whose stored results are smoothed again.")],
+    smoothing: Annotated[
+        list[str] | None,
+        typer.Option("--smoothing", "-s", help="Settings, such as method=majority,window_s=2. May be given again."),
+    ] = None,
+    config: Config = None,
+    model: Model = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Smooth the stored results of a job with other settings, and show what the labels would have been."""
+    parts = [part.strip() for text in smoothing or [] for part in text.split(",") if part.strip()]
+    named = [part if "=" in part else f"method={part}" for part in parts]
+    settings = settings_from(config, model, None, [*(overrides or []), *(f"smoothing.{part}" for part in named)])
+    bundle = resolve(settings.model)
+    with Client(settings=settings) as client:
+        client.status(job_id)  # raises where there is no such job
+        found = smooth_again(client.results(job_id), settings.smoothing, bundle)
+    if not found.samples:
+        raise StreamtagError(f"{job_id}: no result of it is stored; they go redis.expire_s after its end")
+    if json:
+        for stretch in found.stretches:
+            print_json(asdict(stretch))
+        summary = {name: getattr(found, name) for name in ("samples", "known", "enters_stored", "enters")}
+        print_json({"job_id": job_id, "smoothing": settings.smoothing.model_dump()} | summary)
+        return
+    grid = Table("from", "to", "label", "noticed after", box=None, padding=(0, 2, 0, 0))
+    for stretch in found.stretches:
+        noticed = f"{stretch.entered_s - stretch.start_s:.2f} s"
+        grid.add_row(views.clock(stretch.start_s), views.clock(stretch.end_s), escape(stretch.label), noticed)
+    out.print(grid)
+    out.print(
+        f"{found.samples} samples; {found.enters_stored} times a label became active as it ran, {found.enters} with "
+        f"{settings.smoothing.method}",
+        highlight=False,
+    )
+    if found.known < 0.99:
+        out.print(
+            f"the stored labels hold as little as {found.known:.0%} of a sample's probability: a replay is near, not "
+            "exact (worker.top_k stores more)",
+            highlight=False,
+        )

@@ -1,0 +1,215 @@
+"""``streamtag train``: your own classes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
+from streamtag.core.records import Sampling
+from streamtag.errors import ConfigError
+from streamtag.logs import quiet_stderr
+from streamtag.networks.loading import make_engine, prepare
+from streamtag.networks.registry import obtain, resolve
+from streamtag.networks.weights.fetching import cache_folder
+from streamtag.tools.dataset import Dataset, read_folders, read_spans
+
+if TYPE_CHECKING:  # Keras is imported only once its backend is chosen
+    from streamtag.tools.training.run import Outcome
+
+FEW = 50
+
+
+def train(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder with a folder of pictures (or videos) for each class.")
+    ] = None,
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")] = Path("bundle"),
+    spans: Annotated[
+        Path | None, typer.Option("--spans", help="In place of a folder: CSV with video,start_s,end_s,label.")
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option("--backbone", help="A network of `streamtag models list`, or a bundle.")
+    ] = "xception",
+    weights: Weights = None,
+    head: Annotated[str, typer.Option("--head", help="Widths of the dense layers, or linear.")] = "100-100-100",
+    epochs: Annotated[
+        int, typer.Option("--epochs", help="At most; training stops when it gets no better.", min=1)
+    ] = 100,
+    patience: Annotated[int, typer.Option("--patience", help="Epochs without a better held-out loss.", min=1)] = 10,
+    held_out: Annotated[
+        float, typer.Option("--held-out", help="Share of the pictures kept for measuring.", min=0.02, max=0.5)
+    ] = 0.2,
+    seed: Annotated[int, typer.Option("--seed", help="Of the split and the training.", min=0)] = 1,
+    group_by: Annotated[
+        str | None,
+        typer.Option("--group-by", help="Regular expression on file names: what it captures stays on one side."),
+    ] = None,
+    fps: Annotated[float, typer.Option("--fps", help="Samples a second of videos.", min=0.01)] = 2.0,
+    unfreeze: Annotated[
+        int, typer.Option("--unfreeze", help="Train so many last blocks of the backbone too.", min=0)
+    ] = 0,
+    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirrored pictures are pictures too.")] = True,
+    crops: Annotated[
+        int, typer.Option("--crops", help="Random crops of each picture: helps where pictures are few.", min=0, max=64)
+    ] = 0,
+    balance: Annotated[
+        bool, typer.Option("--class-weights/--no-class-weights", help="Rare classes weigh more.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    config: Config = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train a head for your own classes on a network that ImageNet has taught to see. Ctrl-C keeps the best so far."""
+    settings = settings_from(config, backbone, weights, overrides)
+    if settings.engine.name in ("jax", "null"):
+        raise ConfigError(f"train: engine {settings.engine.name} does not train; leave engine.name out")
+    dataset = _dataset(folder, spans, group_by)
+    units = _units(head)
+    if (out_folder / "bundle.json").exists() and not force:
+        raise ConfigError(f"{out_folder}: holds a bundle; name another --out, or give --force to replace it")
+    _writable(out_folder)
+    chosen = obtain(resolve(settings.model), settings.model)
+    prepare(settings.engine)
+    if not json:
+        _print_dataset(dataset, crops)
+    with _Bars(json) as bars:
+        with quiet_stderr():
+            from streamtag.tools.training.fitting import Recipe
+            from streamtag.tools.training.run import Plan
+            from streamtag.tools.training.run import train as run
+
+        recipe = Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
+        command = tuple(sys.argv[1:]) or ("train",)
+        plan = Plan(chosen, dataset, recipe, held_out, seed, unfreeze, Sampling(fps=fps), command)
+        outcome = run(
+            plan,
+            settings,
+            lambda model, bundle: make_engine(model, bundle, settings.engine),
+            cache_folder(settings.model).parent / "features",
+            out_folder,
+            bars.pictures,
+            bars.epoch,
+        )
+    if json:
+        print_json(_json_of(outcome))
+    else:
+        _print_outcome(outcome, unfreeze)
+
+
+def _print_dataset(dataset: Dataset, crops: int) -> None:
+    counts = dataset.counts()
+    if not crops and min(counts.values()) < FEW:
+        out.print(f"fewer than {FEW} items of a class: --crops 8 may help")
+    text = ", ".join(f"{escape(name)} {count}" for name, count in counts.items())
+    out.print(f"{len(dataset.items)} items of {len(dataset.classes)} classes: {text}", highlight=False)
+
+
+def _json_of(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "bundle": str(outcome.bundle),
+        "held_out_accuracy": round(outcome.accuracy, 6),
+        "train_samples": outcome.train_samples,
+        "held_out_samples": outcome.held_samples,
+        "epochs": len(outcome.history.loss),
+        "fine_tuned": outcome.history.fine_tuned,
+        "interrupted": outcome.history.interrupted,
+        "unreadable": [{"path": path, "reason": reason} for path, reason in outcome.lost],
+    }
+
+
+def _print_outcome(outcome: Outcome, unfreeze: int) -> None:
+    for path, reason in outcome.lost:
+        err.print(f"[yellow]left out[/] {escape(path)}: {escape(reason)}", highlight=False, soft_wrap=True)
+    if outcome.history.interrupted:
+        out.print("interrupted: the best weights so far were kept")
+    if unfreeze and not outcome.history.fine_tuned:
+        out.print("fine-tuning made the held-out loss no better: the weights from before it were kept")
+    out.print(
+        f"[bold]{outcome.accuracy:.1%}[/] of {outcome.held_samples} held-out samples right, trained on "
+        f"{outcome.train_samples}, {len(outcome.history.loss)} epochs",
+        highlight=False,
+    )
+    where = escape(str(outcome.bundle))
+    text = f"{where}: see history.png; then  streamtag evaluate {where}   and  --model {where}"
+    out.print(text, highlight=False, soft_wrap=True)
+
+
+def _writable(folder: Path) -> None:
+    """Better known before the training than after it. Leaves nothing behind."""
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".write").touch()
+        (folder / ".write").unlink()
+        if new:
+            folder.rmdir()
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror}; name another folder with --out") from None
+
+
+def _dataset(folder: Path | None, spans: Path | None, group_by: str | None) -> Dataset:
+    if (folder is None) == (spans is None):
+        raise ConfigError("train: give either a folder of classes, or --spans FILE.csv")
+    return read_spans(spans, group_by) if spans is not None else read_folders(folder or Path(), group_by)
+
+
+def _units(head: str) -> tuple[int, ...]:
+    if head == "linear":
+        return ()
+    if not re.fullmatch(r"[1-9]\d{0,3}(-[1-9]\d{0,3})*", head):
+        raise ConfigError(f"--head {head!r}: widths such as 100-100-100, or linear")
+    return tuple(int(width) for width in head.split("-"))
+
+
+class _Bars:
+    """Progress on standard error."""
+
+    def __init__(self, quiet: bool) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+        )
+        self._progress = Progress(*columns, console=err, disable=quiet)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def pictures(self, phase: str, total: int, done: int) -> None:
+        self._progress.update(self._task(phase, total), completed=done)
+
+    def epoch(self, phase: str, epoch: int, total: int, figures: dict[str, float]) -> None:
+        text = (
+            f"accuracy {figures.get('accuracy', 0):.1%}, held out {figures.get('val_accuracy', 0):.1%} "
+            f"(loss {figures.get('val_loss', 0):.3f})"
+        )
+        self._progress.update(self._task(phase, total), completed=epoch, figures=text)
+
+    def _task(self, phase: str, total: int) -> TaskID:
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase, total=total, figures="")
+        return self._tasks[phase]

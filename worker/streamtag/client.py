@@ -1,0 +1,209 @@
+"""The Python client: submit jobs and read what became of them. The command line is built on it.
+
+>>> client = Client("redis://127.0.0.1:6379/0", model="xception")      # doctest: +SKIP
+>>> job = client.submit("rtsp://camera.lan/stream", fps=2)               # doctest: +SKIP
+>>> for result in client.results(job.job_id, follow=True):               # doctest: +SKIP
+...     print(result.pts_s, result.active)
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from streamtag.configuration import load
+from streamtag.core.records import Event, Job, JobView, Result, Sampling
+from streamtag.core.source import SourceKind, source_kind
+from streamtag.errors import ConfigError, StreamtagError
+from streamtag.queue.connection import Connection
+from streamtag.queue.keys import Keys
+from streamtag.queue.producer import DeadLetter, Producer
+from streamtag.settings import Settings
+
+FOLLOW_BLOCK_MS = 1000
+
+
+class Client:
+    """A connection to one model's queue.
+
+    Args:
+        url: of Redis; by default the settings' (``STREAMTAG_REDIS__URL``).
+        model: whose queue; by default the settings' (``STREAMTAG_MODEL__NAME``).
+        settings: in place of those read from the environment.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+
+    def __init__(self, url: str | None = None, model: str | None = None, settings: Settings | None = None) -> None:
+        if settings is None or url is not None or model is not None:
+            base = settings.model_dump() if settings is not None else {}
+            overrides: dict[str, Any] = {"redis.url": url, "model.name": model}
+            settings = _override(base, {name: value for name, value in overrides.items() if value is not None})
+        self.settings = settings
+        keys = Keys(settings.redis.prefix, settings.model.name, settings.redis.shard)
+        self._connection = Connection(settings.redis, keys)
+        self._producer = Producer(self._connection)
+
+    def submit(
+        self,
+        source: str,
+        *,
+        job_id: str | None = None,
+        stream: str = "",
+        fps: float | None = None,
+        every: int | None = None,
+        keyframes: bool = False,
+        live: bool | None = None,
+    ) -> JobView:
+        """Queue one source. The same ``job_id`` twice is one job.
+
+        Args:
+            source: a file, a folder or glob of images, an http(s) or rtsp(s) URL, or ``camera:0``. A relative path
+                is taken from here; the worker must see the same files.
+            job_id: yours, for submitting safely again; by default one is made from the source.
+            stream: the name people know the source by; carried by its events.
+            fps, every, keyframes: which frames are samples; at most one of them.
+            live: whether the source can be read again, where its kind does not tell.
+
+        Raises:
+            StreamtagError: the job is not valid, the queue is full, or Redis cannot be reached.
+        """
+        try:
+            job = Job(
+                job_id=job_id or new_job_id(source),
+                source=located(source),
+                stream=stream,
+                model=self.settings.model.name
+                if Path(self.settings.model.name).name == self.settings.model.name
+                else "",
+                live=live,
+                sampling=Sampling(fps, every, keyframes),
+                submitted_unix_s=round(time.time(), 3),
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        self._producer.submit(job)
+        return self._producer.view(job.job_id)
+
+    def status(self, job_id: str) -> JobView:
+        """
+        Raises:
+            StreamtagError: no such job.
+        """
+        return self._producer.view(job_id)
+
+    def jobs(self) -> list[JobView]:
+        """Every job that Redis still knows, oldest first."""
+        return self._producer.views()
+
+    def wait(self, job_id: str, timeout_s: float | None = None) -> JobView:
+        """The job once it is over.
+
+        Raises:
+            TimeoutError: it is not, after ``timeout_s``.
+        """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            view = self.status(job_id)
+            if view.status.is_terminal:
+                return view
+            if deadline_s is not None and time.monotonic() > deadline_s:
+                raise TimeoutError(f"{job_id}: still {view.status} after {timeout_s} s")
+            time.sleep(0.1)
+
+    def results(self, job_id: str, *, follow: bool = False, after: str = "0-0") -> Iterator[Result]:
+        """Results in order; with ``follow`` until the job is over.
+
+        Args:
+            after: id of the last result already seen.
+        """
+        while True:
+            over = follow and self._is_over(job_id)
+            block_ms = FOLLOW_BLOCK_MS if follow and not over else None
+            batch = self._producer.results(job_id, after, block_ms=block_ms)
+            yield from batch
+            if batch:
+                after = batch[-1].id
+            elif not follow or over:
+                return
+
+    def newest_results(self, job_id: str, count: int) -> list[Result]:
+        """The last ``count`` results, oldest of them first."""
+        return self._producer.newest_results(job_id, count)
+
+    def events(self, job_id: str | None = None, *, follow: bool = False, after: str = "0-0") -> Iterator[Event]:
+        """Events of one job or of all; with ``follow`` until that job is over, or for ever."""
+        while True:
+            over = follow and job_id is not None and self._is_over(job_id)
+            block_ms = FOLLOW_BLOCK_MS if follow and not over else None
+            batch = self._producer.events(after, block_ms=block_ms)
+            yield from (event for event in batch if job_id in (None, event.job_id))
+            if batch:
+                after = batch[-1].id
+            elif not follow or over:
+                return
+
+    def cancel(self, job_id: str) -> str:
+        """Cancel a job.
+
+        Returns:
+            ``cancelled``; ``cancelling`` until its worker has heard; or the status of a job that was over already.
+
+        Raises:
+            StreamtagError: no such job.
+        """
+        return self._producer.cancel(job_id)
+
+    def dead_letters(self) -> Iterator[DeadLetter]:
+        return self._producer.dead_letters()
+
+    def requeue(self, letter: DeadLetter) -> None:
+        """Make a dead letter a job again."""
+        self._producer.requeue(letter)
+
+    def drop(self, letter: DeadLetter) -> None:
+        self._producer.drop(letter)
+
+    def workers(self) -> int:
+        """Workers that serve this queue now."""
+        return self._producer.workers(within_s=10.0)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _is_over(self, job_id: str) -> bool:
+        return self._producer.view(job_id).status.is_terminal
+
+
+def new_job_id(source: str) -> str:
+    """An id that tells people what it is of, with enough of chance in it to be the only one."""
+    name = re.split(r"[?#]", re.sub(r"^[a-z]+://([^/@]*@)?", "", source))[0].rstrip("/").rsplit("/", 1)[-1]
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", name.rsplit(".", 1)[0]).strip("-").lower()[:40]
+    return f"{stem or 'job'}-{secrets.token_hex(3)}"
+
+
+def located(source: str) -> str:
+    """A relative path made absolute, since the worker runs in another folder. URLs stay as they are."""
+    if "://" in source or source_kind(source) is SourceKind.CAMERA:
+        return source
+    path = Path(source).expanduser().absolute()
+    return f"{path}/" if source.endswith("/") else str(path)
+
+
+def _override(base: dict[str, Any], overrides: dict[str, Any]) -> Settings:
+    flat = {f"{group}.{name}": value for group, values in base.items() for name, value in values.items()}
+    return load(None, flat | overrides)[0]
+
+
+__all__ = ["Client", "DeadLetter", "Event", "JobView", "Result", "StreamtagError"]

@@ -1,0 +1,154 @@
+"""Reading the settings: file, environment and command line merged, with where each value came from.
+
+Precedence, strongest first: command line, environment (``STREAMTAG_LEASE__SECONDS``), file, default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import EnvSettingsSource, YamlConfigSettingsSource
+
+from streamtag.errors import ConfigError
+from streamtag.redaction import redact
+from streamtag.settings import Settings
+
+
+def load(config: Path | None = None, overrides: dict[str, Any] | None = None) -> tuple[Settings, dict[str, str]]:
+    """Read the settings.
+
+    Args:
+        config: YAML file, or None for ``STREAMTAG_CONFIG`` or no file.
+        overrides: dotted names to values, from the command line.
+
+    Returns:
+        The settings and, for each dotted name that is not a default, where it came from.
+
+    Raises:
+        ConfigError: an unknown key or a value out of range; names each of them and never quotes a secret.
+    """
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    environment = _environment()
+    config = config or (Path(path) if (path := environment.pop("config", None)) else None)
+    if config is not None:
+        _merge(merged, origins, _read_file(config), f"file {config}")
+    _merge(merged, origins, environment, "environment")
+    for name, value in (overrides or {}).items():
+        _merge(merged, origins, _nest(name, value), "command line")
+    try:
+        return Settings(**merged), origins
+    except ValidationError as error:
+        lines = [_explain(dict(fault), origins) for fault in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _environment() -> dict[str, Any]:
+    source = EnvSettingsSource(Settings)
+    known = dict(source())
+    raw = {name: value for name, value in source.env_vars.items() if name.startswith("streamtag_")}
+    if "streamtag_config" in raw:
+        known["config"] = raw.pop("streamtag_config")
+    raw.pop("streamtag_test_data", None)
+    for name in raw:
+        # pydantic-settings passes over environment names it does not know; a typing error must not be silent.
+        path = name.removeprefix("streamtag_").split("__")
+        if path[0] not in Settings.model_fields:
+            raise ConfigError(f"{name.upper()}: unknown setting; `streamtag config show` lists them")
+    return known
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such settings file")
+    try:
+        content: Any = YamlConfigSettingsSource(Settings, yaml_file=path)()
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        problem = getattr(error, "problem_mark", None)
+        where = f" at line {problem.line + 1}" if problem else ""
+        raise ConfigError(f"{path}: not valid YAML{where}: groups of settings are expected") from None
+    return dict(content)
+
+
+def _merge(into: dict[str, Any], origins: dict[str, str], values: dict[str, Any], origin: str, path: str = "") -> None:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            _merge(into.setdefault(name, {}), origins, value, origin, f"{path}{name}.")
+        elif value is None and not path:
+            continue  # a group with nothing under it in the file
+        else:
+            into[name] = value
+            origins[path + name] = origin
+
+
+def _nest(name: str, value: Any) -> dict[str, Any]:
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _explain(fault: dict[str, Any], origins: dict[str, str]) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    origin = origins.get(name, "") or next((o for key, o in origins.items() if name.startswith(key + ".")), "")
+    if fault["type"] == "extra_forbidden":
+        text = "unknown setting; `streamtag config show` lists them"
+    else:
+        text = redact(str(fault["msg"]).removeprefix("Value error, "))
+    return f"{name or 'settings'}: {text}" + (f" (from {origin})" if origin else "")
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Read ``group.name=value`` of ``--set``; the value is YAML, so lists and numbers work.
+
+    Raises:
+        ConfigError: no ``=`` in it, or no such YAML.
+    """
+    name, separator, value = text.partition("=")
+    if not separator or "." not in name:
+        raise ConfigError(f"--set {name!r}: write it as group.name=value, for example lease.seconds=60")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {name}: the value is not valid YAML") from None
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Dotted names to values, in declaration order. Secrets appear as their redacted text."""
+    flat: dict[str, Any] = {}
+    for group_name in Settings.model_fields:
+        group = getattr(settings, group_name)
+        for name in type(group).model_fields:
+            value = getattr(group, name)
+            if isinstance(value, SecretStr):
+                value = _redacted_secret(value)
+            flat[f"{group_name}.{name}"] = value
+    return flat
+
+
+def _redacted_secret(value: SecretStr) -> str:
+    parts = urlsplit(value.get_secret_value())
+    return (
+        f"{parts.scheme}://{parts.hostname or ''}:{parts.port or 6379}{parts.path}" if parts.hostname else parts.scheme
+    )
+
+
+def template() -> str:
+    """``config/worker.yaml``: every option with its default and description."""
+    defaults = Settings()
+    lines = [
+        "# Every setting of a Streamtag worker, at its default. Written by `streamtag config template`.",
+        "# The environment overrides this file: lease.seconds is STREAMTAG_LEASE__SECONDS.",
+    ]
+    for group_name in Settings.model_fields:
+        lines += ["", f"{group_name}:"]
+        group = getattr(defaults, group_name)
+        for name, declared in type(group).model_fields.items():
+            value = getattr(group, name)
+            value = value.get_secret_value() if isinstance(value, SecretStr) else value
+            text = yaml.safe_dump(value, default_flow_style=True, width=1000).strip().removesuffix("...").strip()
+            lines += [f"  # {declared.description}", f"  {name}: {text}"]
+    return "\n".join(lines) + "\n"

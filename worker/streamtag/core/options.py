@@ -1,0 +1,45 @@
+"""The settings that the pure core reads. The others are in ``settings.py``; all derive from ``Group``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Group(BaseModel):
+    # hide_input_in_errors: a validation error would print the neighbour's secret.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+
+class SmoothingSettings(Group):
+    method: Literal["ema", "majority", "sticky", "none"] = Field(
+        "ema", description="ema: exponential average; majority: vote of a window; sticky: HMM filter; none: raw scores."
+    )
+    tau_s: Positive = Field(0.6, description="Seconds. Time constant of ema: larger is steadier and slower to notice.")
+    window_s: Positive = Field(1.5, description="Seconds of votes that majority counts.")
+    stay_s: Positive = Field(3.0, description="Seconds for which sticky expects a label to stay.")
+    enter: Fraction = Field(0.4, description="Smoothed score at which a label becomes active.")
+    exit: Fraction = Field(
+        0.15, description="Smoothed score below which it stops. Further below enter means less flicker."
+    )
+    min_on_s: float = Field(
+        0.0, ge=0, description="Seconds above enter before the label is active. Delays every onset."
+    )
+    min_off_s: float = Field(
+        1.0, ge=0, description="Seconds below exit before the label stops. Bridges what is hidden for a moment."
+    )
+    reset_gap_s: Positive = Field(5.0, description="Seconds without a sample after which the past no longer counts.")
+    scene_cut: Fraction = Field(
+        0.6, description="Change between two samples (0 to 1) that is a cut and resets the past. 1 never resets."
+    )
+    images: bool = Field(False, description="Smooth folders of images too. Off: each picture stands for itself.")
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> SmoothingSettings:
+        if self.exit > self.enter:
+            raise ValueError(f"smoothing.exit ({self.exit}) must not be above smoothing.enter ({self.enter})")
+        return self

@@ -1,0 +1,65 @@
+"""Which frames are samples, and when a frame is shown. Pure: presentation times in, decisions out.
+
+Sampling goes by presentation time, never by counting frames over a frame rate, so that a file of variable
+frame rate or one with lost frames gives the samples that its true times say.
+"""
+
+from __future__ import annotations
+
+import math
+
+from streamtag.core.records import Sampling
+
+# Presentation times are rounded by containers (milliseconds in Matroska, 1/90000 s in MPEG-TS): a frame
+# that is due at 0.2 s may carry 0.19999.
+EPSILON_S = 1e-4
+
+
+class Sampler:
+    """Keeps the first frame of each period of ``1 / fps`` seconds, or each n-th frame, or all of them.
+
+    The periods stand on a fixed grid from 0, so the choice depends on times alone: a second run over the same
+    file keeps the same frames.
+    """
+
+    def __init__(self, sampling: Sampling, default_fps: float) -> None:
+        self.fps = None if sampling.every or sampling.keyframes else (sampling.fps or default_fps)
+        self.every = sampling.every or 1
+        self._last_period = -1
+
+    def keep(self, index: int, pts_s: float) -> bool:
+        if self.fps is None:
+            return index % self.every == 0
+        period = math.floor((pts_s + EPSILON_S) * self.fps)
+        if period <= self._last_period:
+            return False
+        self._last_period = period
+        return True
+
+
+class Timeline:
+    """Turns the times that a demuxer reports into times that never go back.
+
+    A missing time (raw H.264, some AVI files) is one frame later than the last; a jump back (joined files, a
+    counter that wrapped) goes on from there.
+    """
+
+    def __init__(self, frame_s: float, start_s: float = 0.0) -> None:
+        self._frame_s = frame_s
+        self._last_s: float | None = None
+        self._offset_s = start_s
+
+    def next(self, raw_s: float | None) -> float:
+        """The presentation time of the next frame, in seconds.
+
+        Args:
+            raw_s: what the demuxer says, or None or NaN where it says nothing.
+        """
+        if raw_s is None or not math.isfinite(raw_s):
+            pts_s = self._offset_s if self._last_s is None else self._last_s + self._frame_s
+        else:
+            if self._last_s is not None and raw_s + self._offset_s <= self._last_s:
+                self._offset_s = self._last_s + self._frame_s - raw_s
+            pts_s = raw_s + self._offset_s
+        self._last_s = pts_s
+        return pts_s

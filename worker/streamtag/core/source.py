@@ -1,0 +1,60 @@
+"""What a source string names, told from its text alone."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+
+class SourceKind(StrEnum):
+    """What a source string names. Cameras and RTSP cannot be read again; the others can."""
+
+    RTSP = "rtsp"
+    HTTP = "http"
+    CAMERA = "camera"
+    VIDEO = "video"
+    IMAGE = "image"
+    IMAGES = "images"
+
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".avif", ".jp2", ".gif")
+)
+
+
+def source_kind(source: str) -> SourceKind:
+    """Tell what a source is from its text alone: the file system is not asked.
+
+    Raises:
+        ValueError: the scheme is none that a job may have.
+    """
+    scheme, separator, _rest = source.partition("://")
+    if separator:
+        known = {
+            "rtsp": SourceKind.RTSP,
+            "rtsps": SourceKind.RTSP,
+            "http": SourceKind.HTTP,
+            "https": SourceKind.HTTP,
+            "file": SourceKind.VIDEO,
+        }
+        kind = known.get(scheme.lower())
+        if kind is None:
+            raise ValueError(f"scheme {scheme!r} is not one of rtsp, rtsps, http, https, file, camera:N")
+        if kind is not SourceKind.VIDEO:
+            return kind
+        source = urlsplit(source).path
+    if re.fullmatch(r"camera:\d+", source) or re.fullmatch(r"/dev/video\d+", source):
+        return SourceKind.CAMERA
+    if source.endswith("/") or any(mark in source for mark in "*?["):
+        return SourceKind.IMAGES
+    suffix = re.search(r"\.[A-Za-z0-9]+$", source)
+    return SourceKind.IMAGE if suffix and suffix.group().lower() in IMAGE_SUFFIXES else SourceKind.VIDEO
+
+
+def is_picture(source: str) -> bool:
+    """Whether a source is one picture, here or on a web server, by its name."""
+    kind = source_kind(source)
+    return kind is SourceKind.IMAGE or (
+        kind is SourceKind.HTTP and urlsplit(source).path.lower().endswith(tuple(IMAGE_SUFFIXES))
+    )

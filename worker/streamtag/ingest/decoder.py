@@ -1,0 +1,237 @@
+"""The decoder process: open, grab, sample, retrieve, resize into a shared-memory slot. Never imports TensorFlow.
+
+One process a job and a connection: when a codec hangs or crashes, only this process is lost. Whatever is wrong with
+the source is told to the parent in one last message; whatever is wrong with this code ends the process with a trace.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from streamtag.core.bundle import Preprocessing
+from streamtag.core.records import Sample, Sampling
+from streamtag.core.sampler import Sampler, Timeline
+from streamtag.core.source import source_kind
+from streamtag.errors import RejectJob, RetryJob
+from streamtag.ingest import geometry, wire
+from streamtag.ingest.policy import AuthFailed, allowed
+from streamtag.ingest.readers import CorruptFrame, ErrorLog, ImageReader, Reader, open_reader
+from streamtag.ingest.slots import WAIT_S, Slots
+from streamtag.settings import SourceSettings
+
+PROGRESS_S = 0.5
+_SIGNATURE_SIZE = 32
+# 512 times the number of the quarter that a pixel of the signature lies in.
+_QUARTERS = np.kron([[0, 1], [2, 3]], np.ones((16, 16), np.int32)) << 9
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it is gone, however it went (``man 2 prctl``)."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything a decoder process is told at its start."""
+
+    source: str
+    live: bool
+    sampling: Sampling
+    default_fps: float
+    preprocessing: Preprocessing
+    settings: SourceSettings
+    slots: int
+    resume_index: int  # samples up to this frame index are done already; -1 none (finite sources)
+    decoded: int  # frames and samples before this connection (live sources)
+    sampled: int
+    start_pts_s: float  # presentation time of the first frame (live sources)
+    pictures: tuple[str, ...] = ()  # image files to read in this order, in place of the source
+
+
+class ParentGone(Exception):
+    """The other end of the socket is closed: nobody wants our frames."""
+
+
+def main(request: Request, parent: socket.socket, memory: Any) -> None:
+    """Entry point of the process."""
+    settle(request.settings)
+    log = ErrorLog()
+    decoder = Decoder(request, parent, memory, log)
+    try:
+        decoder.run(_open(request, log))
+    except ParentGone:
+        pass
+    except AuthFailed as error:
+        decoder.tell("failed", failure="auth", reason=str(error))
+    except RejectJob as error:
+        decoder.tell("failed", failure="reject", reason=str(error))
+    except RetryJob as error:
+        decoder.tell("failed", failure="retry", reason=str(error))
+    except MemoryError:
+        limit = request.settings.memory_bytes
+        decoder.tell(
+            "failed",
+            failure="reject",
+            reason=f"needs more memory than a decoder may have (source.memory_bytes: {limit})",
+        )
+
+
+def _open(request: Request, log: ErrorLog) -> Reader:
+    if request.pictures:
+        return ImageReader([Path(path) for path in request.pictures], request.settings)
+    source = allowed(request.source, request.settings)
+    return open_reader(source, source_kind(request.source), request.settings, request.sampling.keyframes, log)
+
+
+def settle(settings: SourceSettings) -> None:
+    """Die with the parent, leave Ctrl-C to it, stay within the memory limit, use one core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
+    resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ["OPENCV_FFMPEG_DEBUG"] = "1"
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "16"  # AV_LOG_ERROR: the reason of a failure, no chatter
+    cv2.setNumThreads(1)
+
+
+class Decoder:
+    def __init__(self, request: Request, parent: socket.socket, memory: Any, log: ErrorLog) -> None:
+        self._log = log
+        self._request = request
+        self._parent = parent
+        self._slots = Slots(memory, request.slots, request.preprocessing)
+        self._done = np.empty(
+            request.preprocessing.shape, np.uint8
+        )  # for the sample before the first of a resumed source
+        self._decoded = request.decoded
+        self._sampled = request.sampled
+        self._signature: np.ndarray | None = None
+        self._histograms: np.ndarray | None = None
+        self._last_progress_s = 0.0
+        self._cpu_s = 0.0
+
+    def run(self, reader: Reader) -> None:
+        """Read the source to its end.
+
+        Raises:
+            ParentGone: the parent closed its end.
+        """
+        request, opened = self._request, reader.opened
+        self.tell("opened", width=opened.width, height=opened.height, fps=opened.fps, frames=opened.frames)
+        still = not opened.width
+        # Each picture of a folder is a sample, unless the job says otherwise.
+        sampling = Sampling(every=1) if still and request.sampling == Sampling() else request.sampling
+        sampler = Sampler(sampling, request.default_fps)
+        timeline = Timeline(1.0 / (opened.fps or 25.0), request.start_pts_s)
+        self._cpu_s = time.process_time()
+        while reader.grab():
+            index = self._decoded
+            self._decoded += 1
+            pts_s = timeline.next(reader.pts_s())
+            if sampler.keep(index, pts_s):
+                self._sampled += 1
+                self._take(reader, index, pts_s)
+            self._report_progress()
+        reader.close()
+        note = ""
+        if reader.bad_packets:
+            note = f"damaged packets passed over: {reader.bad_packets}"
+        # Where the container does not count its frames, their number is told from duration and rate: not to the frame.
+        missing = opened.frames - self._decoded - reader.bad_packets
+        if not request.live and not request.sampling.keyframes and missing > 5 + opened.frames // 50:
+            short = f"ended after {self._decoded} of {opened.frames} frames: damaged or incomplete"
+            note = f"{short}; {note}" if note else short
+        self.tell("end", decoded=self._decoded, sampled=self._sampled, note=note)
+
+    def tell(self, kind: str, **content: Any) -> None:
+        """
+        Raises:
+            ParentGone: the parent closed its end.
+        """
+        self._send(wire.pack(kind, **content))
+
+    def _take(self, reader: Reader, index: int, pts_s: float) -> None:
+        """Decode one sample into a slot and send it."""
+        request = self._request
+        if index < request.resume_index:
+            return
+        captured_unix_s = time.time()
+        resumed = index == request.resume_index  # done before, but the next sample is compared with it
+        slot = 0 if resumed else self._wait_for_slot()
+        if slot is None:
+            self._lost(index, pts_s, captured_unix_s, "dropped", "backpressure", "")
+            return
+        picture = self._done if resumed else self._slots.pictures[slot]
+        try:
+            geometry.fit(reader.retrieve(), request.preprocessing, picture)
+        except (CorruptFrame, cv2.error) as error:
+            if not resumed:
+                self._slots.release(slot)
+                self._lost(index, pts_s, captured_unix_s, "frame_failed", "corrupt", str(error))
+            return
+        change, motion, luma = self._compare(picture)
+        if not resumed:
+            now_s = time.process_time()
+            sample = Sample(index, pts_s, captured_unix_s, slot, change, self._decoded, self._sampled)
+            self._send(wire.pack_sample(wire.SampleMessage(sample, motion, luma, now_s - self._cpu_s)))
+            self._cpu_s = now_s
+
+    def _lost(self, index: int, pts_s: float, captured_unix_s: float, kind: str, reason: str, detail: str) -> None:
+        content = {"index": index, "pts_s": pts_s, "captured_unix_s": captured_unix_s}
+        counts = {"decoded": self._decoded, "sampled": self._sampled}
+        self.tell(kind, **content, **counts, reason=reason, detail=detail[:500])
+
+    def _wait_for_slot(self) -> int | None:
+        """A free slot. A finite source waits for one; a live one takes its chance, and None is the answer then."""
+        slot = self._slots.take()
+        while slot is None and not self._request.live:
+            time.sleep(WAIT_S)
+            self._report_progress()
+            slot = self._slots.take()
+        return slot
+
+    def _compare(self, picture: np.ndarray) -> tuple[float, float, float]:
+        """How much the picture differs from the sample before, and its brightness; each from 0 to 1.
+
+        ``change`` compares colours (1 minus the intersection of 8x8x8 histograms, Swain and Ballard 1991), which motion
+        mostly leaves alone and a cut does not. It does so in each quarter and takes the second largest: half of the
+        picture must be new, and a banner that stays cannot hide a cut. ``motion`` compares pixels: 0 is the very same.
+        """
+        size = (_SIGNATURE_SIZE, _SIGNATURE_SIZE)
+        signature = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        bins = (signature >> 5).astype(np.int32)
+        keys = (bins[..., 0] << 6) | (bins[..., 1] << 3) | bins[..., 2] | _QUARTERS
+        histograms = np.bincount(keys.ravel(), minlength=2048).reshape(4, 512) / (keys.size / 4)
+        change = motion = 0.0
+        if self._signature is not None and self._histograms is not None:
+            motion = float(cv2.absdiff(signature, self._signature).mean()) / 255.0
+            distances = 1.0 - np.minimum(histograms, self._histograms).sum(axis=1)
+            change = float(np.sort(distances)[-2])
+        self._signature, self._histograms = signature, histograms
+        return change, motion, float(signature.mean()) / 255.0
+
+    def _report_progress(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_progress_s >= PROGRESS_S:
+            self._last_progress_s = now_s
+            self._log.trim()
+            self.tell("progress", decoded=self._decoded, sampled=self._sampled)
+
+    def _send(self, packet: bytes) -> None:
+        try:
+            self._parent.sendall(packet)
+        except OSError:
+            raise ParentGone from None

@@ -1,0 +1,74 @@
+"""From a decoded picture to the network's input: the one implementation for the worker, ``classify`` and evaluation.
+
+Geometry is done here, in the decoder process, on uint8; the arithmetic of normalisation belongs to the network's
+compiled graph (``networks/engines/normalising.py``), so that a quarter of the bytes cross to the device.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from streamtag.core.bundle import Preprocessing
+
+# Keras reports its ImageNet accuracies for a central crop of this fraction of the shorter side.
+CENTER_FRACTION = 0.875
+
+
+def fit(picture: np.ndarray, preprocessing: Preprocessing, out: np.ndarray) -> None:
+    """Crop or pad, resize, and turn BGR into RGB.
+
+    Args:
+        picture: (h, w, 3) or (h, w) or (h, w, 4) uint8 in OpenCV's channel order.
+        out: (size, size, 3) uint8, written in place.
+    """
+    picture, size = as_bgr(picture), preprocessing.size
+    if preprocessing.crop == "center":
+        resized = _resize(_center(picture), size, size)
+    elif preprocessing.crop == "squash":
+        resized = _resize(picture, size, size)
+    else:
+        resized = _padded(picture, size)
+    cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=out)
+
+
+def _padded(picture: np.ndarray, size: int) -> np.ndarray:
+    height, width = picture.shape[:2]
+    scale = size / max(height, width)
+    inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
+    resized = _resize(picture, inner_height, inner_width)
+    top, left = (size - inner_height) // 2, (size - inner_width) // 2
+    canvas = np.zeros((size, size, 3), np.uint8)
+    canvas[top : top + inner_height, left : left + inner_width] = resized
+    return canvas
+
+
+def as_bgr(picture: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 BGR of a grey, 16-bit or transparent picture. Transparency is dropped, not blended."""
+    if picture.dtype == np.uint16:
+        picture = (picture >> 8).astype(np.uint8)
+    if picture.ndim == 2:
+        return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    return picture[:, :, :3] if picture.shape[2] == 4 else picture
+
+
+def _center(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    side = max(1, round(min(height, width) * CENTER_FRACTION))
+    top, left = (height - side) // 2, (width - side) // 2
+    return picture[top : top + side, left : left + side]
+
+
+def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Average whole blocks first, then interpolate: free of aliasing and far cheaper than INTER_AREA all the way.
+
+    A whole-factor INTER_AREA is a fast path of OpenCV; the fractional one cost 7.4 ms of a 1080p frame.
+    """
+    rows, columns = picture.shape[:2]
+    down_y, down_x = max(1, rows // height), max(1, columns // width)
+    if down_y > 1 or down_x > 1:
+        rows, columns = rows // down_y, columns // down_x
+        picture = cv2.resize(
+            picture[: rows * down_y, : columns * down_x], (columns, rows), interpolation=cv2.INTER_AREA
+        )
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,139 @@
+"""Every metric, declared once. No camera, URL or job id is a label: those belong in events and status."""
+
+from __future__ import annotations
+
+import platform
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from streamtag import __version__
+
+_FAST_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
+_SLOW_S = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The worker's registry. One process owns it; decoders report to that process."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"streamtag_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: Iterable[float]) -> Histogram:
+            return Histogram(f"streamtag_{name}", text, buckets=tuple(buckets), registry=registry)
+
+        def spread(name: str, text: str, bounds: Iterable[float]) -> Spread:
+            found = Spread(f"streamtag_{name}", text, tuple(bounds))
+            registry.register(found)
+            return found
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"streamtag_{name}", text, registry=registry)
+
+        self.frames_decoded = counter("frames_decoded_total", "Frames that decoders have read, sampled or not.")
+        self.samples = counter("samples_total", "Frames that the sampler kept.")
+        self.published = counter("samples_published_total", "Samples whose result is committed in Redis.")
+        self.dropped = counter("samples_dropped_total", "Samples dropped unclassified.", "reason")
+        self.failed = counter("samples_failed_total", "Samples that could not be classified.", "reason")
+        self.decode_s = spread("decode_seconds", "CPU of a decoder for one sample and the frames before it.", _FAST_S)
+        self.queue_s = histogram(
+            "queue_seconds", "From capture to the start of inference, per batch: the oldest sample.", _SLOW_S
+        )
+        self.batch_size = histogram(
+            "batch_size", "Samples in a batch, padding not counted.", (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+        )
+        self.inference_s = histogram("inference_seconds", "From dispatch of a batch to its scores.", _FAST_S)
+        self.commit_s = histogram("commit_seconds", "One commit script.", _FAST_S)
+        self.latency_s = spread("capture_to_commit_seconds", "From a sample's capture to its result in Redis.", _SLOW_S)
+        self.commits = counter("commits_total", "Commit scripts by outcome.", "outcome")
+        self.events = counter("events_total", "Events committed.")
+        self.jobs = counter("jobs_total", "Jobs that left this worker, by how.", "outcome")
+        self.slots = gauge("slots", "Jobs this worker may run at once.")
+        self.leases = gauge("leases", "Jobs this worker holds.")
+        self.renewals = counter("lease_renewals_total", "Lease renewals by answer.", "answer")
+        self.redis_errors = counter("redis_errors_total", "Calls to Redis that failed.", "thread")
+        self.reconnects = counter("stream_reconnects_total", "Connections to sources that failed and are tried again.")
+        self.compiles = counter("engine_compiles_total", "Batch sizes compiled at start-up.")
+        self.compile_s = gauge("engine_compile_seconds", "All compilation at start-up.")
+        self.draining = gauge("draining", "1 while the worker hands its jobs back.")
+        self.build = Info("streamtag_build", "What is running.", registry=registry)
+
+    def describe(self, model: str, engine: str, device: str) -> None:
+        self.build.info(
+            {
+                "version": __version__,
+                "python": platform.python_version(),
+                "model": model,
+                "engine": engine,
+                "device": device,
+            }
+        )
+
+    def watch_compiles(self, count: Callable[[], int]) -> None:
+        """Report compilations after now, asked for when Prometheus asks."""
+        self.registry.register(_Recompiles(count, count()))
+
+    def watch_states(self, count: Callable[[], dict[str, int]]) -> None:
+        """Report the streams in each state, counted when Prometheus asks."""
+        self.registry.register(_States(count))
+
+
+class Spread(Collector):
+    """A histogram that takes many values at once: observing each sample alone cost more than encoding its result."""
+
+    def __init__(self, name: str, text: str, bounds: tuple[float, ...]) -> None:
+        self._name, self._text = name, text
+        self._bounds = np.array(bounds)
+        self._counts = np.zeros(len(bounds) + 1, np.int64)
+        self._sum = 0.0
+        self._lock = threading.Lock()
+
+    def observe(self, values: Sequence[float] | np.ndarray) -> None:
+        array = np.asarray(values, np.float64)
+        counts = np.bincount(np.searchsorted(self._bounds, array), minlength=len(self._counts))
+        with self._lock:
+            self._counts += counts
+            self._sum += float(array.sum())
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        with self._lock:
+            counts, total = self._counts.cumsum().tolist(), self._sum
+        names = [*(floatToGoString(bound) for bound in self._bounds), "+Inf"]
+        yield HistogramMetricFamily(self._name, self._text, list(zip(names, counts, strict=True)), total)
+
+    def describe(self) -> Iterable[HistogramMetricFamily]:
+        yield HistogramMetricFamily(self._name, self._text)
+
+
+class _Recompiles(Collector):
+    def __init__(self, count: Callable[[], int], expected: int) -> None:
+        self._count, self._expected = count, expected
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        text = "Compilations after start-up; should stay 0."
+        yield CounterMetricFamily("streamtag_engine_recompiles", text, self._count() - self._expected)
+
+    def describe(self) -> Iterable[CounterMetricFamily]:
+        return ()
+
+
+class _States(Collector):
+    def __init__(self, count: Callable[[], dict[str, int]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily("streamtag_streams", "Streams of this worker by state.", labels=("state",))
+        for state, number in self._count().items():
+            family.add_metric((state,), number)
+        yield family
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return ()

@@ -1,0 +1,173 @@
+"""From a bundle to a Keras model with its weights. Imports Keras, so call it where a network is really wanted."""
+
+from __future__ import annotations
+
+import json
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from streamtag.core.bundle import Bundle
+from streamtag.errors import ConfigError
+from streamtag.networks.architectures.inception_v4 import inception_v4
+from streamtag.networks.architectures.narrow_xception import narrow_xception
+from streamtag.networks.architectures.squeezenet import squeezenet
+from streamtag.networks.weights.importing import import_weights, is_foreign
+
+_OWN: dict[str, Callable[..., keras.Model]] = {
+    "InceptionV4": inception_v4,
+    "SqueezeNet": squeezenet,
+    "narrow_xception": narrow_xception,
+}
+WHOLE = "keras"  # architecture of a bundle whose .keras file holds the network itself
+
+
+def build(bundle: Bundle) -> keras.Model:
+    """The network of a bundle: (N, size, size, 3) normalised float32 to (N, classes) probabilities.
+
+    Raises:
+        ConfigError: weights that do not fit or would run code; the message says what to do.
+    """
+    if bundle.architecture == WHOLE:
+        model = _whole(Path(bundle.weights))
+    else:
+        if "head" in bundle.arguments:
+            model = with_head(features(bundle), bundle.classes, bundle.arguments["head"])
+        else:
+            model = _architecture(bundle)
+        if bundle.weights != "random":
+            _load(model, Path(bundle.weights), bundle)
+    if model.output_shape[-1] != bundle.classes:
+        raise ConfigError(
+            f"{bundle.name}: the network has {model.output_shape[-1]} outputs and the labels are {bundle.classes}; "
+            "give the matching file in model.labels"
+        )
+    return model
+
+
+def features(bundle: Bundle) -> keras.Model:
+    """The bundle's architecture without its classifier: (N, size, size, 3) to (N, features), averaged over the picture.
+
+    The weights are random.
+    """
+    size = bundle.preprocessing.size
+    if bundle.architecture in _OWN:
+        arguments = {name: value for name, value in bundle.arguments.items() if name != "head"}
+        return _OWN[bundle.architecture](size, top=False, **arguments)
+    builder = _application(bundle)
+    return builder(weights=None, input_shape=bundle.preprocessing.shape, include_top=False, pooling="avg")
+
+
+def cut(model: keras.Model, architecture: str) -> keras.Model:
+    """``features`` with the weights of a whole network."""
+    pool = next(layer for layer in model.layers if isinstance(layer, _ENDS))
+    if architecture == "SqueezeNet":  # whose own pool comes after the classifier
+        last = model.get_layer("fire9_concat").output
+    elif isinstance(pool, keras.layers.Flatten):
+        last = pool._inbound_nodes[0].input_tensors[0]
+    else:
+        return keras.Model(model.inputs[0], pool.output)
+    return keras.Model(model.inputs[0], keras.layers.GlobalAveragePooling2D(name="features")(last))
+
+
+# What follows the last map of features in a network.
+_ENDS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D, keras.layers.Flatten)
+
+
+def with_head(backbone: keras.Model, classes: int, units: Sequence[int]) -> keras.Model:
+    """A classifier of dense layers on the features of a backbone: one graph, so that an engine can fold all of it."""
+    outputs = backbone.outputs[0]
+    for layer in head(outputs.shape[-1], classes, units).layers[1:]:
+        outputs = layer(outputs)
+    return keras.Model(backbone.inputs[0], outputs)
+
+
+def head(inputs: int, classes: int, units: Sequence[int]) -> keras.Model:
+    """Dense ReLU layers of the given widths and a softmax: (N, inputs) to (N, classes)."""
+    x = given = keras.Input((inputs,))
+    for number, width in enumerate(units, start=1):
+        x = keras.layers.Dense(width, activation="relu", name=f"head_{number}")(x)
+    return keras.Model(given, keras.layers.Dense(classes, activation="softmax", name="head_predictions")(x))
+
+
+def _architecture(bundle: Bundle) -> keras.Model:
+    shape, classes = bundle.preprocessing.shape, bundle.classes
+    if bundle.architecture in _OWN:
+        return _OWN[bundle.architecture](bundle.preprocessing.size, classes, **bundle.arguments)
+    builder = _application(bundle)
+    try:
+        return builder(weights=None, input_shape=shape, classes=classes)
+    except ValueError as error:
+        raise ConfigError(f"{bundle.name}: {error}") from None
+
+
+def _application(bundle: Bundle) -> Callable[..., keras.Model]:
+    builder = getattr(keras.applications, bundle.architecture, None)
+    if builder is None or not isinstance(builder, type(keras.applications.Xception)):
+        known = ", ".join([*_OWN, WHOLE, "those of keras.applications"])
+        raise ConfigError(f"{bundle.name}: unknown architecture {bundle.architecture!r}; known: {known}")
+    found: Callable[..., keras.Model] = builder
+    return found
+
+
+def _load(model: keras.Model, path: Path, bundle: Bundle) -> None:
+    if is_foreign(path):
+        import_weights(model, bundle.architecture, path)
+        return
+    try:
+        # Keras warns of each layer that a file lacks, hundreds of lines, and then raises the error that counts.
+        warnings.simplefilter("ignore", UserWarning)
+        if path.suffix == ".keras":
+            model.set_weights(_whole(path).get_weights())
+        else:
+            model.load_weights(path)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"weights {path}: do not fit {bundle.name} ({bundle.architecture}, {bundle.classes} classes): "
+            f"{str(error).strip().splitlines()[0][:300]}"
+        ) from None
+
+
+def _whole(path: Path) -> keras.Model:
+    """The network of a .keras file, if it is made of Keras's own layers alone.
+
+    Raises:
+        ConfigError: it holds code, or layers of another origin.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            strange = _strangers(json.loads(archive.read("config.json")))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path}: not a .keras file: {error}") from None
+    if strange:
+        raise ConfigError(
+            f"{path}: refused, it would run code that is not Keras's own: {', '.join(sorted(strange)[:5])}; "
+            "save the network without it, or its weights alone"
+        )
+    try:
+        # safe_mode refuses layers that carry code of their own: a second lock on the same door.
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: cannot be loaded: {str(error).strip().splitlines()[0][:300]}") from None
+
+
+def _strangers(node: Any) -> set[str]:
+    """Classes in a configuration that are not layers of Keras, and layers that carry code."""
+    if isinstance(node, list):
+        return {name for item in node for name in _strangers(item)}
+    if not isinstance(node, dict):
+        return set()
+    found = {name for item in node.values() for name in _strangers(item)}
+    name = node.get("class_name")
+    module = node.get("module")
+    if isinstance(name, str) and "config" in node:
+        own = module is None or module in ("keras", "builtins") or str(module).startswith("keras.")
+        if name in ("Lambda", "__lambda__", "function", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"):
+            found.add(name)
+        elif not own:
+            found.add(f"{module}.{name}")
+    return found

@@ -1,0 +1,104 @@
+"""What every engine is, and what all of them share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from streamtag.core.bundle import Bundle
+from streamtag.errors import ConfigError
+from streamtag.settings import EngineSettings
+
+
+class Pending(Protocol):
+    """A batch on the device."""
+
+    def result(self) -> np.ndarray:
+        """Wait for it: (bucket, classes) float32 probabilities, padded rows included."""
+        ...
+
+
+class Engine(Protocol):
+    """A network compiled for a device. Used by the inference thread alone."""
+
+    name: str
+    device: str
+    buckets: tuple[int, ...]  # batch sizes compiled, ascending
+    in_flight: int  # batches worth having on the device at once
+
+    def compile(self, bucket: int) -> None:
+        """Make ``dispatch`` ready for one batch size."""
+        ...
+
+    def compilations(self) -> int:
+        """How often the network has been compiled so far; more than one a bucket means that something is retraced."""
+        ...
+
+    def dispatch(self, pictures: np.ndarray) -> Pending:
+        """Start one batch, (bucket, H, W, 3) uint8 RGB. The array must stay as it is until the result is there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The pending of an engine that answers at once."""
+
+    scores: np.ndarray
+
+    def result(self) -> np.ndarray:
+        return self.scores
+
+
+@dataclass(slots=True)
+class WarmUp:
+    """What compiling and trying each bucket took."""
+
+    compile_s: dict[int, float] = field(default_factory=dict)
+    batch_s: dict[int, float] = field(default_factory=dict)
+
+
+def warm_up(engine: Engine, bundle: Bundle, progress: Callable[[int], None] = lambda bucket: None) -> WarmUp:
+    """Compile every bucket and time it, so that the first real frame waits for nothing.
+
+    Raises:
+        ConfigError: the network gives something other than probabilities.
+    """
+    found = WarmUp()
+    generator = np.random.default_rng(0)
+    for bucket in engine.buckets:
+        began_s = time.perf_counter()
+        pictures = generator.integers(0, 256, (bucket, *bundle.preprocessing.shape), np.uint8)
+        engine.compile(bucket)
+        scores = engine.dispatch(pictures).result()
+        found.compile_s[bucket] = time.perf_counter() - began_s
+        if scores.shape != (bucket, bundle.classes) or not np.isfinite(scores).all():
+            raise ConfigError(
+                f"{bundle.name}: the network gives {scores.shape} for a batch of {bucket}, "
+                f"({bucket}, {bundle.classes}) finite numbers are expected"
+            )
+        times = []
+        for _ in range(2):
+            began_s = time.perf_counter()
+            engine.dispatch(pictures).result()
+            times.append(time.perf_counter() - began_s)
+        found.batch_s[bucket] = min(times)
+        progress(bucket)
+    return found
+
+
+def choose_buckets(settings: EngineSettings, default: Sequence[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(settings.buckets or default)))
+
+
+def recalibrate(scores: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities at another temperature: ``softmax(log(p) / T)`` (Guo et al. 2017, arXiv:1706.04599)."""
+    if temperature == 1.0:
+        return scores
+    logits = np.log(np.maximum(scores, 1e-12)) / temperature
+    logits -= logits.max(axis=1, keepdims=True)
+    exponents = np.exp(logits)
+    return (exponents / exponents.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Weights: downloaded and checked, or read from the files of other frameworks."""

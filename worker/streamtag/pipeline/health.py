@@ -1,0 +1,104 @@
+"""/metrics, /livez and /readyz. Live means that every thread moves; Redis being away does not make a worker dead."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from streamtag.errors import ConfigError
+from streamtag.metrics import Metrics
+from streamtag.settings import HttpSettings
+
+
+class Health:
+    """What the worker knows of itself. Written by its threads, read by the HTTP thread."""
+
+    def __init__(self, stuck_s: float) -> None:
+        self.warm = False
+        self.redis = False
+        self.draining = False
+        self._stuck_s = stuck_s
+        self._beats: dict[str, float] = {}
+
+    def beat(self, thread: str) -> None:
+        """A thread has come round its loop."""
+        self._beats[thread] = time.monotonic()
+
+    def forget(self, thread: str) -> None:
+        """A thread has ended as it should."""
+        self._beats.pop(thread, None)
+
+    def stuck(self) -> dict[str, float]:
+        """Seconds since the last sign of life of each thread that is late."""
+        now_s = time.monotonic()
+        silent = {name: round(now_s - beat_s, 1) for name, beat_s in list(self._beats.items())}
+        return {name: silent_s for name, silent_s in silent.items() if silent_s > self._stuck_s}
+
+    def not_ready(self) -> list[str]:
+        """Why no work should be sent here; empty when ready."""
+        reasons = []
+        if not self.warm:
+            reasons.append("the network is not compiled yet")
+        if not self.redis:
+            reasons.append("Redis cannot be reached")
+        if self.draining:
+            reasons.append("draining")
+        return reasons
+
+
+class HttpServer:
+    def __init__(self, settings: HttpSettings, metrics: Metrics, health: Health) -> None:
+        self._settings = settings
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0]
+                if path == "/metrics":
+                    self._answer(200, generate_latest(metrics.registry), CONTENT_TYPE_LATEST)
+                elif path == "/livez":
+                    stuck = health.stuck()
+                    self._json(503 if stuck else 200, {"live": not stuck, "stuck_s": stuck})
+                elif path == "/readyz":
+                    reasons = health.not_ready()
+                    self._json(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
+                else:
+                    self._json(404, {"error": "not here; see /metrics, /livez, /readyz"})
+
+            def _json(self, status: int, content: dict[str, Any]) -> None:
+                self._answer(status, json.dumps(content).encode(), "application/json")
+
+            def _answer(self, status: int, body: bytes, kind: str) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Scrapes every few seconds are no news."""
+
+        try:
+            self._server = ThreadingHTTPServer((settings.host, settings.port), Handler)
+        except OSError as error:
+            raise ConfigError(
+                f"http: cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+                "choose another http.port, or 0 for any"
+            ) from None
+        self._server.daemon_threads = True
+
+    @property
+    def url(self) -> str:
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def start(self) -> None:
+        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

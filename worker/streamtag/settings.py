@@ -1,0 +1,209 @@
+"""Every option of the worker, declared once. The YAML file, the environment, ``--set`` and the help derive from here.
+
+How they are read is in ``configuration.py``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from streamtag.core.options import Fraction, Group, Positive, SmoothingSettings
+
+
+class RedisSettings(Group):
+    url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="redis://, rediss:// (TLS) or unix://. Secret: put the password in the environment.",
+    )
+    prefix: str = Field("st", pattern=r"^[A-Za-z0-9_.-]+$", description="Begins every key; lets fleets share a server.")
+    shard: int = Field(
+        0, ge=0, description="Number of this queue among those of one model. More shards spread a cluster."
+    )
+    timeout_s: Positive = Field(10.0, description="Seconds for one reply. Lower notices a dead server sooner.")
+    queue_cap: int = Field(100_000, ge=1, description="Jobs waiting and running above which submit refuses.")
+    results_maxlen: int = Field(
+        100_000, ge=1, description="Results kept a job, about. More is memory: about 0.5 kB each."
+    )
+    events_maxlen: int = Field(100_000, ge=1, description="Events kept for all jobs of the shard, about.")
+    dlq_maxlen: int = Field(10_000, ge=1, description="Dead letters kept, about.")
+    expire_s: int = Field(86_400, ge=1, description="Seconds that a finished job and its results stay readable.")
+
+
+class ModelSettings(Group):
+    name: str = Field(
+        "demo", description="A network of `streamtag models list` (xception, vgg16, ...), or the folder of a bundle."
+    )
+    weights: str = Field(
+        "", description="imagenet (downloaded once), a file, or random (benchmarks). Empty: the model's own choice."
+    )
+    cache: Path | None = Field(None, description="Folder of downloaded weights. Default: streamtag/models in ~/.cache.")
+    mirror: str = Field("", description="Address of a folder to download weights from, in place of their publishers.")
+    labels: Path | None = Field(
+        None, description="JSON or text file of class names, where the network's own do not fit."
+    )
+    crop: Literal["center", "squash", "pad"] = Field(
+        "center",
+        description="How a frame becomes square: the central 0.875 (best accuracy), all of it squashed, or padded.",
+    )
+
+
+class EngineSettings(Group):
+    name: Literal["auto", "tf_graph", "tf_xla", "jax", "openvino", "null"] = Field(
+        "auto",
+        description="auto: tf_xla with a GPU, else tf_graph (oneDNN). null answers without a network (benchmarks).",
+    )
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _null_is_a_name(cls, value: object) -> object:
+        return "null" if value is None else value  # YAML reads null as nothing
+
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="bfloat16 nearly doubles InceptionV3 on CPUs that have it; scores then differ in the third digit.",
+    )
+    buckets: list[Annotated[int, Field(ge=1, le=1024)]] | None = Field(
+        None, description="Batch sizes compiled at start-up. Default 1,2,4,8 on a CPU and 1,4,16,64 on a GPU."
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of one inference; 0: all. Fewer leave cores to decoding.")
+    in_flight: int | None = Field(None, ge=1, le=8, description="Batches on the device at once. Default 1 CPU, 2 GPU.")
+
+
+class SamplingSettings(Group):
+    live_fps: Positive = Field(
+        2.0, description="Samples a second of a live source, unless the job says. Cost is linear."
+    )
+    finite_fps: Positive = Field(5.0, description="Samples a second of a finite source, unless the job says.")
+
+
+class BatchingSettings(Group):
+    live_delay_s: float = Field(0.05, ge=0, description="Seconds a live sample may wait for company in its batch.")
+    finite_delay_s: float = Field(
+        0.25, ge=0, description="The same for finite sources. More waits fill batches better."
+    )
+    per_stream: int = Field(4, ge=1, description="Samples of one stream in a batch while others wait. Fairness.")
+    staleness_s: Positive = Field(
+        0.5, description="Live samples older than this are dropped (and counted) unclassified."
+    )
+
+
+class SourceSettings(Group):
+    schemes: list[Literal["file", "http", "https", "rtsp", "rtsps", "camera"]] = Field(
+        ["file", "http", "https", "rtsp", "rtsps", "camera"], description="Kinds of source that a job may name."
+    )
+    file_roots: list[Path] = Field([], description="Folders a job may read from; empty: any. Links are followed first.")
+    networks: list[str] = Field(
+        [], description="Networks (CIDR) a job may reach; empty: any but link-local and metadata addresses."
+    )
+    open_timeout_s: Positive = Field(10.0, description="Seconds to connect and find the stream.")
+    read_timeout_s: Positive = Field(10.0, description="Seconds without a frame after which a source is read anew.")
+    watchdog_s: Positive = Field(30.0, description="Seconds without a sign of life before a decoder is killed.")
+    attempts: int = Field(3, ge=1, description="Tries at a finite source that fails in a way that may pass.")
+    backoff_s: Positive = Field(1.0, description="Seconds of the first back-off; doubled each time, with full jitter.")
+    backoff_cap_s: Positive = Field(
+        30.0, description="Seconds the back-off grows to. Live sources are retried for ever."
+    )
+    max_pixels: int = Field(8192 * 4320, ge=1, description="Pixels a frame may have. Guards memory.")
+    memory_bytes: int = Field(
+        4 * 1024**3, ge=256 * 1024**2, description="Address space of one decoder. Guards the host."
+    )
+    slots: int = Field(
+        12, ge=2, le=255, description="Resized frames a decoder may hold ready. 268 kB each at 299 x 299."
+    )
+    threads: int = Field(1, ge=1, description="Codec threads a decoder. One is the cheapest a frame.")
+    frozen_s: Positive = Field(10.0, description="Seconds of the same picture before a live stream is called frozen.")
+    black_luma: Fraction = Field(0.03, description="Mean brightness below which a picture is called black.")
+
+    @field_validator("networks")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+
+class LeaseSettings(Group):
+    seconds: Positive = Field(30.0, description="Seconds after which a silent worker's jobs are taken over.")
+    renew_s: Positive = Field(5.0, description="Seconds between renewals.")
+    stop_after_s: Positive = Field(
+        15.0, description="Seconds without a renewal after which this worker stops publishing."
+    )
+    reclaim_s: Positive = Field(2.0, description="Seconds between looks for jobs that others left. Redis load.")
+    max_deliveries: int = Field(5, ge=1, description="Attempts without progress before a job goes to the dead letters.")
+
+    @model_validator(mode="after")
+    def _order(self) -> LeaseSettings:
+        if not self.renew_s < self.stop_after_s < self.seconds:
+            raise ValueError("lease times must be ordered: renew_s < stop_after_s < seconds")
+        return self
+
+
+class WorkerSettings(Group):
+    id: str = Field(
+        "", pattern=r"^[A-Za-z0-9._:@-]*$", description="Name of this worker in Redis; empty: host, pid, random."
+    )
+    slots: int = Field(16, ge=1, description="Jobs at once. Each costs a decoder process, about 24 MB at 1080p.")
+    commit_s: Positive = Field(0.25, description="Seconds between commits of a stream: 0.1 is prompt, 0.5 is cheap.")
+    commit_results: int = Field(64, ge=1, description="Results that make a stream commit sooner.")
+    top_k: int = Field(5, ge=1, le=100, description="Labels published a sample.")
+    drain_s: Positive = Field(
+        25.0, description="Seconds for finite jobs to end after SIGTERM; then they are handed back."
+    )
+
+
+class HttpSettings(Group):
+    host: str = Field("127.0.0.1", description="Address of /metrics, /livez and /readyz. 0.0.0.0 in a container.")
+    port: int = Field(9108, ge=0, le=65535, description="Its port; 0: any free one, named in the log.")
+    stuck_s: Positive = Field(60.0, description="Seconds without progress of a thread before /livez fails.")
+
+
+class LogSettings(Group):
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that is written."
+    )
+    format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else JSON.")
+
+
+class Settings(BaseSettings):
+    """All settings, read once at start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STREAMTAG_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        hide_input_in_errors=True,
+        frozen=True,
+    )
+
+    redis: RedisSettings = RedisSettings()
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    smoothing: SmoothingSettings = SmoothingSettings()
+    batching: BatchingSettings = BatchingSettings()
+    source: SourceSettings = SourceSettings()
+    lease: LeaseSettings = LeaseSettings()
+    worker: WorkerSettings = WorkerSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # ``load`` has merged the sources already, so that it can tell where each value came from.
+        return (init_settings,)

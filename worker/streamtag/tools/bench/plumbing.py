@@ -1,0 +1,77 @@
+"""What a sample costs the parent process apart from decoding and inference.
+
+Everything is the real thing, a Redis server included, but the decoders, which decode nothing, and the engine, which
+answers at once. The figure is CPU of the parent: its user and system time, over all threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from streamtag.client import Client
+from streamtag.errors import StreamtagError
+from streamtag.networks.registry import resolve
+from streamtag.pipeline.pipeline import Pipeline
+from streamtag.pipeline.service import Service
+from streamtag.settings import Settings
+from streamtag.tools.bench import synthetic
+from streamtag.tools.embedded import EmbeddedRedis
+
+
+def measure(settings: Settings, streams: int, samples: int, progress: Callable[[int], None]) -> dict[str, Any]:
+    """Run ``streams`` jobs of ``samples`` samples each.
+
+    Args:
+        settings: the worker's; Redis, engine and addresses are replaced.
+
+    Returns:
+        Microseconds of CPU a sample, samples a second, the mean batch size.
+    """
+    with EmbeddedRedis() as server:
+        values = settings.model_dump()
+        values["redis"]["url"] = server.url
+        values["engine"] |= {"name": "null"}
+        values["http"]["port"] = 0
+        values["worker"]["slots"] = streams
+        settings = Settings(**values)
+        service = Service(settings, decode=synthetic.main)
+        with Client(settings=settings) as client:
+            pipeline, connections = service.start()
+            for number in range(streams):
+                client.submit(f"/synthetic-{number}/{samples}", job_id=f"bench-{number}")
+            found = _watch(pipeline, service, streams * samples, progress)
+            service.drain(pipeline, connections)
+    return found | {"streams": streams, "classes": _classes(service)}
+
+
+def _watch(pipeline: Pipeline, service: Service, total: int, progress: Callable[[int], None]) -> dict[str, Any]:
+    """Measure between a tenth and the end of the work: start-up is not the steady state."""
+    published = service.metrics.published
+    started = (time.process_time(), time.monotonic(), 0.0)
+    warm = False
+    while True:
+        done = published._value.get()
+        progress(int(done))
+        if done >= total:
+            break
+        if not warm and done >= total * 0.1:
+            warm = True
+            started = (time.process_time(), time.monotonic(), done)
+        if pipeline.failure is not None:
+            raise StreamtagError(f"a thread of the worker died: {pipeline.failure!r}")
+        time.sleep(0.05)
+    cpu_s, wall_s, count = time.process_time() - started[0], time.monotonic() - started[1], done - started[2]
+    batches = service.metrics.batch_size
+    size = batches._sum.get() / max(1.0, sum(bucket.get() for bucket in batches._buckets))
+    return {
+        "cpu_us_per_sample": round(cpu_s / count * 1e6, 1),
+        "samples_per_s": round(count / wall_s),
+        "samples": int(count),
+        "mean_batch_size": round(size, 2),
+    }
+
+
+def _classes(service: Service) -> int:
+    return resolve(service.settings.model).classes

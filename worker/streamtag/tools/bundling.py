@@ -1,0 +1,131 @@
+"""Bundles: made of networks and weights, and verified. What ``streamtag models`` does beyond printing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.errors import ConfigError, StreamtagError
+from streamtag.logs import quiet_stderr
+from streamtag.networks.bundles import read_bundle, write_bundle
+from streamtag.networks.engines.base import warm_up
+from streamtag.networks.loading import make_engine, prepare
+from streamtag.networks.registry import SPECS, at_hand, converted, obtain, read_labels, resolve
+from streamtag.networks.weights import fetching
+from streamtag.settings import ModelSettings, Settings
+
+
+def verify(name: str, settings: Settings) -> dict[str, Any]:
+    """Build a network or bundle, try it, and say what it is.
+
+    Raises:
+        StreamtagError: it is not here, is damaged, or gives no probabilities.
+    """
+    given = settings.model
+    if name in SPECS and not given.weights:
+        spec = SPECS[name]
+        path = at_hand(name, given)
+        if path is None:
+            how = f"streamtag models fetch {name}" if spec.download else f"streamtag models import {name} FILE"
+            raise ConfigError(f"{name}: its weights are not on this machine; run: {how}")
+        if spec.download and path.name == spec.download.file_name and not fetching.matches(path, spec.download.digest):
+            raise ConfigError(
+                f"{path}: is not what was published ({spec.download.digest}); delete it and fetch it anew"
+            )
+    chosen = given.model_copy(update={"name": name})
+    asked = obtain(resolve(chosen), chosen)
+    prepare(settings.engine)
+    with quiet_stderr():
+        from streamtag.networks.building import build
+
+        model = build(asked)
+        engine = make_engine(model, asked, settings.engine.model_copy(update={"buckets": [1]}))
+        warm_up(engine, asked)
+        scores = engine.dispatch(np.zeros((1, *asked.preprocessing.shape), np.uint8)).result()
+    if abs(float(scores.sum()) - 1.0) > 1e-2:
+        raise ConfigError(f"{name}: its outputs add up to {scores.sum():.3f}; end the network with a softmax")
+    return {
+        "name": name,
+        "ok": True,
+        "architecture": asked.architecture,
+        "parameters": model.count_params(),
+        "classes": asked.classes,
+        "engine": engine.name,
+        "device": engine.device,
+    }
+
+
+def keep(name: str, file: Path, settings: ModelSettings) -> Path:
+    """Convert a foreign weights file into the cache, for use by the network's name.
+
+    Raises:
+        ConfigError: it cannot be read safely, or is of another network.
+        StreamtagError: the cache cannot be written.
+    """
+    target = converted(name, settings)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            weights = _built_weights(settings.model_copy(update={"name": name, "weights": str(file)}), Path(folder))
+            weights.replace(target)
+    except OSError as error:
+        raise StreamtagError(
+            f"{target.parent}: {name} cannot be stored: {error.strerror}; make room there, or name another folder with "
+            "--set model.cache=FOLDER"
+        ) from None
+    return target
+
+
+def _built_weights(settings: ModelSettings, folder: Path) -> Path:
+    """A network's weights in Keras's own form, in a temporary folder."""
+    asked = obtain(resolve(settings), settings)
+    prepare(Settings().engine)
+    with quiet_stderr():
+        from streamtag.networks.building import build
+
+        model = build(asked)
+        path = folder / "network.weights.h5"
+        model.save_weights(path)
+    return path
+
+
+def make(settings: ModelSettings, folder: Path, record: dict[str, Any]) -> None:
+    """A bundle of the network that the settings name.
+
+    Raises:
+        StreamtagError: the weights do not fit, or the folder cannot be written.
+    """
+    found = resolve(settings)
+    with tempfile.TemporaryDirectory() as temporary:
+        write_bundle(folder, found, _built_weights(settings, Path(temporary)), record)
+    read_bundle(folder)
+
+
+def make_whole(file: Path, settings: ModelSettings, size: int | None, mode: str, folder: Path) -> None:
+    """A bundle around a .keras file, which says itself what its input and its outputs are.
+
+    Raises:
+        ConfigError: it would run code, or its input, its outputs and what was said of them do not agree.
+    """
+    if settings.labels is None:
+        raise ConfigError(f"{file}: name its classes with --labels FILE")
+    labels = read_labels(settings.labels)
+    prepare(Settings().engine)
+    with quiet_stderr():
+        from streamtag.networks.building import WHOLE, build
+
+        asked = Bundle(file.stem, WHOLE, labels, Preprocessing(size or 16), weights=str(file))
+        model = build(asked)
+    own = model.input_shape[1] or size
+    if own is None or (size is not None and model.input_shape[1] not in (None, size)):
+        raise ConfigError(f"{file}: its input is {model.input_shape}; give the size of it with --size")
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(shutil.copy(file, Path(temporary) / "network.keras"))
+        preprocessing = Preprocessing(own, mode, settings.crop)  # type: ignore[arg-type]
+        write_bundle(folder, replace(asked, preprocessing=preprocessing), copy, {"made_from": file.name})

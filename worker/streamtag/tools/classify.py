@@ -1,0 +1,189 @@
+"""Classify pictures and videos without Redis: the same decoder process, preprocessing, engine and smoothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from streamtag.core.bundle import Bundle
+from streamtag.core.records import Label, Sampling
+from streamtag.core.smoothing import Change, Smoother
+from streamtag.core.source import is_picture
+from streamtag.errors import StreamtagError
+from streamtag.ingest.readers import image_paths
+from streamtag.ingest.stream import forkserver
+from streamtag.networks.engines.base import Engine, recalibrate
+from streamtag.settings import Settings
+from streamtag.tools.drawing.annotating import Caption, Picture, annotate
+from streamtag.tools.drawing.lettering import fonts
+from streamtag.tools.frames import Lost, Reading, Shot
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A steady label of a video, from its enter to its exit."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found in one picture or video."""
+
+    path: str
+    labels: tuple[Label, ...] = ()  # best first; of a video the mean over its samples
+    error: str = ""
+    samples: int = 1
+    segments: tuple[Segment, ...] = ()  # videos only
+    captions: tuple[Caption, ...] = field(default=(), repr=False)  # what to draw on it, and from when
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A sample with what the network says of it."""
+
+    shot: Shot
+    scores: np.ndarray  # (classes,) float32 probabilities, at the bundle's temperature
+
+
+class Classifier:
+    """
+    Args:
+        engine: compiled for its buckets.
+    """
+
+    def __init__(self, settings: Settings, bundle: Bundle, engine: Engine) -> None:
+        self._settings = settings
+        self._bundle = bundle
+        self._engine = engine
+        # Enough to fill the largest bucket while the next pictures are decoded.
+        self._reading = Reading(settings, bundle.preprocessing, 2 * engine.buckets[-1])
+
+    def scored(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[Scored | Lost]:
+        """Every sample of pictures and videos with its scores, in order."""
+        waiting: list[Shot] = []
+        for event in self._reading.shots(sources, sampling):
+            if isinstance(event, Shot):
+                waiting.append(event)
+            if isinstance(event, Lost) or len(waiting) == self._engine.buckets[-1]:
+                yield from self._infer(waiting)
+                waiting = []
+            if isinstance(event, Lost):
+                yield event
+        yield from self._infer(waiting)
+
+    def classify(
+        self,
+        sources: Sequence[str],
+        top: int,
+        sampling: Sampling | None = None,
+        progress: Callable[[int], None] = lambda n: None,
+    ) -> Iterator[Answer]:
+        """An answer for each picture of the sources and for each video, in order.
+
+        Args:
+            sources: pictures, folders or globs of pictures, videos, URLs.
+            top: labels in an answer.
+            sampling: which frames of a video count.
+            progress: called with the number of samples classified so far.
+        """
+        pictures: list[str] = []
+        for source in expand(sources):
+            if is_picture(source):
+                pictures.append(source)
+                continue
+            yield from self._pictures(pictures, top, progress)
+            pictures = []
+            yield self._video(source, top, sampling or Sampling(), progress)
+        yield from self._pictures(pictures, top, progress)
+
+    def _pictures(self, paths: list[str], top: int, progress: Callable[[int], None]) -> Iterator[Answer]:
+        for done, event in enumerate(self.scored(paths), start=1):
+            progress(done)
+            if isinstance(event, Scored):
+                yield Answer(event.shot.source, self._best(event.scores, top))
+            else:
+                yield Answer(event.source, error=event.detail)
+
+    def _video(self, source: str, top: int, sampling: Sampling, progress: Callable[[int], None]) -> Answer:
+        smoother = Smoother(
+            self._settings.smoothing, self._bundle.classes, self._bundle.thresholds, self._bundle.nothing
+        )
+        total = np.zeros(self._bundle.classes, np.float64)
+        captions: list[Caption] = []
+        segments: list[Segment] = []
+        opened: dict[int, float] = {}
+        samples, failure = 0, ""
+        for event in self.scored([source], sampling):
+            if isinstance(event, Lost):
+                failure = event.detail if event.whole else failure
+                continue
+            samples += 1
+            progress(samples)
+            total += event.scores
+            sample = event.shot.sample
+            smoothed, changes = smoother.update(sample.pts_s, event.scores, sample.change)
+            self._note(changes, opened, segments)
+            active = [f"{self._bundle.labels[c]} {smoothed[c]:.0%}" for c in smoother.active]
+            captions.append(Caption(sample.index, ", ".join(active)))
+        if not samples:
+            return Answer(source, error=failure or "no frame of it could be decoded")
+        self._note(smoother.close(), opened, segments)
+        segments.sort(key=lambda segment: segment.start_s)
+        best = self._best((total / samples).astype(np.float32), top)
+        return Answer(source, best, failure, samples, tuple(segments), tuple(captions))
+
+    def _note(self, changes: Sequence[Change], opened: dict[int, float], segments: list[Segment]) -> None:
+        for change in changes:
+            if change.kind == "enter":
+                opened[change.class_id] = change.since_s
+            else:
+                start_s = opened.pop(change.class_id)
+                segments.append(Segment(self._bundle.labels[change.class_id], start_s, change.since_s))
+
+    def _best(self, scores: np.ndarray, top: int) -> tuple[Label, ...]:
+        order = np.argsort(-scores, kind="stable")[:top].tolist()
+        names = self._bundle.labels
+        return tuple(Label(c, names[c], round(float(scores[c]), 6), round(float(scores[c]), 6)) for c in order)
+
+    def _infer(self, shots: list[Shot]) -> Iterator[Scored]:
+        if not shots:
+            return
+        bucket = next(size for size in self._engine.buckets if size >= len(shots))
+        batch = np.zeros((bucket, *self._bundle.preprocessing.shape), np.uint8)
+        for row, shot in enumerate(shots):
+            batch[row] = shot.picture
+        scores = recalibrate(self._engine.dispatch(batch).result()[: len(shots)], self._bundle.temperature)
+        yield from map(Scored, shots, scores)
+
+    def draw(self, answer: Answer, out: Path) -> None:
+        """Write a copy of a picture or video with its labels drawn on it.
+
+        Raises:
+            StreamtagError: it cannot be read again, or the copy cannot be written.
+        """
+        captions = answer.captions
+        if not captions:
+            text = "\n".join(f"{label.name} {label.score:.0%}" for label in answer.labels[:3])
+            captions = (Caption(0, text),)
+        letters = fonts("".join({sign for caption in captions for sign in caption.text}))
+        problem = annotate(Picture(answer.path, str(out), captions, self._settings.source, letters), forkserver())
+        if problem:
+            raise StreamtagError(problem)
+
+
+def expand(sources: Sequence[str]) -> Iterator[str]:
+    """The pictures of folders and globs, in order of their names; everything else as it is.
+
+    Raises:
+        StreamtagError: a folder without pictures, or a glob that matches nothing.
+    """
+    for source in sources:
+        paths = [] if "://" in source else image_paths(source)
+        # What stands for itself alone is shown as it was written.
+        yield from map(str, paths) if paths and paths != [Path(source)] else [source]

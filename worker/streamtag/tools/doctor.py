@@ -1,0 +1,195 @@
+"""Checks of everything a worker needs, each with what to do about its fault."""
+
+from __future__ import annotations
+
+import multiprocessing.connection
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.records import Sampling
+from streamtag.errors import StreamtagError
+from streamtag.ingest import decoder, wire
+from streamtag.ingest.stream import forkserver, start_decoder
+from streamtag.networks.loading import prepare
+from streamtag.networks.registry import SPECS, at_hand, resolve
+from streamtag.networks.weights.fetching import cache_folder
+from streamtag.queue.connection import Connection, text, translated
+from streamtag.queue.keys import Keys
+from streamtag.settings import ModelSettings, Settings
+
+OLDEST_REDIS = (6, 2)
+DECODE_LIMIT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: ``ok``, ``warn`` or ``fail``, what was seen, and the remedy."""
+
+    check: str
+    level: str
+    seen: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every check in turn; one that breaks is a finding too."""
+    for name, check in _CHECKS.items():
+        try:
+            yield from check(settings)
+        except StreamtagError as error:
+            yield Finding(name, "fail", str(error))
+        except Exception as error:
+            yield Finding(name, "fail", f"{type(error).__name__}: {error}", "please report this as a bug")
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    keys = Keys(settings.redis.prefix, settings.model.name, settings.redis.shard)
+    connection = Connection(settings.redis, keys)
+    with translated(settings.redis):
+        info = connection.client.info()
+        version = str(info["redis_version"])
+        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+            yield Finding("redis version", "fail", version, "streams need Redis 6.2 or newer")
+        else:
+            yield Finding("redis version", "ok", version)
+        policy = text(info.get("maxmemory_policy", "noeviction"))
+        limit = int(info.get("maxmemory", 0))
+        if limit and policy != "noeviction":
+            yield Finding(
+                "redis memory",
+                "fail",
+                f"maxmemory-policy {policy}",
+                "set maxmemory-policy noeviction: eviction loses jobs silently",
+            )
+        elif not limit:
+            yield Finding(
+                "redis memory", "warn", "no maxmemory", "set maxmemory, so that Redis refuses before the host kills it"
+            )
+        else:
+            yield Finding("redis memory", "ok", f"{policy}, {limit // 1024**2} MiB")
+        if int(info.get("aof_enabled", 0)):
+            yield Finding("redis persistence", "ok", "append-only file")
+        else:
+            yield Finding(
+                "redis persistence",
+                "warn",
+                "no append-only file",
+                "set appendonly yes: without it a restart loses jobs and results since the last snapshot",
+            )
+        waiting = connection.client.xlen(keys.jobs)
+        yield Finding("queue", "ok", f"{keys.jobs}: {waiting} jobs waiting or running")
+    connection.close()
+
+
+def _decoders(settings: Settings) -> Iterator[Finding]:
+    build = cv2.getBuildInformation()
+    if "FFMPEG:                      YES" not in build:
+        yield Finding(
+            "opencv", "fail", cv2.__version__, "this OpenCV has no FFmpeg; install opencv-python-headless from PyPI"
+        )
+        return
+    yield Finding("opencv", "ok", f"{cv2.__version__} with FFmpeg")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, codec, suffix in (("MPEG-4", "mp4v", "mp4"), ("VP9", "VP90", "webm"), ("MJPEG", "MJPG", "avi")):
+            path = Path(folder) / f"clip.{suffix}"
+            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 10.0, (64, 64))
+            for shade in range(0, 200, 40):
+                writer.write(np.full((64, 64, 3), shade, np.uint8))
+            writer.release()
+            frames = _decoded(str(path), settings)
+            if frames == 5:
+                yield Finding(f"decode {name}", "ok", "5 of 5 frames, in a decoder process")
+            else:
+                yield Finding(f"decode {name}", "fail", f"{frames} of 5 frames", "reinstall opencv-python-headless")
+
+
+def _decoded(path: str, settings: Settings) -> int:
+    """Samples that a decoder process makes of a clip."""
+    preprocessing = Preprocessing(32)
+    request = decoder.Request(path, False, Sampling(every=1), 1.0, preprocessing, settings.source, 8, -1, 0, 0, 0.0)
+    ring, process = start_decoder(request, forkserver())
+    samples, over = 0, False
+    while not over and multiprocessing.connection.wait([ring.parent], DECODE_LIMIT_S):
+        messages = ring.receive()
+        over = messages is None
+        for message in messages or []:
+            if isinstance(message, wire.SampleMessage):
+                samples += 1
+                ring.release(message.sample.slot)
+            else:
+                over = over or message["type"] in ("end", "failed")
+    process.kill()
+    ring.parent.close()
+    return samples
+
+
+def _host(settings: Settings) -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0))
+    yield Finding("processors", "ok", f"{cores} cores")
+    needed = settings.worker.slots * settings.source.slots * 299 * 299 * 3
+    free = shutil.disk_usage("/dev/shm").free
+    if free < needed:
+        remedy = "give the container more (--shm-size, or an emptyDir of medium Memory), or lower worker.slots"
+        yield Finding("shared memory", "warn", f"{free // 1024**2} MiB free, {needed // 1024**2} wanted", remedy)
+    else:
+        yield Finding("shared memory", "ok", f"{free // 1024**2} MiB free, {needed // 1024**2} wanted")
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    bundle = resolve(settings.model)
+    yield Finding("model", "ok", f"{bundle.name}: {bundle.classes} classes, {bundle.preprocessing.size} pixels")
+    yield _weights(bundle, settings.model)
+
+
+def _weights(bundle: Bundle, settings: ModelSettings) -> Finding:
+    if bundle.weights == "random":
+        return Finding("weights", "warn", "random", "labels will mean nothing; give imagenet or a file")
+    if bundle.weights != "imagenet":
+        return Finding("weights", "ok", bundle.weights)
+    spec = SPECS[bundle.name]
+    cached = at_hand(bundle.name, settings)
+    if cached:
+        return Finding("weights", "ok", f"imagenet, cached: {cached}")
+    if spec.download is None:
+        remedy = f"get {spec.by_hand}; then: streamtag models import {bundle.name} FILE"
+        return Finding("weights", "fail", "imagenet, not imported yet", remedy)
+    return Finding(
+        "weights",
+        "warn",
+        f"imagenet, not in {cache_folder(settings)} yet",
+        f"run: streamtag models fetch {bundle.name}   (the first start would download them too); offline, give a file",
+    )
+
+
+def _device(settings: Settings) -> Iterator[Finding]:
+    prepare(settings.engine)
+    import keras
+    import tensorflow as tf
+
+    yield Finding("tensorflow", "ok", f"{tf.__version__}, Keras {keras.__version__}")
+    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    if gpus:
+        yield Finding("device", "ok", ", ".join(str(gpu.get("device_name", "GPU")) for gpu in gpus))
+    elif Path("/dev/nvidiactl").exists():
+        yield Finding(
+            "device", "warn", "an NVIDIA device that TensorFlow cannot use", "run: pip install 'streamtag[cuda]'"
+        )
+    else:
+        yield Finding("device", "ok", "CPU (oneDNN)")
+
+
+_CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+    "redis": _redis,
+    "host": _host,
+    "decoders": _decoders,
+    "model": _model,
+    "device": _device,
+}

