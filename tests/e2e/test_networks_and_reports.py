@@ -18,7 +18,7 @@ from streamtag.networks.registry import imagenet_classes
 from streamtag.pipeline.service import load_engine
 from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
-from streamtag.tools.dataset import Item
+from streamtag.tools.dataset import LabelledItem
 from streamtag.tools.demo import flicker
 from streamtag.tools.demo.drawing import LABELS, Scene, Segment, plan, write_clip
 from streamtag.tools.drawing.lettering import fonts
@@ -301,14 +301,16 @@ def test_the_defaults_reach_the_goal_on_the_flicker_set(tmp_path: Path) -> None:
     bundle, engine = load_engine(settings)
     warm_up(engine, bundle)
     items = [
-        Item(path, one.label, str(path), one.start_s, one.end_s)
+        LabelledItem(path, one.label, str(path), one.start_s, one.end_s)
         for path, segments in flicker.write_set(tmp_path)
         for one in segments
     ]
     classifier = Classifier(settings, bundle, engine)
     clips = streams.read_clips(classifier, bundle, items, Sampling(fps=5), lambda done: None)
-    raw = streams.measure(clips, [streams.said(clip, None, bundle) for clip in clips], "argmax", {})
-    now = streams.measure(clips, [streams.said(clip, SmoothingSettings(), bundle) for clip in clips], "ema", {})
+    raw = streams.measure(clips, [streams.predicted_labels(clip, None, bundle) for clip in clips], "argmax", {})
+    now = streams.measure(
+        clips, [streams.predicted_labels(clip, SmoothingSettings(), bundle) for clip in clips], "ema", {}
+    )
     assert raw.flips_per_min > 60, "the set flickers"
     assert now.flips_per_min <= 0.1 * raw.flips_per_min
     assert now.f1 > max(0.9, raw.f1)

@@ -13,7 +13,7 @@ import pytest
 from streamtag.core.bundle import Bundle, Mode, Preprocessing
 from streamtag.errors import ConfigError
 from streamtag.networks.building import build
-from streamtag.networks.engines.base import recalibrate, warm_up
+from streamtag.networks.engines.base import apply_temperature, warm_up
 from streamtag.networks.engines.folding import fold_batch_norm
 from streamtag.networks.engines.normalising import normalise
 from streamtag.networks.loading import make_engine
@@ -148,8 +148,8 @@ def test_temperature_softens_and_one_is_no_change() -> None:
     logits = np.array([[2.0, 1.0, 0.0]])
     scores = (np.exp(logits) / np.exp(logits).sum()).astype(np.float32)
     expected = np.exp(logits / 2) / np.exp(logits / 2).sum()
-    np.testing.assert_allclose(recalibrate(scores, 2.0), expected, atol=1e-6)
-    assert recalibrate(scores, 1.0) is scores
+    np.testing.assert_allclose(apply_temperature(scores, 2.0), expected, atol=1e-6)
+    assert apply_temperature(scores, 1.0) is scores
 
 
 def test_a_network_that_gives_no_numbers_is_named(demo: tuple[Bundle, Any]) -> None:

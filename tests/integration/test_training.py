@@ -232,7 +232,7 @@ def test_thresholds_and_temperature_are_written_and_then_applied(
     file = read_bundle_file(trained)
     assert file.temperature == content["written"]["temperature"] == content["calibration"]["after"]["temperature"]
     for row in content["thresholds"]:
-        assert file.thresholds[row["label"]][0] == pytest.approx(row["symmetric"], abs=1e-4)
+        assert file.thresholds[row["label"]][0] == pytest.approx(row["equal_error_threshold"], abs=1e-4)
     # The command line says recalibrated scores, as the worker does: twice the temperature halves the logit.
     picture = str(next((pictures / "round").rglob("0.jpg")))
     path = trained / "bundle.json"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from streamtag.errors import ConfigError
 from streamtag.networks.building import build
-from streamtag.networks.registry import SPECS, converted, obtain, resolve
+from streamtag.networks.registry import SPECS, converted, ensure_weights, resolve
 from streamtag.networks.weights import fetching
 from streamtag.networks.weights.fetching import Download, FetchFailed, fetch
 from streamtag.settings import ModelSettings
@@ -164,9 +164,9 @@ def test_downloaded_weights_are_those_that_the_network_then_has(web: WebServer, 
     (tmp_path / "web" / name).write_bytes(content)
     settings = ModelSettings(name="mobilenetv2", weights="imagenet", cache=tmp_path / "cache", mirror=web.url)
     with pytest.raises(FetchFailed, match="is not what was published"):
-        obtain(resolve(settings), settings)
+        ensure_weights(resolve(settings), settings)
     converted("mobilenetv2", settings).write_bytes(content)
-    model = build(obtain(resolve(settings), settings))
+    model = build(ensure_weights(resolve(settings), settings))
     for loaded, expected in zip(model.get_weights(), trained.get_weights(), strict=True):
         np.testing.assert_array_equal(loaded, expected)
 
@@ -176,13 +176,13 @@ def test_keras_own_folder_is_looked_at_too(tmp_path: Path) -> None:
     (tmp_path / "keras" / "models").mkdir(parents=True)
     (tmp_path / "keras" / "models" / name).write_bytes(b"x")
     settings = ModelSettings(name="xception", cache=tmp_path / "cache")
-    assert obtain(resolve(settings), settings).weights == str(tmp_path / "keras" / "models" / name)
+    assert ensure_weights(resolve(settings), settings).weights == str(tmp_path / "keras" / "models" / name)
 
 
 def test_weights_without_a_published_hash_say_how_to_bring_them(tmp_path: Path) -> None:
     settings = ModelSettings(name="inceptionv4", cache=tmp_path)
     with pytest.raises(ConfigError, match=r"inception_v4_2016_09_09\.tar\.gz.*models import inceptionv4 FILE"):
-        obtain(resolve(settings), settings)
+        ensure_weights(resolve(settings), settings)
 
 
 # --- The commands ---

@@ -28,14 +28,14 @@ def change(folder: Path, **entries: Any) -> None:
 def test_the_demo_bundle_is_small_and_knows_nothing() -> None:
     bundle = read_bundle(DEMO_BUNDLE)
     assert len(bundle.labels) == 7
-    assert [bundle.labels[class_id] for class_id in bundle.nothing] == ["nothing"]
+    assert [bundle.labels[class_id] for class_id in bundle.background] == ["nothing"]
     assert sum(path.stat().st_size for path in DEMO_BUNDLE.iterdir()) < 3_000_000
 
 
 @pytest.mark.parametrize(
     ("entries", "names"),
     [
-        ({"format": 2}, "format 2"),
+        ({"format": 3}, "format 3"),
         ({"labels": None}, "labels: Field required"),
         ({"size": "96"}, "size: Input should be a valid integer"),
         ({"pickle": "x"}, "pickle: Extra inputs"),
@@ -44,7 +44,7 @@ def test_the_demo_bundle_is_small_and_knows_nothing() -> None:
         ({"sha256": "0" * 64}, "does not match the sha256"),
         ({"thresholds": {"unicorn": [0.5, 0.4]}}, "unicorn"),
         ({"mode": "what"}, "mode: Input should be"),
-        ({"labels": ["nothing", "nothing"]}, "nothing is the name of more than one class"),
+        ({"labels": ["nothing", "nothing"]}, "nothing in thresholds or background is the name of more"),
         ({"thresholds": {"star": [0.3, 0.6]}}, "exit threshold of star is above"),
         ({"temperature": 0}, "temperature: .*greater than 0"),
     ],
@@ -53,6 +53,15 @@ def test_a_wrong_bundle_is_named(folder: Path, entries: dict[str, Any], names: s
     change(folder, **entries)
     with pytest.raises(ConfigError, match=names):
         read_bundle(folder)
+
+
+def test_a_bundle_of_the_format_before_is_still_read(folder: Path) -> None:
+    content = json.loads((folder / "bundle.json").read_text())
+    content["nothing"] = content.pop("background")
+    content.pop("note", None)
+    (folder / "bundle.json").write_text(json.dumps(content | {"format": 1}))
+    bundle = read_bundle(folder)
+    assert [bundle.labels[class_id] for class_id in bundle.background] == ["nothing"]
 
 
 def test_thresholds_and_crop_reach_the_bundle(folder: Path) -> None:

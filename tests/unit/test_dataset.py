@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streamtag.errors import ConfigError
-from streamtag.tools.dataset import Item, read_folders, read_spans, split
+from streamtag.tools.dataset import LabelledItem, read_folders, read_spans, split
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -74,7 +74,7 @@ def test_spans_are_read_and_wrong_rows_are_named_by_their_line(tmp_path: Path) -
 )
 def test_a_group_is_never_on_both_sides(groups: list[tuple[str, int]], share: float, seed: int) -> None:
     items = [
-        Item(Path(f"{number}-{copy}.jpg"), label, f"g{number}")
+        LabelledItem(Path(f"{number}-{copy}.jpg"), label, f"g{number}")
         for number, (label, size) in enumerate(groups)
         for copy in range(size)
     ]
@@ -90,7 +90,7 @@ def test_a_group_is_never_on_both_sides(groups: list[tuple[str, int]], share: fl
 
 
 def test_one_video_of_a_class_cannot_be_split() -> None:
-    items = [Item(Path(f"{n}.jpg"), "cat", "one video") for n in range(9)]
-    items += [Item(Path(f"d{n}.jpg"), "dog", str(n)) for n in range(9)]
+    items = [LabelledItem(Path(f"{n}.jpg"), "cat", "one video") for n in range(9)]
+    items += [LabelledItem(Path(f"d{n}.jpg"), "dog", str(n)) for n in range(9)]
     with pytest.raises(ConfigError, match=r"too few groups to hold some out: cat \(1\)"):
         split(items, 0.2, 1)

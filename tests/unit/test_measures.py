@@ -8,14 +8,14 @@ from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Label, Result
 from streamtag.core.smoothing import Smoother
-from streamtag.networks.engines.base import recalibrate
+from streamtag.networks.engines.base import apply_temperature
 from streamtag.tools.evaluation import streams
 from streamtag.tools.evaluation.measures import GRID, calibration, fit_temperature, measure, sweep
-from streamtag.tools.evaluation.streams import NONE, Clip, Span, matched, said, spans_of
+from streamtag.tools.evaluation.streams import NONE, Clip, Span, matched, predicted_labels, spans_of
 from streamtag.tools.replay import replay
 
 LABELS = ("cat", "dog", "nothing")
-BUNDLE = Bundle("x", "x", LABELS, Preprocessing(32), nothing=frozenset({2}))
+BUNDLE = Bundle("x", "x", LABELS, Preprocessing(32), background=frozenset({2}))
 
 
 def test_accuracy_precision_and_recall() -> None:
@@ -34,9 +34,9 @@ def test_a_temperature_that_was_put_in_is_found_again() -> None:
     logits = generator.normal(0, 3, (4000, 5))
     true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     truth = np.array([generator.choice(5, p=row) for row in true])
-    sharp = recalibrate(true.astype(np.float32), 1 / 2.5)
+    sharp = apply_temperature(true.astype(np.float32), 1 / 2.5)
     assert fit_temperature(sharp, truth) == pytest.approx(2.5, rel=0.06)
-    before, after = calibration(sharp, truth, 1.0), calibration(recalibrate(sharp, 2.5), truth, 2.5)
+    before, after = calibration(sharp, truth, 1.0), calibration(apply_temperature(sharp, 2.5), truth, 2.5)
     assert after.ece < 0.03 < 0.1 < before.ece
     assert after.log_loss < before.log_loss
     assert before.counts.sum() == 4000
@@ -46,11 +46,11 @@ def test_thresholds_of_equal_errors_and_of_a_wanted_precision() -> None:
     scores = np.array([0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.8, 0.9])
     positive = np.array([False] * 4 + [True] * 4)
     found = sweep(scores, positive, "cat", 1.0)
-    at = int(np.searchsorted(GRID, found.symmetric))
+    at = int(np.searchsorted(GRID, found.equal_error_threshold))
     assert 1 - found.recall[at] == found.false_alarms[at] == 0.25
     assert found.wanted == pytest.approx(0.605)
     apart = sweep(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]), "cat", 1.0)
-    assert apart.symmetric == pytest.approx(0.5, abs=0.01), "the middle between classes that are apart"
+    assert apart.equal_error_threshold == pytest.approx(0.5, abs=0.01), "the middle between classes that are apart"
     assert sweep(np.array([0.9, 0.1]), np.array([False, True]), "cat", 0.95).wanted is None
 
 
@@ -68,15 +68,15 @@ def test_truth_outside_of_spans_is_no_label() -> None:
 
 
 def test_raw_labels_are_the_argmax_and_nothing_is_none() -> None:
-    assert said(clip([[0.6, 0.4, 0], [0.1, 0.9, 0], [0, 0.1, 0.9]]), None, BUNDLE).tolist() == [0, 1, NONE]
+    assert predicted_labels(clip([[0.6, 0.4, 0], [0.1, 0.9, 0], [0, 0.1, 0.9]]), None, BUNDLE).tolist() == [0, 1, NONE]
 
 
 def test_smoothing_takes_out_a_single_wrong_sample() -> None:
     flickering = clip([[1, 0, 0]] * 10 + [[0, 1, 0]] + [[1, 0, 0]] * 10, Span(0, 0, 4.0))
     settings = SmoothingSettings(tau_s=0.6, enter=0.6, exit=0.3)
-    assert said(flickering, settings, BUNDLE).tolist() == [0] * 21
-    raw = streams.measure([flickering], [said(flickering, None, BUNDLE)], "argmax", {})
-    smooth = streams.measure([flickering], [said(flickering, settings, BUNDLE)], "ema", {})
+    assert predicted_labels(flickering, settings, BUNDLE).tolist() == [0] * 21
+    raw = streams.measure([flickering], [predicted_labels(flickering, None, BUNDLE)], "argmax", {})
+    smooth = streams.measure([flickering], [predicted_labels(flickering, settings, BUNDLE)], "ema", {})
     assert (raw.flips_per_min, smooth.flips_per_min) == (pytest.approx(30), 0)
     assert (raw.f1, smooth.f1, smooth.accuracy) == (pytest.approx(0.5), 1.0, 1.0)
 

@@ -13,7 +13,7 @@ from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Checkpoint, Claim, Job, Sample
 from streamtag.core.track import Commit, Track, record_batch
 
-BUNDLE = Bundle("three", "none", ("cat", "dog", "nothing"), Preprocessing(32), nothing=frozenset({2}))
+BUNDLE = Bundle("three", "none", ("cat", "dog", "nothing"), Preprocessing(32), background=frozenset({2}))
 
 
 def track(source: str = "clip.mp4", checkpoint: Checkpoint = Checkpoint()) -> Track:  # noqa: B008 - frozen

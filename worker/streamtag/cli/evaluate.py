@@ -113,7 +113,7 @@ def _write(folder: Path, content: dict[str, Any], chosen: set[Any], settings: Se
     elif abs(file.temperature - content["calibration"]["after"]["temperature"]) > 1e-6:
         raise StreamtagError("--write: thresholds hold for the fitted temperature; write temperature too")
     if chosen - {"temperature"}:
-        key = "symmetric" if "thresholds" in chosen else "wanted_precision"
+        key = "equal_error_threshold" if "thresholds" in chosen else "wanted_precision"
         share = settings.smoothing.exit / settings.smoothing.enter
         found = {row["label"]: row[key] for row in content["thresholds"] if row[key] is not None}
         update["thresholds"] = {name: (round(enter, 4), round(enter * share, 4)) for name, enter in found.items()}
@@ -143,7 +143,7 @@ def _print(content: dict[str, Any], bundle: Bundle) -> None:
             f"{row['precision']:.3f}",
             f"{row['recall']:.3f}",
             f"{row['f1']:.3f}",
-            f"{threshold['symmetric']:.3f}" if threshold else "",
+            f"{threshold['equal_error_threshold']:.3f}" if threshold else "",
         )
     out.print(grid)
     if len(rows) > len(shown):

@@ -19,7 +19,7 @@ from streamtag.logs import quiet_stderr
 from streamtag.networks.engines.base import warm_up
 from streamtag.pipeline.service import load_engine
 from streamtag.tools.classify import Classifier
-from streamtag.tools.dataset import Item, read_spans
+from streamtag.tools.dataset import LabelledItem, read_spans
 from streamtag.tools.demo import flicker
 
 RAW_NAME = "raw argmax"
@@ -97,11 +97,11 @@ def evaluate_stream(
         raise typer.Exit(FAILED)
 
 
-def _drawn(folder: Path, bar: Progress, task: Any) -> list[Item]:
+def _drawn(folder: Path, bar: Progress, task: Any) -> list[LabelledItem]:
     items = []
     bar.update(task, description="drawing clips", total=flicker.CLIPS)
     for number, (path, segments) in enumerate(flicker.write_set(folder), start=1):
-        items += [Item(path, one.label, str(path), one.start_s, one.end_s) for one in segments]
+        items += [LabelledItem(path, one.label, str(path), one.start_s, one.end_s) for one in segments]
         bar.update(task, completed=number)
     return items
 

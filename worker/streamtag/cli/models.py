@@ -22,7 +22,7 @@ from rich.table import Table
 from streamtag.cli.common import FAILED, Config, Json, Overrides, err, out, print_json, settings_from
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.networks.bundles import read_bundle_file, sha256
-from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, at_hand, published
+from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, find_weights, published
 from streamtag.networks.weights import fetching
 from streamtag.settings import ModelSettings
 from streamtag.tools import bundling
@@ -108,7 +108,7 @@ def fetch(
             def progress(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
                 bar.update(task, completed=done, total=total or None)
 
-            path = fetching.located(download, settings, progress)
+            path = fetching.download_if_missing(download, settings, progress)
         if path.suffix == ".pth":
             path = bundling.keep(name, path, settings)
         if json:
@@ -219,7 +219,7 @@ def _spec(name: str) -> Spec:
 
 
 def _row(name: str, spec: Spec, settings: ModelSettings) -> dict[str, Any]:
-    cached = at_hand(name, settings)
+    cached = find_weights(name, settings)
     return {
         "name": name,
         "architecture": spec.architecture,

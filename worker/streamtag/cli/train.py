@@ -24,7 +24,7 @@ from streamtag.core.records import Sampling
 from streamtag.errors import ConfigError
 from streamtag.logs import quiet_stderr
 from streamtag.networks.loading import make_engine, prepare
-from streamtag.networks.registry import obtain, resolve
+from streamtag.networks.registry import ensure_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.tools.dataset import Dataset, read_folders, read_spans
 
@@ -84,7 +84,7 @@ def train(
     if (out_folder / "bundle.json").exists() and not force:
         raise ConfigError(f"{out_folder}: holds a bundle; name another --out, or give --force to replace it")
     _writable(out_folder)
-    chosen = obtain(resolve(settings.model), settings.model)
+    chosen = ensure_weights(resolve(settings.model), settings.model)
     prepare(settings.engine)
     if not json:
         _print_dataset(dataset, crops)

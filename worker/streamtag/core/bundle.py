@@ -33,9 +33,10 @@ class Bundle:
     preprocessing: Preprocessing
     weights: str = ""  # imagenet | random | a file
     arguments: dict[str, Any] = field(default_factory=dict)  # of the architecture's builder
-    nothing: frozenset[int] = frozenset()  # classes that mean "nothing there" and never become a label
+    background: frozenset[int] = frozenset()  # classes that mean "nothing there" and never become a label
     temperature: float = 1.0  # calibration: logits are divided by it (Guo et al. 2017)
     thresholds: dict[int, tuple[float, float]] = field(default_factory=dict)  # class to (enter, exit)
+    note: str = ""  # what its users must know, shown before its answers
 
     @property
     def classes(self) -> int:

@@ -40,7 +40,7 @@ class Track:
         self.job = claim.job
         self._live = claim.job.is_live
         self.counters = Counters.from_dict(checkpoint.counters)
-        self.smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.nothing)
+        self.smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
         self.smoother.load(checkpoint.smoother)
         self._seq = checkpoint.seq
         self._last_index = checkpoint.last_index

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from streamtag.core.bundle import Bundle, Crop, Mode, Preprocessing
 from streamtag.errors import ConfigError, StreamtagError
 
-FORMAT = 1
+FORMAT: Literal[2] = 2  # 1 called the background classes ``nothing`` and had no ``note``; it is still read
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -22,14 +22,15 @@ class BundleFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    format: Literal[1] = Field(description="Version of this schema.")
+    format: Literal[2] = Field(description="Version of this schema.")
     name: str = Field(min_length=1, description="What the network is called.")
     architecture: str = Field(description="Name in the registry of architectures, or keras for a whole .keras file.")
     arguments: dict[str, Any] = Field({}, description="Of the architecture's builder.")
     weights: str = Field(description="File in the bundle's folder: .weights.h5 or .keras.")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the weights file.")
     labels: list[str] = Field(min_length=1, description="Class names in the order of the outputs.")
-    nothing: list[str] = Field([], description="Labels that mean nothing is there and never become active.")
+    background: list[str] = Field([], description="Labels that mean nothing is there and never become active.")
+    note: str = Field("", max_length=500, description="What its users must know; shown before its answers.")
     size: int = Field(ge=16, le=2048, description="Height and width of the input, pixels.")
     mode: Mode = Field("tf", description="Normalisation inside the graph.")
     crop: Crop = Field("center", description="How a picture becomes square.")
@@ -42,12 +43,12 @@ class BundleFile(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> BundleFile:
         # Two classes may have one name, as two of ImageNet's have, unless something is said of that name.
-        twice = [name for name in [*self.thresholds, *self.nothing] if self.labels.count(name) > 1]
+        twice = [name for name in [*self.thresholds, *self.background] if self.labels.count(name) > 1]
         if twice:
-            raise ValueError(f"{', '.join(twice)} in thresholds or nothing is the name of more than one class")
-        unknown = [name for name in [*self.thresholds, *self.nothing] if name not in self.labels]
+            raise ValueError(f"{', '.join(twice)} in thresholds or background is the name of more than one class")
+        unknown = [name for name in [*self.thresholds, *self.background] if name not in self.labels]
         if unknown:
-            raise ValueError(f"{', '.join(unknown)} in thresholds or nothing is no label of this bundle")
+            raise ValueError(f"{', '.join(unknown)} in thresholds or background is no label of this bundle")
         upside_down = [name for name, (enter, leave) in self.thresholds.items() if leave > enter]
         if upside_down:
             raise ValueError(f"the exit threshold of {', '.join(upside_down)} is above its enter threshold")
@@ -68,13 +69,23 @@ def read_bundle_file(folder: Path) -> BundleFile:
         raise ConfigError(f"{path}: {error.strerror}; a bundle is a folder with a bundle.json") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid JSON: {error}") from None
-    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
-        raise ConfigError(f"{path}: format {content['format']} is not {FORMAT}; it needs another version of Streamtag")
+    if isinstance(content, dict):
+        if content.get("format") == 1:
+            content = _of_format_1(content)
+        if content.get("format", FORMAT) != FORMAT:
+            raise ConfigError(
+                f"{path}: format {content['format']} is not {FORMAT}; it needs another version of Streamtag"
+            )
     try:
-        return BundleFile.model_validate_json(text)
+        return BundleFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
         faults = [f"{path}: {'.'.join(map(str, fault['loc'])) or 'bundle'}: {fault['msg']}" for fault in error.errors()]
         raise ConfigError("\n".join(faults)) from None
+
+
+def _of_format_1(content: dict[str, Any]) -> dict[str, Any]:
+    renamed = {"background" if name == "nothing" else name: value for name, value in content.items()}
+    return renamed | {"format": FORMAT}
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -100,7 +111,8 @@ def read_bundle(folder: Path) -> Bundle:
         labels=tuple(content.labels),
         preprocessing=Preprocessing(content.size, content.mode, content.crop),
         weights=str(weights),
-        nothing=frozenset(by_name[name] for name in content.nothing),
+        background=frozenset(by_name[name] for name in content.background),
+        note=content.note,
         temperature=content.temperature,
         thresholds={by_name[name]: pair for name, pair in content.thresholds.items()},
     )
@@ -117,14 +129,15 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Path, record: dict[str, 
     labels = bundle.labels
     try:
         content = BundleFile(
-            format=1,
+            format=FORMAT,
             name=bundle.name,
             architecture=bundle.architecture,
             arguments=bundle.arguments,
             weights=name,
             sha256=sha256(weights),
             labels=list(labels),
-            nothing=sorted(labels[class_id] for class_id in bundle.nothing),
+            background=sorted(labels[class_id] for class_id in bundle.background),
+            note=bundle.note,
             size=bundle.preprocessing.size,
             mode=bundle.preprocessing.mode,
             crop=bundle.preprocessing.crop,

@@ -10,7 +10,7 @@ from pathlib import Path
 from streamtag.core.bundle import Bundle, Mode, Preprocessing
 from streamtag.errors import ConfigError
 from streamtag.networks.bundles import read_bundle
-from streamtag.networks.weights.fetching import Download, Progress, cache_folder, found, located
+from streamtag.networks.weights.fetching import Download, Progress, cache_folder, download_if_missing, find_download
 from streamtag.settings import ModelSettings
 
 DEMO_BUNDLE = Path(__file__).parent / "demo_bundle"
@@ -224,7 +224,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise ConfigError(f"labels {path}: neither a list of names nor a class index: {error!r}") from None
 
 
-def obtain(bundle: Bundle, settings: ModelSettings, progress: Progress = lambda done, total: None) -> Bundle:
+def ensure_weights(bundle: Bundle, settings: ModelSettings, progress: Progress = lambda done, total: None) -> Bundle:
     """The bundle with its ImageNet weights as a file of this machine, downloaded if they were not there.
 
     Raises:
@@ -234,17 +234,17 @@ def obtain(bundle: Bundle, settings: ModelSettings, progress: Progress = lambda 
     if bundle.weights != "imagenet":
         return bundle
     spec = SPECS[bundle.name]
-    path = at_hand(bundle.name, settings) or located(published(bundle.name, spec), settings, progress)
+    path = find_weights(bundle.name, settings) or download_if_missing(published(bundle.name, spec), settings, progress)
     return replace(bundle, weights=str(path))
 
 
-def at_hand(name: str, settings: ModelSettings) -> Path | None:
+def find_weights(name: str, settings: ModelSettings) -> Path | None:
     """A network's ImageNet weights, if they are on this machine: imported ones before downloaded ones."""
     ours = converted(name, settings)
     if ours.is_file():
         return ours
     download = SPECS[name].download
-    return found(download, settings) if download else None
+    return find_download(download, settings) if download else None
 
 
 def published(name: str, spec: Spec) -> Download:

@@ -13,7 +13,7 @@ import numpy as np
 from streamtag.core.batcher import Batch, Batcher, Waiting
 from streamtag.core.bundle import Bundle
 from streamtag.metrics import Metrics
-from streamtag.networks.engines.base import Engine, Pending, recalibrate
+from streamtag.networks.engines.base import Engine, Pending, apply_temperature
 from streamtag.pipeline.run import Classified, Item, Mailbox, Run, Unclassified
 from streamtag.settings import BatchingSettings
 
@@ -108,5 +108,5 @@ class Inferring:
     def _land(self, flight: _Flight, stopping: threading.Event) -> None:
         scores = flight.pending.result()[: len(flight.items)]
         self._metrics.inference_s.observe(time.monotonic() - flight.began_s)
-        scores = recalibrate(scores, self._bundle.temperature)
+        scores = apply_temperature(scores, self._bundle.temperature)
         self._mailbox.put_batch(Classified(flight.items, scores), stopping)

@@ -19,7 +19,7 @@ from streamtag.logs import log, quiet_stderr
 from streamtag.metrics import Metrics
 from streamtag.networks.engines.base import Engine, WarmUp, warm_up
 from streamtag.networks.loading import make_engine, prepare
-from streamtag.networks.registry import obtain, resolve
+from streamtag.networks.registry import ensure_weights, resolve
 from streamtag.networks.weights.fetching import Progress
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.pipeline.pipeline import Pipeline
@@ -40,7 +40,7 @@ def load_engine(settings: Settings, progress: Progress | None = None) -> tuple[B
     Raises:
         StreamtagError: the model, its weights or the engine cannot be had; the message says what to do.
     """
-    bundle = obtain(resolve(settings.model), settings.model, progress or _logged(settings.model.name))
+    bundle = ensure_weights(resolve(settings.model), settings.model, progress or _logged(settings.model.name))
     model: Any = None
     if settings.engine.name != "null":
         prepare(settings.engine)

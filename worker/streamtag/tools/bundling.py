@@ -16,7 +16,7 @@ from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import read_bundle, write_bundle
 from streamtag.networks.engines.base import warm_up
 from streamtag.networks.loading import make_engine, prepare
-from streamtag.networks.registry import SPECS, at_hand, converted, obtain, read_labels, resolve
+from streamtag.networks.registry import SPECS, converted, ensure_weights, find_weights, read_labels, resolve
 from streamtag.networks.weights import fetching
 from streamtag.settings import ModelSettings, Settings
 
@@ -30,7 +30,7 @@ def verify(name: str, settings: Settings) -> dict[str, Any]:
     given = settings.model
     if name in SPECS and not given.weights:
         spec = SPECS[name]
-        path = at_hand(name, given)
+        path = find_weights(name, given)
         if path is None:
             how = f"streamtag models fetch {name}" if spec.download else f"streamtag models import {name} FILE"
             raise ConfigError(f"{name}: its weights are not on this machine; run: {how}")
@@ -39,7 +39,7 @@ def verify(name: str, settings: Settings) -> dict[str, Any]:
                 f"{path}: is not what was published ({spec.download.digest}); delete it and fetch it anew"
             )
     chosen = given.model_copy(update={"name": name})
-    asked = obtain(resolve(chosen), chosen)
+    asked = ensure_weights(resolve(chosen), chosen)
     prepare(settings.engine)
     with quiet_stderr():
         from streamtag.networks.building import build
@@ -84,7 +84,7 @@ def keep(name: str, file: Path, settings: ModelSettings) -> Path:
 
 def _built_weights(settings: ModelSettings, folder: Path) -> Path:
     """A network's weights in Keras's own form, in a temporary folder."""
-    asked = obtain(resolve(settings), settings)
+    asked = ensure_weights(resolve(settings), settings)
     prepare(Settings().engine)
     with quiet_stderr():
         from streamtag.networks.building import build

@@ -15,11 +15,11 @@ from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError
 from streamtag.ingest.readers import image_paths
 from streamtag.ingest.stream import forkserver
-from streamtag.networks.engines.base import Engine, recalibrate
+from streamtag.networks.engines.base import Engine, apply_temperature
 from streamtag.settings import Settings
 from streamtag.tools.drawing.annotating import Caption, Picture, annotate
 from streamtag.tools.drawing.lettering import fonts
-from streamtag.tools.frames import Lost, Reading, Shot
+from streamtag.tools.frames import InputFrame, Reading, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Answer:
 class Scored:
     """A sample with what the network says of it."""
 
-    shot: Shot
+    frame: InputFrame
     scores: np.ndarray  # (classes,) float32 probabilities, at the bundle's temperature
 
 
@@ -64,16 +64,16 @@ class Classifier:
         # Enough to fill the largest bucket while the next pictures are decoded.
         self._reading = Reading(settings, bundle.preprocessing, 2 * engine.buckets[-1])
 
-    def scored(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[Scored | Lost]:
+    def scored(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[Scored | Unreadable]:
         """Every sample of pictures and videos with its scores, in order."""
-        waiting: list[Shot] = []
-        for event in self._reading.shots(sources, sampling):
-            if isinstance(event, Shot):
+        waiting: list[InputFrame] = []
+        for event in self._reading.frames(sources, sampling):
+            if isinstance(event, InputFrame):
                 waiting.append(event)
-            if isinstance(event, Lost) or len(waiting) == self._engine.buckets[-1]:
+            if isinstance(event, Unreadable) or len(waiting) == self._engine.buckets[-1]:
                 yield from self._infer(waiting)
                 waiting = []
-            if isinstance(event, Lost):
+            if isinstance(event, Unreadable):
                 yield event
         yield from self._infer(waiting)
 
@@ -106,13 +106,13 @@ class Classifier:
         for done, event in enumerate(self.scored(paths), start=1):
             progress(done)
             if isinstance(event, Scored):
-                yield Answer(event.shot.source, self._best(event.scores, top))
+                yield Answer(event.frame.source, self._best(event.scores, top))
             else:
                 yield Answer(event.source, error=event.detail)
 
     def _video(self, source: str, top: int, sampling: Sampling, progress: Callable[[int], None]) -> Answer:
         smoother = Smoother(
-            self._settings.smoothing, self._bundle.classes, self._bundle.thresholds, self._bundle.nothing
+            self._settings.smoothing, self._bundle.classes, self._bundle.thresholds, self._bundle.background
         )
         total = np.zeros(self._bundle.classes, np.float64)
         captions: list[Caption] = []
@@ -120,13 +120,13 @@ class Classifier:
         opened: dict[int, float] = {}
         samples, failure = 0, ""
         for event in self.scored([source], sampling):
-            if isinstance(event, Lost):
+            if isinstance(event, Unreadable):
                 failure = event.detail if event.whole else failure
                 continue
             samples += 1
             progress(samples)
             total += event.scores
-            sample = event.shot.sample
+            sample = event.frame.sample
             smoothed, changes = smoother.update(sample.pts_s, event.scores, sample.change)
             self._note(changes, opened, segments)
             active = [f"{self._bundle.labels[c]} {smoothed[c]:.0%}" for c in smoother.active]
@@ -151,15 +151,15 @@ class Classifier:
         names = self._bundle.labels
         return tuple(Label(c, names[c], round(float(scores[c]), 6), round(float(scores[c]), 6)) for c in order)
 
-    def _infer(self, shots: list[Shot]) -> Iterator[Scored]:
-        if not shots:
+    def _infer(self, frames: list[InputFrame]) -> Iterator[Scored]:
+        if not frames:
             return
-        bucket = next(size for size in self._engine.buckets if size >= len(shots))
+        bucket = next(size for size in self._engine.buckets if size >= len(frames))
         batch = np.zeros((bucket, *self._bundle.preprocessing.shape), np.uint8)
-        for row, shot in enumerate(shots):
-            batch[row] = shot.picture
-        scores = recalibrate(self._engine.dispatch(batch).result()[: len(shots)], self._bundle.temperature)
-        yield from map(Scored, shots, scores)
+        for row, frame in enumerate(frames):
+            batch[row] = frame.picture
+        scores = apply_temperature(self._engine.dispatch(batch).result()[: len(frames)], self._bundle.temperature)
+        yield from map(Scored, frames, scores)
 
     def draw(self, answer: Answer, out: Path) -> None:
         """Write a copy of a picture or video with its labels drawn on it.

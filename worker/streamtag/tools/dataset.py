@@ -19,7 +19,7 @@ SPAN_COLUMNS = ("video", "start_s", "end_s", "label")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class LabelledItem:
     """A picture, a whole video, or a span of one, with its true label."""
 
     path: Path
@@ -38,7 +38,7 @@ class Dataset:
     """Items and the names of their classes, sorted."""
 
     classes: tuple[str, ...]
-    items: tuple[Item, ...]
+    items: tuple[LabelledItem, ...]
 
     def counts(self) -> dict[str, int]:
         return dict(sorted(Counter(item.label for item in self.items).items()))
@@ -62,7 +62,7 @@ def read_folders(folder: Path, group_by: str | None = None) -> Dataset:
     for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         for path in sorted(child.rglob("*")):
             if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and path.is_file():
-                items.append(Item(path, child.name, _group(path, child, pattern)))
+                items.append(LabelledItem(path, child.name, _group(path, child, pattern)))
     return _checked(folder, items)
 
 
@@ -91,7 +91,7 @@ def read_spans(table: Path, group_by: str | None = None) -> Dataset:
     return _checked(table, items)
 
 
-def split(items: Sequence[Item], share: float, seed: int) -> tuple[list[Item], list[Item]]:
+def split(items: Sequence[LabelledItem], share: float, seed: int) -> tuple[list[LabelledItem], list[LabelledItem]]:
     """Training and held-out items: each class on both sides in about its proportion, each group on one side only.
 
     Args:
@@ -135,7 +135,9 @@ def split(items: Sequence[Item], share: float, seed: int) -> tuple[list[Item], l
     return kept, held_items
 
 
-def by_item(items: Sequence[Item], read: Callable[[list[str]], Iterator[Event]]) -> Iterator[tuple[Item, Event]]:
+def by_item(
+    items: Sequence[LabelledItem], read: Callable[[list[str]], Iterator[Event]]
+) -> Iterator[tuple[LabelledItem, Event]]:
     """What a reader says of each item: pictures in one run, so that they share a decoder; then each video by itself.
 
     Args:
@@ -170,7 +172,7 @@ def _group(path: Path, folder: Path, pattern: re.Pattern[str] | None) -> str:
     return str(relative.parent) if len(relative.parts) > 1 else f"{folder.name}/{relative}"
 
 
-def _span(row: dict[str, str], where: str, folder: Path, pattern: re.Pattern[str] | None) -> Item:
+def _span(row: dict[str, str], where: str, folder: Path, pattern: re.Pattern[str] | None) -> LabelledItem:
     path = folder / (row["video"] or "")
     if not path.is_file():
         raise ConfigError(f"{where}: no such video: {path}")
@@ -184,10 +186,10 @@ def _span(row: dict[str, str], where: str, folder: Path, pattern: re.Pattern[str
     if not label:
         raise ConfigError(f"{where}: the label is empty")
     group = _group(path, folder, pattern) if pattern is not None else str(path)
-    return Item(path, label, group, start_s, end_s)
+    return LabelledItem(path, label, group, start_s, end_s)
 
 
-def _checked(origin: Path, items: list[Item]) -> Dataset:
+def _checked(origin: Path, items: list[LabelledItem]) -> Dataset:
     classes = tuple(sorted({item.label for item in items}))
     if len(classes) < 2:
         found = f"only {classes[0]!r}" if classes else "no picture or video"

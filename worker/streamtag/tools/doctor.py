@@ -19,7 +19,7 @@ from streamtag.errors import StreamtagError
 from streamtag.ingest import decoder, wire
 from streamtag.ingest.stream import forkserver, start_decoder
 from streamtag.networks.loading import prepare
-from streamtag.networks.registry import SPECS, at_hand, resolve
+from streamtag.networks.registry import SPECS, find_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.queue.connection import Connection, text, translated
 from streamtag.queue.keys import Keys
@@ -155,7 +155,7 @@ def _weights(bundle: Bundle, settings: ModelSettings) -> Finding:
     if bundle.weights != "imagenet":
         return Finding("weights", "ok", bundle.weights)
     spec = SPECS[bundle.name]
-    cached = at_hand(bundle.name, settings)
+    cached = find_weights(bundle.name, settings)
     if cached:
         return Finding("weights", "ok", f"imagenet, cached: {cached}")
     if spec.download is None:

@@ -18,7 +18,7 @@ from streamtag.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class InputFrame:
     """One sample as the network will see it."""
 
     source: str
@@ -27,7 +27,7 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Unreadable:
     """A picture, frame or whole source that could not be read, and why."""
 
     source: str
@@ -47,7 +47,7 @@ class Reading:
         self._slots = min(MAX_SLOTS, max(settings.source.slots, ahead))
         self._context = forkserver()
 
-    def shots(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[Shot | Lost]:
+    def frames(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[InputFrame | Unreadable]:
         """Every sample of the sources in order: one of a picture, many of a video.
 
         Args:
@@ -63,11 +63,11 @@ class Reading:
             yield from self._one(source, sampling or Sampling())
         yield from self._pictures(pictures)
 
-    def _one(self, source: str, sampling: Sampling) -> Iterator[Shot | Lost]:
+    def _one(self, source: str, sampling: Sampling) -> Iterator[InputFrame | Unreadable]:
         for event in self._read(source, (), sampling):
-            yield Lost(source, event) if isinstance(event, str) else event
+            yield Unreadable(source, event) if isinstance(event, str) else event
 
-    def _pictures(self, paths: list[str]) -> Iterator[Shot | Lost]:
+    def _pictures(self, paths: list[str]) -> Iterator[InputFrame | Unreadable]:
         """Pictures share one decoder process; one that kills it is named, and the rest go on in a new one."""
         at = 0
         while at < len(paths):
@@ -77,18 +77,20 @@ class Reading:
                 if isinstance(event, str):
                     failure = event
                     break
-                if isinstance(event, Shot):
+                if isinstance(event, InputFrame):
                     answered = event.sample.index + 1
                 else:
                     answered += 1
-                    event = Lost(event.source, event.detail)
+                    event = Unreadable(event.source, event.detail)
                 yield event
             at += answered
             if failure and at < len(paths):
-                yield Lost(paths[at], failure)
+                yield Unreadable(paths[at], failure)
                 at += 1
 
-    def _read(self, source: str, pictures: tuple[str, ...], sampling: Sampling) -> Iterator[Shot | Lost | str]:
+    def _read(
+        self, source: str, pictures: tuple[str, ...], sampling: Sampling
+    ) -> Iterator[InputFrame | Unreadable | str]:
         """Decode one source. A text is the reason why it ended too soon."""
         request = decoder.Request(
             source=source,
@@ -111,10 +113,10 @@ class Reading:
                     sample = message.sample
                     picture = ring.pictures[sample.slot].copy()
                     ring.release(sample.slot)
-                    yield Shot(pictures[sample.index] if pictures else source, sample, picture)
+                    yield InputFrame(pictures[sample.index] if pictures else source, sample, picture)
                 elif message["type"] == "frame_failed":
                     name = pictures[message["index"]] if pictures else source
-                    yield Lost(name, message["detail"], whole=False)
+                    yield Unreadable(name, message["detail"], whole=False)
                 elif message["type"] == "failed":
                     yield str(message["reason"])
                     return

@@ -40,7 +40,7 @@ def replay(results: Iterable[Result], settings: SmoothingSettings, bundle: Bundl
         results: of one job, in order. Each has the raw scores of its best labels; what is left of the probability is
             spread evenly over the other classes, so with ``worker.top_k`` at the number of classes a replay is exact.
     """
-    smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.nothing)
+    smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
     found = Replay()
     opened: dict[int, Change] = {}
     before: set[str] = set()

@@ -94,7 +94,7 @@ def choose_buckets(settings: EngineSettings, default: Sequence[int]) -> tuple[in
     return tuple(sorted(set(settings.buckets or default)))
 
 
-def recalibrate(scores: np.ndarray, temperature: float) -> np.ndarray:
+def apply_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities at another temperature: ``softmax(log(p) / T)`` (Guo et al. 2017, arXiv:1706.04599)."""
     if temperature == 1.0:
         return scores

@@ -57,7 +57,7 @@ def keras_folder() -> Path:
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
-def found(download: Download, settings: ModelSettings) -> Path | None:
+def find_download(download: Download, settings: ModelSettings) -> Path | None:
     """The file, if it is on this machine."""
     for folder in (cache_folder(settings), keras_folder()):
         if (folder / download.file_name).is_file():
@@ -65,13 +65,15 @@ def found(download: Download, settings: ModelSettings) -> Path | None:
     return None
 
 
-def located(download: Download, settings: ModelSettings, progress: Progress = lambda done, total: None) -> Path:
+def download_if_missing(
+    download: Download, settings: ModelSettings, progress: Progress = lambda done, total: None
+) -> Path:
     """The file, downloaded if it is not there yet.
 
     Raises:
         FetchFailed: it cannot be downloaded, stored, or is not what was published.
     """
-    here = found(download, settings)
+    here = find_download(download, settings)
     if here is not None:
         return here
     if settings.mirror:
@@ -85,7 +87,7 @@ def fetch(download: Download, folder: Path, progress: Progress = lambda done, to
     What was received stays in ``<name>.part`` for the next try, unless it is wrong or the disk is full.
 
     Raises:
-        FetchFailed: as ``located``.
+        FetchFailed: as ``download_if_missing``.
     """
     target = folder / download.file_name
     part = folder / f"{download.file_name}.part"

@@ -26,6 +26,7 @@ WIDTH = 24
 FRAMES_PER_SCENE = 4
 HELD_OUT_SEED = 10_000_000
 THRESHOLDS = (0.6, 0.3)  # enter, exit
+NOTE = "It knows six drawn shapes and nothing else: of a photo it says one of them."
 log = structlog.get_logger()
 
 
@@ -88,12 +89,18 @@ def _save(out: Path, network: keras.Model, record: dict[str, float]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "network.weights.h5"
         bare.save_weights(weights)
-        nothing = frozenset([LABELS.index(NOTHING)])
-        arguments = {"width": WIDTH}
+        background = frozenset([LABELS.index(NOTHING)])
         # Measured: `streamtag evaluate-stream`. It is surer of itself than networks of a thousand classes are.
         thresholds = {LABELS.index(shape): THRESHOLDS for shape in SHAPES}
         bundle = Bundle(
-            "demo", "narrow_xception", LABELS, Preprocessing(SIZE), "", arguments, nothing, thresholds=thresholds
+            "demo",
+            "narrow_xception",
+            LABELS,
+            Preprocessing(SIZE),
+            arguments={"width": WIDTH},
+            background=background,
+            thresholds=thresholds,
+            note=NOTE,
         )
         write_bundle(out, bundle, weights, record)
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from streamtag.networks.engines.base import recalibrate
+from streamtag.networks.engines.base import apply_temperature
 
 BINS = 15  # of the reliability diagram, as in Guo et al. 2017
 GRID = np.linspace(0, 1, 201)  # thresholds that are tried
@@ -47,7 +47,7 @@ class Sweep:
     precision: np.ndarray  # (thresholds,); 1 where nothing passes
     recall: np.ndarray
     false_alarms: np.ndarray  # share of the others that passes
-    symmetric: float  # threshold at which as large a share is missed as is a false alarm
+    equal_error_threshold: float  # threshold at which as large a share is missed as is a false alarm
     wanted: float | None  # lowest threshold with the wanted precision, if there is one
 
 
@@ -59,7 +59,7 @@ class Measures:
     accuracy: float
     top5: float
     classes: tuple[ClassFigures, ...]  # those that occur
-    confusion: np.ndarray  # (k, k) rows true, columns said, of the classes that occur or are said
+    confusion: np.ndarray  # (k, k) rows true, columns predicted, of the classes that are either
     confusion_labels: tuple[str, ...]
     before: Calibration  # at the bundle's temperature
     after: Calibration  # at the fitted one
@@ -76,19 +76,19 @@ def measure(
         temperature: of the bundle as it is.
         wanted_precision: for the second kind of threshold.
     """
-    said = scores.argmax(axis=1)
+    predicted = scores.argmax(axis=1)
     ranks = (scores > scores[np.arange(len(truth)), truth][:, None]).sum(axis=1)
     fitted = fit_temperature(scores, truth)
-    calibrated = recalibrate(scores, fitted)
-    occurring = np.unique(np.concatenate([truth, said]))
+    calibrated = apply_temperature(scores, fitted)
+    occurring = np.unique(np.concatenate([truth, predicted]))
     return Measures(
         samples=len(truth),
-        accuracy=float((said == truth).mean()),
+        accuracy=float((predicted == truth).mean()),
         top5=float((ranks < 5).mean()),
-        classes=_classes(truth, said, labels),
-        confusion=confusion_matrix(truth, said, labels=occurring),
+        classes=_classes(truth, predicted, labels),
+        confusion=confusion_matrix(truth, predicted, labels=occurring),
         confusion_labels=tuple(labels[number] for number in occurring),
-        before=calibration(recalibrate(scores, temperature), truth, temperature),
+        before=calibration(apply_temperature(scores, temperature), truth, temperature),
         after=calibration(calibrated, truth, fitted),
         sweeps=tuple(
             sweep(calibrated[:, number], truth == number, labels[number], wanted_precision)
@@ -102,7 +102,7 @@ def fit_temperature(scores: np.ndarray, truth: np.ndarray) -> float:
     """The temperature with the least log loss (Guo et al. 2017, arXiv:1706.04599, section 4.2)."""
 
     def loss(log_temperature: float) -> float:
-        return log_loss(recalibrate(scores, float(np.exp(log_temperature))), truth)
+        return log_loss(apply_temperature(scores, float(np.exp(log_temperature))), truth)
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return round(float(np.exp(found.x)), 4)
@@ -137,15 +137,15 @@ def sweep(scores: np.ndarray, positive: np.ndarray, label: str, wanted_precision
     # its middle is the safest place.
     gap = np.abs((1 - recall) - false_alarms)
     nearest = np.flatnonzero(gap == gap.min())
-    symmetric = float((GRID[nearest[0]] + GRID[nearest[-1]]) / 2)
+    equal_error_threshold = float((GRID[nearest[0]] + GRID[nearest[-1]]) / 2)
     enough = np.flatnonzero((precision >= wanted_precision) & (hits > 0))
     wanted = float(GRID[enough[0]]) if len(enough) else None
-    return Sweep(label, int(positive.sum()), precision, recall, false_alarms, symmetric, wanted)
+    return Sweep(label, int(positive.sum()), precision, recall, false_alarms, equal_error_threshold, wanted)
 
 
-def _classes(truth: np.ndarray, said: np.ndarray, labels: tuple[str, ...]) -> tuple[ClassFigures, ...]:
+def _classes(truth: np.ndarray, predicted: np.ndarray, labels: tuple[str, ...]) -> tuple[ClassFigures, ...]:
     present = np.unique(truth)
-    precision, recall, f1, support = precision_recall_fscore_support(truth, said, labels=present, zero_division=0)
+    precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, labels=present, zero_division=0)
     return tuple(
         ClassFigures(labels[number], int(support[row]), float(precision[row]), float(recall[row]), float(f1[row]))
         for row, number in enumerate(present)

@@ -15,8 +15,8 @@ from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import ConfigError
 from streamtag.networks.registry import imagenet_classes
 from streamtag.tools.classify import Classifier, Scored
-from streamtag.tools.dataset import Dataset, Item, by_item, read_folders, read_spans
-from streamtag.tools.frames import Lost
+from streamtag.tools.dataset import Dataset, LabelledItem, by_item, read_folders, read_spans
+from streamtag.tools.frames import Unreadable
 
 GALLERY = 60  # misclassified pictures kept
 _WNID = re.compile(r"n\d{8}")
@@ -29,8 +29,8 @@ class Mistake:
     path: str
     pts_s: float | None  # in a video
     truth: str
-    said: str
-    score: float  # of what was said
+    predicted: str
+    score: float  # of the predicted label
     true_score: float
     picture: np.ndarray  # (H, W, 3) uint8 RGB: what the network saw
 
@@ -62,7 +62,8 @@ def labelled(folder: Path | None, spans: Path | None, bundle: Path, labels: Sequ
         found = read_folders(folder)
     names = dict(imagenet_classes()) if len(labels) == 1000 else {}
     items = tuple(
-        Item(item.path, names.get(item.label, item.label), item.group, item.start_s, item.end_s) for item in found.items
+        LabelledItem(item.path, names.get(item.label, item.label), item.group, item.start_s, item.end_s)
+        for item in found.items
     )
     unknown = sorted({item.label for item in items} - set(labels))
     if unknown:
@@ -94,18 +95,20 @@ def evaluate(
     rows, truth, lost = [], [], []
     mistakes: list[Mistake] = []
     for item, event in _each(classifier, dataset.items, sampling):
-        if isinstance(event, Lost):
+        if isinstance(event, Unreadable):
             lost.append((event.source, event.detail))
             continue
         true = _true_class(item, labels, numbers, event)
         rows.append(event.scores)
         truth.append(true)
-        said = int(event.scores.argmax())
-        if said != true:
-            shot = event.shot
-            pts_s = shot.sample.pts_s if item.is_video else None
-            score, true_score = float(event.scores[said]), float(event.scores[true])
-            mistakes.append(Mistake(shot.source, pts_s, labels[true], labels[said], score, true_score, shot.picture))
+        predicted = int(event.scores.argmax())
+        if predicted != true:
+            frame = event.frame
+            pts_s = frame.sample.pts_s if item.is_video else None
+            score, true_score = float(event.scores[predicted]), float(event.scores[true])
+            mistakes.append(
+                Mistake(frame.source, pts_s, labels[true], labels[predicted], score, true_score, frame.picture)
+            )
             mistakes.sort(key=lambda mistake: -mistake.score)
             del mistakes[GALLERY:]
         progress(len(rows))
@@ -115,14 +118,16 @@ def evaluate(
     return Findings(np.stack(rows), np.array(truth, np.int64), mistakes, lost)
 
 
-def _each(classifier: Classifier, items: Sequence[Item], sampling: Sampling) -> Iterator[tuple[Item, Scored | Lost]]:
+def _each(
+    classifier: Classifier, items: Sequence[LabelledItem], sampling: Sampling
+) -> Iterator[tuple[LabelledItem, Scored | Unreadable]]:
     """Of each item what lies in its span."""
     for item, event in by_item(items, lambda paths: classifier.scored(paths, sampling)):
-        if isinstance(event, Lost) or not item.is_video or item.start_s <= event.shot.sample.pts_s < item.end_s:
+        if isinstance(event, Unreadable) or not item.is_video or item.start_s <= event.frame.sample.pts_s < item.end_s:
             yield item, event
 
 
-def _true_class(item: Item, labels: tuple[str, ...], numbers: dict[str, int], event: Scored) -> int:
+def _true_class(item: LabelledItem, labels: tuple[str, ...], numbers: dict[str, int], event: Scored) -> int:
     """The class of a label. Of two classes with one name, as two of ImageNet's have, the one in the file's wnid."""
     number = numbers[item.label]
     wnid = _WNID.search(item.path.name) or _WNID.search(item.path.parent.name)
@@ -142,7 +147,7 @@ def _by_wnid(folder: Path) -> Dataset:
                 raise ConfigError(
                     f"{folder}: {path.name} has no class; make a folder for each class, or put a wnid in the name"
                 )
-            items.append(Item(path, wnid.group(), path.name))
+            items.append(LabelledItem(path, wnid.group(), path.name))
     if not items:
         raise ConfigError(f"{folder}: no picture in it")
     return Dataset(tuple(sorted({item.label for item in items})), tuple(items))
@@ -157,7 +162,7 @@ def _held_out(bundle: Path) -> Dataset:
         raise ConfigError(
             f"name a folder to evaluate on: {table} is not there, so nothing is known as held out"
         ) from None
-    items = tuple(Item(Path(row["path"]), row["label"], row["group"]) for row in rows)
+    items = tuple(LabelledItem(Path(row["path"]), row["label"], row["group"]) for row in rows)
     gone = [item.path for item in items if not item.path.is_file()]
     if gone:
         raise ConfigError(f"{gone[0]}: held out by training and not there any more; name a folder to evaluate on")

@@ -32,7 +32,12 @@ def as_json(measures: Measures, findings: Findings) -> dict[str, Any]:
         "confusion": {"labels": list(measures.confusion_labels), "matrix": measures.confusion.tolist()},
         "calibration": {"before": _calibration(measures.before), "after": _calibration(measures.after)},
         "thresholds": [
-            {"label": one.label, "support": one.support, "symmetric": one.symmetric, "wanted_precision": one.wanted}
+            {
+                "label": one.label,
+                "support": one.support,
+                "equal_error_threshold": one.equal_error_threshold,
+                "wanted_precision": one.wanted,
+            }
             for one in measures.sweeps
         ],
         "mistakes": [
@@ -40,7 +45,7 @@ def as_json(measures: Measures, findings: Findings) -> dict[str, Any]:
                 "path": one.path,
                 "pts_s": one.pts_s,
                 "truth": one.truth,
-                "said": one.said,
+                "predicted": one.predicted,
                 "score": round(one.score, 6),
                 "true_score": round(one.true_score, 6),
             }
@@ -71,7 +76,7 @@ def write_html(
         ),
     ]
     if matrix:
-        plots.insert(0, ("Confusion", "Rows are the truth, columns what was said.", _confusion(measures)))
+        plots.insert(0, ("Confusion", "Rows are the truth, columns what was predicted.", _confusion(measures)))
     if measures.sweeps:
         plots.append(("Thresholds", "What each threshold on a class's score would do.", _sweeps(measures)))
     content = template.render(
@@ -112,7 +117,7 @@ def _confusion(measures: Measures) -> bytes:
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
         axis.set_yticks(range(len(names)), names, fontsize=8)
-        axis.set_xlabel("said")
+        axis.set_xlabel("predicted")
         axis.set_ylabel("truth")
         for row, column in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if shares[row, column] > 0.5 else "black"
@@ -182,8 +187,8 @@ def _sweeps(measures: Measures) -> bytes:
             axis.plot(GRID, one.precision, color=charts.BLUE, label="precision")
             axis.plot(GRID, one.recall, color=charts.ORANGE, label="recall")
             axis.plot(GRID, one.false_alarms, color=charts.GREY, label="false alarms")
-            axis.axvline(one.symmetric, color="black", linestyle=":", linewidth=1)
-            axis.set_title(f"{one.label}: equal errors at {one.symmetric:.2f}", fontsize=9)
+            axis.axvline(one.equal_error_threshold, color="black", linestyle=":", linewidth=1)
+            axis.set_title(f"{one.label}: equal errors at {one.equal_error_threshold:.2f}", fontsize=9)
             axis.set_ylim(-0.02, 1.05)
         axes[0].legend(fontsize=8, frameon=False)
         return charts.png(drawn)

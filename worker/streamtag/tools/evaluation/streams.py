@@ -16,9 +16,9 @@ from streamtag.core.records import Sampling
 from streamtag.core.smoothing import Smoother
 from streamtag.errors import ConfigError
 from streamtag.tools.classify import Classifier
-from streamtag.tools.dataset import Item
+from streamtag.tools.dataset import LabelledItem
 from streamtag.tools.drawing import charts
-from streamtag.tools.frames import Lost
+from streamtag.tools.frames import Unreadable
 
 NONE = -1  # no label
 IOU = 0.5
@@ -70,13 +70,13 @@ class Row:
     f1: float  # of segments, IoU 0.5
     onset_p50_s: float  # from the start of a true segment to the first sample that says so; inf if never
     onset_p95_s: float
-    missed: int  # segments whose label was never said while they lasted
+    missed: int  # segments whose label was never predicted while they lasted
 
 
 def read_clips(
     classifier: Classifier,
     bundle: Bundle,
-    items: Sequence[Item],
+    items: Sequence[LabelledItem],
     sampling: Sampling,
     progress: Callable[[int], None],
 ) -> list[Clip]:
@@ -85,7 +85,7 @@ def read_clips(
     Raises:
         ConfigError: a label that the network does not have, spans that overlap, or a video that cannot be read.
     """
-    by_video: dict[Path, list[Item]] = {}
+    by_video: dict[Path, list[LabelledItem]] = {}
     for item in items:
         if item.label not in bundle.labels:
             raise ConfigError(
@@ -100,11 +100,11 @@ def read_clips(
                 raise ConfigError(f"{path}: the spans that begin at {one.start_s} and {two.start_s} s overlap")
         rows = []
         for event in classifier.scored([str(path)], sampling):
-            if isinstance(event, Lost):
+            if isinstance(event, Unreadable):
                 if event.whole:
                     raise ConfigError(f"{path}: {event.detail}")
                 continue
-            rows.append((event.shot.sample.pts_s, event.scores, event.shot.sample.change))
+            rows.append((event.frame.sample.pts_s, event.scores, event.frame.sample.change))
             done += 1
             progress(done)
         if not rows:
@@ -114,18 +114,18 @@ def read_clips(
         truth = tuple(
             Span(number, item.start_s, min(item.end_s, pts_s[-1]))
             for item in spans
-            if (number := bundle.labels.index(item.label)) not in bundle.nothing
+            if (number := bundle.labels.index(item.label)) not in bundle.background
         )
         clips.append(Clip(path.name, np.array(pts_s), np.stack(scores), np.array(change, np.float32), truth))
     return clips
 
 
-def said(clip: Clip, settings: SmoothingSettings | None, bundle: Bundle) -> np.ndarray:
+def predicted_labels(clip: Clip, settings: SmoothingSettings | None, bundle: Bundle) -> np.ndarray:
     """(t,) int64: the best active label at each sample, as people would read it; with no settings the argmax."""
     if settings is None:
         best = clip.scores.argmax(axis=1)
-        return np.where(np.isin(best, list(bundle.nothing)), NONE, best)
-    smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.nothing)
+        return np.where(np.isin(best, list(bundle.background)), NONE, best)
+    smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
     found = []
     for pts_s, scores, change in zip(clip.pts_s.tolist(), clip.scores, clip.change.tolist(), strict=True):
         smoothed, _ = smoother.update(pts_s, scores, change)
@@ -136,7 +136,7 @@ def said(clip: Clip, settings: SmoothingSettings | None, bundle: Bundle) -> np.n
 def measure(clips: Sequence[Clip], labels: Sequence[np.ndarray], method: str, settings: dict[str, float]) -> Row:
     """
     Args:
-        labels: (t,) of each clip, as ``said`` gives them.
+        labels: (t,) of each clip, as ``predicted_labels`` gives them.
     """
     right = samples = changes = hits = predicted = true = missed = 0
     onsets: list[float] = []
@@ -211,13 +211,15 @@ def compare(
     clips: Sequence[Clip], bundle: Bundle, base: SmoothingSettings, progress: Callable[[int, int], None]
 ) -> list[Row]:
     """Raw argmax, then the settings in force with the bundle's own thresholds, then the grid without those."""
-    rows = [measure(clips, [said(clip, None, bundle) for clip in clips], RAW, {})]
-    rows.append(measure(clips, [said(clip, base, bundle) for clip in clips], base.method, _in_force(base, bundle)))
+    rows = [measure(clips, [predicted_labels(clip, None, bundle) for clip in clips], RAW, {})]
+    rows.append(
+        measure(clips, [predicted_labels(clip, base, bundle) for clip in clips], base.method, _in_force(base, bundle))
+    )
     plain = replace(bundle, thresholds={})
     tried = list(grid())
     for done, (method, settings) in enumerate(tried, start=1):
         chosen = base.model_copy(update={"method": method, **settings})
-        rows.append(measure(clips, [said(clip, chosen, plain) for clip in clips], method, settings))
+        rows.append(measure(clips, [predicted_labels(clip, chosen, plain) for clip in clips], method, settings))
         progress(done, len(tried))
     return rows
 

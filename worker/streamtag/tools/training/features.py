@@ -16,8 +16,8 @@ from streamtag.core.bundle import Preprocessing
 from streamtag.core.records import Sampling
 from streamtag.errors import StreamtagError
 from streamtag.networks.engines.base import Engine
-from streamtag.tools.dataset import Item
-from streamtag.tools.frames import Lost, Reading, Shot
+from streamtag.tools.dataset import LabelledItem
+from streamtag.tools.frames import InputFrame, Reading, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ class FeatureStore:
         self._crops = crops
         self._at_once = max(1, engine.buckets[-1] // (2 + crops))  # pictures in a batch with all their views
 
-    def examples(self, items: Sequence[Item], classes: Sequence[str], progress: Callable[[int], None]) -> Examples:
+    def examples(
+        self, items: Sequence[LabelledItem], classes: Sequence[str], progress: Callable[[int], None]
+    ) -> Examples:
         """Features of every item, from the store where it has them.
 
         Args:
@@ -82,9 +84,9 @@ class FeatureStore:
         labels = np.concatenate([np.full(len(found), number) for found, number in rows]) if rows else np.zeros(0)
         return Examples(stacked, labels.astype(np.int64), tuple(lost))
 
-    def _each(self, items: Sequence[Item]) -> Iterator[tuple[Item, np.ndarray | str]]:
+    def _each(self, items: Sequence[LabelledItem]) -> Iterator[tuple[LabelledItem, np.ndarray | str]]:
         """(n, v, f) float32 of each item. A text says why there is none."""
-        pending: list[Item] = []
+        pending: list[LabelledItem] = []
         for item in items:
             stored = self._stored_before(item)
             if stored is not None:
@@ -99,18 +101,18 @@ class FeatureStore:
                 pending.append(item)
         yield from self._computed(pending)
 
-    def _stored_before(self, item: Item) -> np.ndarray | None:
+    def _stored_before(self, item: LabelledItem) -> np.ndarray | None:
         try:
             return np.asarray(np.load(self._path(item)))
         except (OSError, ValueError, EOFError):  # none, or one that was damaged since
             return None
 
-    def _computed(self, items: list[Item]) -> Iterator[tuple[Item, np.ndarray | str]]:
+    def _computed(self, items: list[LabelledItem]) -> Iterator[tuple[LabelledItem, np.ndarray | str]]:
         """Pictures: one decoder process for all of them, and full batches."""
-        waiting: list[tuple[Item, Shot]] = []
-        events = self._reading.shots([str(item.path) for item in items]) if items else iter(())
+        waiting: list[tuple[LabelledItem, InputFrame]] = []
+        events = self._reading.frames([str(item.path) for item in items]) if items else iter(())
         for item, event in zip(items, events, strict=True):
-            if isinstance(event, Lost):
+            if isinstance(event, Unreadable):
                 yield item, event.detail
                 continue
             waiting.append((item, event))
@@ -119,15 +121,15 @@ class FeatureStore:
                 waiting = []
         yield from self._stored(waiting)
 
-    def _stored(self, waiting: list[tuple[Item, Shot]]) -> Iterator[tuple[Item, np.ndarray]]:
-        found = self._infer([shot.picture for _, shot in waiting])
+    def _stored(self, waiting: list[tuple[LabelledItem, InputFrame]]) -> Iterator[tuple[LabelledItem, np.ndarray]]:
+        found = self._infer([frame.picture for _, frame in waiting])
         for (item, _), row in zip(waiting, found, strict=True):
             yield item, self._keep(item, row[None])
 
-    def _of_video(self, item: Item) -> np.ndarray | str:
+    def _of_video(self, item: LabelledItem) -> np.ndarray | str:
         pictures, why = [], "no frame of it lies in the span"
-        for event in self._reading.shots([str(item.path)], self._sampling):
-            if isinstance(event, Lost):
+        for event in self._reading.frames([str(item.path)], self._sampling):
+            if isinstance(event, Unreadable):
                 why = event.detail
             elif item.start_s <= event.sample.pts_s < item.end_s:
                 pictures.append(event.picture)
@@ -166,7 +168,7 @@ class FeatureStore:
             square = cv2.resize(picture[top : top + side, left : left + side], (size, size))
             yield square[:, ::-1] if number % 2 else square
 
-    def _keep(self, item: Item, rows: np.ndarray) -> np.ndarray:
+    def _keep(self, item: LabelledItem, rows: np.ndarray) -> np.ndarray:
         path = self._path(item)
         part = path.with_suffix(f".{os.getpid()}.npy")
         try:
@@ -180,7 +182,7 @@ class FeatureStore:
             ) from None
         return rows
 
-    def _path(self, item: Item) -> Path:
+    def _path(self, item: LabelledItem) -> Path:
         """Another file, another size or date of it, another span or rate: another entry."""
         state = item.path.stat()
         fps = self._sampling if item.is_video else ""

@@ -22,9 +22,9 @@ from streamtag.networks.building import WHOLE, build, cut, with_head
 from streamtag.networks.bundles import sha256, write_bundle
 from streamtag.networks.engines.base import Engine
 from streamtag.settings import Settings
-from streamtag.tools.dataset import Dataset, Item, by_item, split
+from streamtag.tools.dataset import Dataset, LabelledItem, by_item, split
 from streamtag.tools.drawing import charts
-from streamtag.tools.frames import Lost, Reading
+from streamtag.tools.frames import Reading, Unreadable
 from streamtag.tools.training.features import Examples, FeatureStore
 from streamtag.tools.training.fitting import History, Recipe, Told, fine_tune, fit_head, last_blocks, stop_on_sigint
 
@@ -130,12 +130,12 @@ def _copy_head(head: keras.Model, model: keras.Model) -> None:
 
 
 def _pictures(
-    reading: Reading, items: Sequence[Item], classes: Sequence[str], sampling: Sampling
+    reading: Reading, items: Sequence[LabelledItem], classes: Sequence[str], sampling: Sampling
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n, H, W, 3) uint8 RGB and (n,) int64 of what can be read."""
     pictures, labels = [], []
-    for item, event in by_item(items, lambda paths: reading.shots(paths, sampling)):
-        if not isinstance(event, Lost) and item.start_s <= event.sample.pts_s < item.end_s:
+    for item, event in by_item(items, lambda paths: reading.frames(paths, sampling)):
+        if not isinstance(event, Unreadable) and item.start_s <= event.sample.pts_s < item.end_s:
             pictures.append(event.picture)
             labels.append(classes.index(item.label))
     return np.stack(pictures), np.array(labels, np.int64)
@@ -186,7 +186,7 @@ def _write(plan: Plan, model: keras.Model, history: History, accuracy: float, fi
         write_bundle(out, bundle, weights, record)
 
 
-def _write_split(path: Path, kept: Sequence[Item], held: Sequence[Item]) -> None:
+def _write_split(path: Path, kept: Sequence[LabelledItem], held: Sequence[LabelledItem]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "label", "group", "side"))
