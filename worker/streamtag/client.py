@@ -93,7 +93,7 @@ class Client:
     def status(self, job_id: str) -> JobView:
         """
         Raises:
-            StreamtagError: no such job.
+            JobNotFound: no such job.
         """
         return self._producer.view(job_id)
 
@@ -155,7 +155,7 @@ class Client:
             ``cancelled``; ``cancelling`` until its worker has heard; or the status of a job that was over already.
 
         Raises:
-            StreamtagError: no such job.
+            JobNotFound: no such job.
         """
         return self._producer.cancel(job_id)
 

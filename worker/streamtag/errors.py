@@ -30,4 +30,12 @@ class QueueFull(StreamtagError):
 
 
 class QueueUnavailable(StreamtagError):
-    """Redis cannot be reached, refuses us, or lost what we need."""
+    """Redis gives no answer, or one that may pass: away, loading, read-only, out of memory. Ask again later."""
+
+
+class QueueRefused(StreamtagError):
+    """Redis refuses this one command, and would refuse it again tomorrow: a value or a key of the job is wrong."""
+
+
+class JobNotFound(StreamtagError):
+    """The queue knows no job of that id."""

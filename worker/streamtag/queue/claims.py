@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from streamtag.core.records import Checkpoint, Claim, Job
 from streamtag.errors import RejectJob
-from streamtag.queue.connection import Connection, is_no_group, stamp, text, translated
+from streamtag.queue.connection import Connection, GroupMissing, stamp, text, translated
 from streamtag.queue.keys import GROUP, queue_name
 from streamtag.settings import LeaseSettings
 
@@ -36,7 +36,7 @@ class Claims:
 
     def ensure_group(self) -> None:
         """Create the stream and its group where they are missing. From 0: jobs may be older than the first worker."""
-        with translated(self._connection.settings):
+        with translated(self._connection.settings, f"XGROUP CREATE {self._keys.jobs}"):
             try:
                 self._connection.client.xgroup_create(self._keys.jobs, GROUP, id="0", mkstream=True)
             except ResponseError as error:
@@ -55,14 +55,13 @@ class Claims:
         """Entries whose owner has been silent for a lease. They still belong to it: ``take_over`` comes next."""
         idle_ms = int(self._lease.seconds * 1000)
         client, jobs = self._connection.client, self._keys.jobs
-        with translated(self._connection.settings):
-            try:
+        try:
+            with translated(self._connection.settings, f"XPENDING {jobs}"):
                 pending = client.xpending_range(jobs, GROUP, min="-", max="+", count=limit, idle=idle_ms)
-            except ResponseError as error:
-                if not is_no_group(error):
-                    raise
-                self.ensure_group()
-                return []
+        except GroupMissing:
+            self.ensure_group()
+            return []
+        with translated(self._connection.settings, f"XRANGE {jobs}"):
             entries = []
             for row in pending:
                 entry_id = text(row["message_id"])
@@ -137,17 +136,15 @@ class Claims:
         self._connection.script("retire", [self._keys.jobs], [GROUP, self._consumer])
 
     def _read(self, start: str, count: int, block_ms: int | None) -> list[Entry]:
-        with translated(self._connection.settings):
-            try:
+        try:
+            with translated(self._connection.settings, f"XREADGROUP {self._keys.jobs}"):
                 answer = self._connection.client.xreadgroup(
                     GROUP, self._consumer, {self._keys.jobs: start}, count=count, block=block_ms
                 )
-            except ResponseError as error:
-                if not is_no_group(error):
-                    raise
-                # Redis lost the group: flushed, or failed over to a replica without it.
-                self.ensure_group()
-                return []
+        except GroupMissing:
+            # Redis lost the group: flushed, or failed over to a replica without it.
+            self.ensure_group()
+            return []
         return [
             Entry(text(entry_id), fields.get(b"job"))
             for _, found in answer or []

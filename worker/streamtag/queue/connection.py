@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,21 +12,40 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    NoPermissionError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 from redis.retry import Retry
 
-from streamtag.errors import ConfigError, QueueUnavailable
+from streamtag.errors import ConfigError, QueueRefused, QueueUnavailable
 from streamtag.queue.keys import Keys
 from streamtag.redaction import redact, redact_url
 from streamtag.settings import RedisSettings
 
 SCRIPTS = Path(__file__).parent / "scripts"
+
+# Error replies that say something about the server and not about the job that asked: they may pass.
+_PASSING = {
+    "BUSY": "a script runs too long there; wait, or end it with SCRIPT KILL",
+    "CLUSTERDOWN": "wait until the cluster is complete again",
+    "LOADING": "it is reading its data from disk; wait",
+    "MASTERDOWN": "it is a replica without its master; wait, or name the master in redis.url",
+    "MISCONF": "it cannot write its data to disk; see its log",
+    "NOREPLICAS": "too few replicas follow it (min-replicas-to-write)",
+    "NOSCRIPT": "its scripts were flushed meanwhile",
+    "OOM": "it is out of memory: raise maxmemory there, or lower redis.results_maxlen, redis.events_maxlen or "
+    "redis.expire_s; jobs wait until there is room",
+    "READONLY": "it is a replica; wait for the failover to end, or name the master in redis.url",
+    "TRYAGAIN": "the cluster moves this queue's slot; wait",
+    "ASK": "it is a cluster that is moving this queue's slot; wait",
+    "MOVED": "it is a node of a cluster and the queue is on another one; name that node in redis.url",
+    "NOAUTH": "check user and password in redis.url",
+    "WRONGPASS": "check user and password in redis.url",
+    "NOPERM": "let its user run the commands of Streamtag (ACL SETUSER)",
+}
+_CODE = re.compile(rf"(?:^|[:\s-])({'|'.join(_PASSING)})(?=\s|$)")
+
+
+class GroupMissing(QueueUnavailable):
+    """The stream or its group is gone. It passes: the claims thread makes it anew."""
 
 
 class Connection:
@@ -54,9 +74,10 @@ class Connection:
         """Run ``scripts/<name>.lua`` by its hash, loading it where the server does not know it.
 
         Raises:
-            QueueUnavailable: Redis cannot be reached, or refuses.
+            QueueUnavailable: Redis gives no answer, or one that may pass.
+            QueueRefused: it would answer the same tomorrow.
         """
-        with translated(self.settings):
+        with translated(self.settings, f"{name} {keys[min(1, len(keys) - 1)]}"):
             script = self._scripts.get(name) or self._register(name)
             return script(keys=list(keys), args=list(arguments))
 
@@ -78,19 +99,33 @@ class Connection:
 
 
 @contextmanager
-def translated(settings: RedisSettings) -> Iterator[None]:
-    """Turn redis-py's exceptions into ours, with the server named and its password not."""
+def translated(settings: RedisSettings, command: str = "a command") -> Iterator[None]:
+    """Turn redis-py's exceptions into ours, with the server named and its password not.
+
+    Args:
+        command: what was asked, and of which key.
+
+    Raises:
+        QueueUnavailable: no answer, or one about the server itself: it may be another one later.
+        QueueRefused: an answer about this very command.
+    """
     where = redact_url(settings.url.get_secret_value())
     try:
         yield
-    except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
-        raise QueueUnavailable(
-            f"Redis at {where} refuses us: {redact(str(error))}; check user and password in redis.url"
-        ) from error
+    except (AuthenticationError, AuthorizationError) as error:
+        reason = f"{redact(str(error))}; {_PASSING['NOAUTH']}"
+        raise QueueUnavailable(f"Redis at {where} refuses us: {reason}") from error
     except ResponseError as error:
-        if is_no_group(error):
-            raise
-        raise QueueUnavailable(f"Redis at {where} answered: {redact(str(error))}") from error
+        if "NOGROUP " in str(error):  # before 7.0 a script's answer has the code within its text
+            raise GroupMissing(
+                f"Redis at {where} lost the queue: deleted, flushed, or failed over without it"
+            ) from error
+        if code := _passing_code(error):
+            raise QueueUnavailable(f"Redis at {where} answers {code}: {_PASSING[code]}") from error
+        raise QueueRefused(
+            f"Redis at {where} refuses {command}: {redact(str(error))}; look at that key with redis-cli, and remove "
+            "what is not Streamtag's"
+        ) from error
     except (RedisError, OSError) as error:
         reason = redact(str(error)) or type(error).__name__
         raise QueueUnavailable(
@@ -98,8 +133,14 @@ def translated(settings: RedisSettings) -> Iterator[None]:
         ) from error
 
 
-def is_no_group(error: Exception) -> bool:
-    return str(error).startswith("NOGROUP")
+def _passing_code(error: ResponseError) -> str:
+    """The code of a reply that may pass, else nothing. Before 7.0 that of a script's command is within its text."""
+    if error.status_code in _PASSING:
+        return str(error.status_code)
+    if "can't run this command" in str(error):  # how scripts say NOPERM
+        return "NOPERM"
+    found = _CODE.search(str(error))
+    return found.group(1) if found else ""
 
 
 def text(value: bytes | str | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from streamtag.core.records import Counters, Event, Job, JobStatus, JobView, Label, Result
-from streamtag.errors import QueueFull, StreamtagError
+from streamtag.errors import JobNotFound, QueueFull, StreamtagError
 from streamtag.queue.connection import Connection, stamp, text, translated
 from streamtag.queue.keys import GROUP
 from streamtag.redaction import redact
@@ -55,7 +55,7 @@ class Producer:
             ``cancelled``, or ``cancelling`` while its worker has not heard yet, or the status of a job that is over.
 
         Raises:
-            StreamtagError: there is no such job.
+            JobNotFound: there is no such job.
         """
         event = {
             "job_id": job_id,
@@ -77,7 +77,7 @@ class Producer:
     def view(self, job_id: str) -> JobView:
         """
         Raises:
-            StreamtagError: there is no such job.
+            JobNotFound: there is no such job.
         """
         with translated(self._connection.settings):
             fields = self._connection.client.hgetall(self._keys.job(job_id))
@@ -163,8 +163,8 @@ class Producer:
         return [(text(entry_id), fields) for _, rows in answer or [] for entry_id, fields in rows]
 
 
-def no_such_job(job_id: str, model: str) -> StreamtagError:
-    return StreamtagError(
+def no_such_job(job_id: str, model: str) -> JobNotFound:
+    return JobNotFound(
         f"no job {job_id!r} in the queue of model {model!r}; `streamtag status` lists them, --model chooses the queue"
     )
 

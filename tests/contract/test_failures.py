@@ -1,0 +1,92 @@
+"""Failures of Redis as callers see them: what may pass is unavailable, what will not is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import redis
+from streamtag.errors import JobNotFound, QueueRefused, QueueUnavailable
+from streamtag.queue.keys import GROUP
+
+from tests.contract.sides import Queue
+from tests.support import RedisServer
+
+
+def _out_of_memory(client: redis.Redis) -> None:
+    client.config_set("maxmemory", "1")
+
+
+def _read_only(client: redis.Redis) -> None:
+    client.replicaof("127.0.0.1", "9")
+
+
+def _stale(client: redis.Redis) -> None:
+    client.config_set("replica-serve-stale-data", "no")
+    client.replicaof("127.0.0.1", "9")
+
+
+def _alone(client: redis.Redis) -> None:
+    client.config_set("min-replicas-to-write", "1")
+
+
+def _well_again(client: redis.Redis) -> None:
+    client.replicaof("NO", "ONE")
+    for name, value in (("maxmemory", "0"), ("min-replicas-to-write", "0"), ("replica-serve-stale-data", "yes")):
+        client.config_set(name, value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "names"),
+    [
+        (_out_of_memory, "OOM: .*raise maxmemory"),
+        (_read_only, "READONLY"),
+        (_stale, "MASTERDOWN|READONLY"),
+        (_alone, "NOREPLICAS"),
+    ],
+)
+def test_what_concerns_the_server_may_pass(
+    queue: Queue, server: RedisServer, spoil: Callable[[redis.Redis], None], names: str
+) -> None:
+    queue.submit("before")
+    with server.client() as client:
+        try:
+            spoil(client)
+            with pytest.raises(QueueUnavailable, match=names):
+                queue.submit("j")
+        finally:
+            _well_again(client)
+    assert queue.submit("j") == "queued"
+
+
+def test_a_user_without_rights_is_told_so(queue: Queue, server: RedisServer) -> None:
+    with server.client() as client:
+        client.acl_setuser(
+            "nobody", enabled=True, passwords=["+pw"], commands=["+info", "+evalsha", "+script"], keys=["*"]
+        )
+        other = Queue(f"redis://nobody:pw@127.0.0.1:{server.port}/0")
+        with pytest.raises(QueueUnavailable, match="ACL SETUSER"):
+            other.submit("j")
+
+
+def test_a_key_of_another_type_is_refused_by_its_name(queue: Queue) -> None:
+    queue.connection.client.set(queue.keys.job("j"), "not a hash")
+    with pytest.raises(QueueRefused, match="job:j"):
+        queue.submit("j")
+
+
+def test_a_job_that_is_not_there_is_told_apart(queue: Queue) -> None:
+    with pytest.raises(JobNotFound, match="no job 'j'"):
+        queue.producer.view("j")
+
+
+def test_a_queue_that_was_deleted_is_unavailable_until_its_group_is_made_again(queue: Queue) -> None:
+    queue.submit()
+    one = queue.worker("one")
+    claim = one.take()
+    (entry,) = one.claims.own(10)
+    queue.connection.client.xgroup_destroy(queue.keys.jobs, GROUP)
+    with pytest.raises(QueueUnavailable, match="lost the queue"):
+        one.claims.acquire(entry)
+    with pytest.raises(QueueUnavailable, match="lost the queue"):
+        one.leases.renew([claim])
