@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 from streamtag.client import Client
-from streamtag.configuration import load
 from streamtag.settings import Settings
 from streamtag.tools.demo.drawing import plan, write_clip
 
-from tests.support import RedisServer, Worker, redis_binaries
+from tests.support import RedisServer, Worker, redis_binaries, settings_for
+from tests.support.web import WebServer, served
 
 # A slow machine is no defect: hypothesis would fail an example that took more than 0.2 s.
 hypothesis.settings.register_profile("streamtag", deadline=None)
@@ -59,11 +58,6 @@ def settings(redis_server: RedisServer) -> Settings:
     return settings_for(redis_server)
 
 
-def settings_for(server: RedisServer, **more: object) -> Settings:
-    values = {"redis.url": server.url, "redis.prefix": f"t{uuid.uuid4().hex[:12]}", "http.port": 0}
-    return load(None, values | {name.replace("__", "."): value for name, value in more.items()})[0]
-
-
 @pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with Client(settings=settings) as found:
@@ -93,3 +87,10 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "forty-seconds.mp4"
     write_clip(path, plan(40.0, 4), 4)
     return path
+
+
+@pytest.fixture
+def web_server(tmp_path: Path) -> Iterator[WebServer]:
+    """A web server of the files in the test's folder ``web``."""
+    with served(tmp_path / "web") as server:
+        yield server

@@ -15,8 +15,7 @@ from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
 
-from tests.conftest import settings_for
-from tests.support import NULL, RedisServer, Worker, environment, eventually, json_lines, run_cli
+from tests.support import NULL, RedisServer, Worker, environment, eventually, json_lines, run_cli, settings_for
 
 
 @pytest.fixture(scope="module")

@@ -24,10 +24,9 @@ from streamtag.tools.demo.drawing import LABELS, Scene, Segment, plan, write_cli
 from streamtag.tools.drawing.lettering import fonts
 from streamtag.tools.evaluation import streams
 
-from tests.browser import chromium
-from tests.conftest import settings_for
-from tests.support import RedisServer, Worker, json_lines, run_cli
-from tests.web import served
+from tests.support import RedisServer, Worker, json_lines, run_cli, settings_for
+from tests.support.browser import chromium
+from tests.support.web import served
 
 LEAST = {"mobilenetv2": (0.85, 0.97), "squeezenet": (0.57, 0.80)}
 FILES = {"mobilenetv2": "mobilenetv2_imagenet.weights.h5", "squeezenet": "squeezenet_v1.0_imagenet_hwio.npz"}

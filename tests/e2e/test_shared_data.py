@@ -11,9 +11,8 @@ from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
 
-from tests.conftest import settings_for
-from tests.integration.test_decoding import expected_samples, true_times
-from tests.support import RedisServer, Worker, json_lines, run_cli
+from tests.support import RedisServer, Worker, json_lines, run_cli, settings_for
+from tests.support.media import expected_samples, true_times
 
 pytestmark = pytest.mark.shared_data
 

@@ -12,8 +12,7 @@ from streamtag.client import Client
 from streamtag.core.records import JobStatus, JobView, Result
 from streamtag.settings import Settings
 
-from tests.conftest import settings_for
-from tests.support import NULL, RedisServer, Worker, eventually, redis_binaries, start_worker
+from tests.support import NULL, RedisServer, Worker, eventually, redis_binaries, settings_for, start_worker
 
 # One sample in flight at a time and small commits: a 40 s clip then takes long enough to be shot at.
 SLOW = ("worker.commit_s=0.05", "worker.commit_results=4", "engine.buckets=[1,2]", "source.slots=3")

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import selectors
 import shutil
 import signal
-import time
-from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,95 +12,14 @@ import av
 import cv2
 import numpy as np
 import pytest
-from streamtag.core.bundle import Preprocessing
 from streamtag.core.options import SmoothingSettings
-from streamtag.core.records import Checkpoint, Claim, Job, Sample, Sampling, StreamState
+from streamtag.core.records import Sampling
 from streamtag.ingest import stream as stream_module
-from streamtag.ingest.stream import Outcome, Ring, Stream, forkserver
-from streamtag.ingest.wire import SampleMessage
-from streamtag.settings import SamplingSettings, SourceSettings
+from streamtag.ingest.stream import Stream
+from streamtag.settings import SourceSettings
 
-from tests.support import LIMIT_S
-
-PREPROCESSING = Preprocessing(32)
-DEFAULT = Sampling()
-QUICK = SourceSettings(backoff_s=0.05, attempts=3)
-
-
-@dataclass
-class Listener:
-    """Keeps everything that a stream tells."""
-
-    samples: list[Sample] = field(default_factory=list)
-    pictures: list[np.ndarray] = field(default_factory=list)
-    lost: list[tuple[str, Sample, str, str]] = field(default_factory=list)
-    states: list[StreamState] = field(default_factory=list)
-    details: list[str] = field(default_factory=list)
-    outcome: Outcome | None = None
-    decoded: int = 0
-
-    def on_sample(self, stream: Stream, ring: Ring, message: SampleMessage) -> None:
-        self.samples.append(message.sample)
-        self.pictures.append(ring.pictures[message.sample.slot].copy())
-        ring.release(message.sample.slot)
-
-    def on_lost(self, stream: Stream, kind: str, sample: Sample, reason: str, detail: str) -> None:
-        self.lost.append((kind, sample, reason, detail))
-
-    def on_decoded(self, stream: Stream, frames: int) -> None:
-        self.decoded += frames
-
-    def on_state(self, stream: Stream, state: StreamState, detail: str) -> None:
-        self.states.append(state)
-        self.details.append(detail)
-
-    def on_gap(self, stream: Stream, reason: str) -> None:
-        pass
-
-    def on_outcome(self, stream: Stream, outcome: Outcome) -> None:
-        self.outcome = outcome
-
-
-def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSettings = QUICK, **more: Any) -> Listener:
-    """Run a stream to its end. ``more``: ``resume`` a frame index, ``meddle`` called with the stream every turn."""
-    listener = Listener()
-    checkpoint = Checkpoint(last_index=more.get("resume", -1))
-    claim = Claim(Job("j", str(source), sampling=sampling), "1-0", 1, 1, checkpoint)
-    stream = Stream(claim, PREPROCESSING, settings, SamplingSettings(), listener, forkserver())
-    stream.start()
-    deadline_s = time.monotonic() + LIMIT_S
-    while listener.outcome is None:
-        assert time.monotonic() < deadline_s, (listener.states, listener.details)
-        if stream.ring is not None:
-            with selectors.DefaultSelector() as selector:
-                selector.register(stream.ring.parent, selectors.EVENT_READ)
-                selector.select(0.05)
-            stream.receive()
-        else:
-            time.sleep(0.01)
-        stream.check()
-        if "meddle" in more:
-            more["meddle"](stream, listener)
-    return listener
-
-
-def true_times(path: Path) -> list[Fraction]:
-    """Presentation times by another path: PyAV's demuxer and decoder, from the stream's start."""
-    with av.open(str(path)) as container:
-        video = container.streams.video[0]
-        start = video.start_time or 0
-        return [(frame.pts - start) * frame.time_base for frame in container.decode(video)]
-
-
-def expected_samples(times: list[Fraction], fps: int) -> list[int]:
-    """First frame of each period, in exact arithmetic."""
-    chosen, last = [], -1
-    for index, pts in enumerate(times):
-        period = (pts + Fraction(1, 10_000)) * fps // 1
-        if period > last:
-            chosen.append(index)
-            last = period
-    return chosen
+from tests.support.media import expected_samples, true_times
+from tests.support.stream_reading import Listener, read
 
 
 def test_samples_are_those_that_the_true_times_say(clip: Path) -> None:

@@ -21,8 +21,7 @@ from streamtag.networks.registry import resolve
 from streamtag.settings import EngineSettings, ModelSettings
 from streamtag.tools.demo.train import draw_set
 
-from tests.conftest import settings_for
-from tests.support import RedisServer, json_lines, run_cli
+from tests.support import RedisServer, json_lines, run_cli, settings_for
 
 ENGINES = ("tf_graph", "tf_xla", "openvino")
 

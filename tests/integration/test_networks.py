@@ -22,7 +22,7 @@ from streamtag.networks.engines.folding import fold_batch_norm
 from streamtag.networks.registry import SPECS, resolve
 from streamtag.settings import ModelSettings
 
-from tests.engine_scores import randomise
+from tests.reference.engine_scores import randomise
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,7 +117,7 @@ def test_every_architecture_says_the_same_in_every_engine(tmp_path: Path) -> Non
     found: dict[str, Any] = {}
     for engine in ("plain", "tf_graph", "tf_xla", "openvino", "jax"):
         out = tmp_path / f"{engine}.npz"
-        command = [sys.executable, "-m", "tests.engine_scores", engine, str(out), *networks]
+        command = [sys.executable, "-m", "tests.reference.engine_scores", engine, str(out), *networks]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
         assert ran.returncode == 0, ran.stderr[-2000:]
         found[engine] = np.load(out)

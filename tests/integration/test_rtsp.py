@@ -10,8 +10,7 @@ from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
 
-from tests.conftest import settings_for
-from tests.support import NULL, RedisServer, RtspServer, Worker, eventually, start_worker
+from tests.support import NULL, RedisServer, RtspServer, Worker, eventually, settings_for, start_worker
 
 LIVE = (*NULL, "source.backoff_s=0.1", "source.read_timeout_s=2", "source.open_timeout_s=4", "sampling.live_fps=10")
 QUICK_LEASE = ("lease.seconds=4", "lease.stop_after_s=3", "lease.renew_s=0.3", "lease.reclaim_s=0.2")

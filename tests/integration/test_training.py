@@ -21,8 +21,7 @@ from streamtag.settings import Settings
 from streamtag.tools.demo.drawing import Scene, Segment, write_clip
 from streamtag.tools.training.fitting import last_blocks
 
-from tests.conftest import settings_for
-from tests.support import RedisServer, Worker, environment, eventually, json_lines, run_cli
+from tests.support import RedisServer, Worker, environment, eventually, json_lines, run_cli, settings_for
 
 CLASSES = ("round", "angular")
 SHAPES = {"round": ("circle", "ring"), "angular": ("square", "star")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -18,18 +17,16 @@ from streamtag.networks.weights import fetching
 from streamtag.networks.weights.fetching import Download, FetchFailed, fetch
 from streamtag.settings import ModelSettings
 
-from tests.conftest import settings_for
-from tests.support import RedisServer, json_lines, run_cli
-from tests.web import WebServer, served
+from tests.support import RedisServer, json_lines, run_cli, settings_for
+from tests.support.web import WebServer
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 
 
 @pytest.fixture
-def web(tmp_path: Path) -> Iterator[WebServer]:
-    with served(tmp_path / "web") as server:
-        (tmp_path / "web" / "w.h5").write_bytes(CONTENT)
-        yield server
+def web(web_server: WebServer) -> WebServer:
+    (web_server.folder / "w.h5").write_bytes(CONTENT)
+    return web_server
 
 
 @pytest.fixture(autouse=True)

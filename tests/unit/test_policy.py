@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,28 +9,12 @@ from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest.policy import AuthFailed, allowed
 from streamtag.settings import SourceSettings
 
+from tests.support.web import WebServer
+
 
 @pytest.fixture
-def web() -> Iterator[str]:
-    """A web server whose paths are status codes, or redirects to what follows /to/."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path.startswith("/to/"):
-                self.send_response(302)
-                self.send_header("Location", self.path.removeprefix("/to/"))
-            else:
-                self.send_response(int(self.path.strip("/") or 200))
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+def web(web_server: WebServer) -> str:
+    return web_server.url
 
 
 def test_by_default_files_and_private_addresses_are_allowed(web: str) -> None:

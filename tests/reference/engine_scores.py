@@ -1,6 +1,6 @@
 """Scores of every architecture in one engine, as a process: Keras has one backend a process.
 
-``python -m tests.engine_scores ENGINE OUT.npz NETWORK…``; the engine ``plain`` is Keras's own call, not folded.
+``python -m tests.reference.engine_scores ENGINE OUT.npz NETWORK…``; the engine ``plain`` is Keras's call, not folded.
 """
 
 from __future__ import annotations

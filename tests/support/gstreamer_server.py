@@ -1,6 +1,6 @@
 """A real RTSP server: GStreamer's, with a moving test picture. Run by the system's Python, which has its bindings.
 
-    /usr/bin/python3 tests/rtsp_server.py PORT [USER PASSWORD]
+    /usr/bin/python3 tests/support/gstreamer_server.py PORT [USER PASSWORD]
 
 Paths: /ball (H.264, 10 frames a second, 320x240, moving), /black, /still, /secret (needs USER and PASSWORD).
 """

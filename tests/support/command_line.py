@@ -1,0 +1,43 @@
+"""``streamtag`` as a process, as people and scripts run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from streamtag.settings import Settings
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings of a test as a process gets them."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMTAG_")}
+    return own | {
+        "STREAMTAG_REDIS__URL": settings.redis.url.get_secret_value(),
+        "STREAMTAG_REDIS__PREFIX": settings.redis.prefix,
+        "STREAMTAG_HTTP__PORT": "0",
+        "STREAMTAG_LOG__FORMAT": "json",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "COLUMNS": "200",
+    }
+
+
+def run_cli(
+    settings: Settings, *arguments: str, limit_s: float = 300, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``streamtag`` as a process and wait for it."""
+    return subprocess.run(
+        [sys.executable, "-m", "streamtag", *arguments],
+        env=environment(settings) | extra,
+        capture_output=True,
+        text=True,
+        timeout=limit_s,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]

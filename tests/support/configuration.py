@@ -1,0 +1,16 @@
+"""Settings of a test's own, so that tests can share a server."""
+
+from __future__ import annotations
+
+import uuid
+
+from streamtag.configuration import load
+from streamtag.settings import Settings
+
+from tests.support.redis_server import RedisServer
+
+
+def settings_for(server: RedisServer, **more: object) -> Settings:
+    """Settings with a queue of the test's own; ``lease__seconds`` names the setting ``lease.seconds``."""
+    values = {"redis.url": server.url, "redis.prefix": f"t{uuid.uuid4().hex[:12]}", "http.port": 0}
+    return load(None, values | {name.replace("__", "."): value for name, value in more.items()})[0]

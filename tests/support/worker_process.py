@@ -1,0 +1,97 @@
+"""A worker as a process, whose log and metrics a test can read."""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from typing import Any
+
+from streamtag.settings import Settings
+
+from tests.support.command_line import environment
+from tests.support.waiting import eventually
+
+NULL = ("engine.name=null", "worker.commit_s=0.05")
+
+
+class Worker:
+    """``streamtag run`` as a process. Its log is read as it comes."""
+
+    def __init__(self, settings: Settings, *overrides: str, env: dict[str, str] | None = None) -> None:
+        command = [sys.executable, "-m", "streamtag", "run"]
+        for override in overrides:
+            command += ["--set", override]
+        self.process = subprocess.Popen(
+            command,
+            env=environment(settings) | (env or {}),
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        self.log: list[dict[str, Any]] = []
+        self.raw: list[str] = []
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.raw.append(line)
+            try:
+                self.log.append(json.loads(line))
+            except ValueError:
+                continue
+
+    def said(self, event: str, **fields: Any) -> dict[str, Any] | None:
+        for line in list(self.log):
+            if line.get("event") == event and all(line.get(name) == value for name, value in fields.items()):
+                return line
+        return None
+
+    def ready(self) -> Worker:
+        def check() -> bool:
+            assert self.process.poll() is None, "".join(self.raw)[-3000:]
+            return self.said("ready") is not None
+
+        eventually(check, "worker is ready")
+        return self
+
+    def get(self, path: str) -> tuple[int, str]:
+        line = eventually(lambda: self.said("http"), "worker names its address", 30)
+        url = line["metrics"].removesuffix("/metrics") + path
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, name: str) -> float:
+        """Sum of a metric over its labels."""
+        lines = self.get("/metrics")[1].splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, limit_s: float = 60) -> int:
+        return self.process.wait(limit_s)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait(10)
+
+
+def start_worker(
+    workers: list[Worker], settings: Settings, *overrides: str, env: dict[str, str] | None = None
+) -> Worker:
+    worker = Worker(settings, *overrides, env=env)
+    workers.append(worker)
+    return worker.ready()
