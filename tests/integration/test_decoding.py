@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Sampling
-from streamtag.ingest import stream as stream_module
+from streamtag.ingest import session as session_module
 from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings
 
@@ -70,8 +70,8 @@ def test_a_decoder_that_is_killed_costs_nothing(clip: Path) -> None:
     killed: list[int] = []
 
     def kill(stream: Stream, listener: Listener) -> None:
-        if len(killed) < 2 and stream.process is not None and len(listener.samples) >= 5 * (len(killed) + 1):
-            killed.append(stream.process.pid or 0)
+        if len(killed) < 2 and stream.session is not None and len(listener.samples) >= 5 * (len(killed) + 1):
+            killed.append(stream.session.pid)
             os.kill(killed[-1], signal.SIGKILL)
 
     # All frames are samples: decoding must outlast the killing.
@@ -84,8 +84,8 @@ def test_a_decoder_that_hangs_is_killed_and_the_source_read_on(clip: Path) -> No
     hung: list[int] = []
 
     def hang(stream: Stream, listener: Listener) -> None:
-        if not hung and listener.samples and stream.process is not None:
-            hung.append(stream.process.pid or 0)
+        if not hung and listener.samples and stream.session is not None:
+            hung.append(stream.session.pid)
             os.kill(hung[0], signal.SIGSTOP)
 
     settings = SourceSettings(watchdog_s=1.0, backoff_s=0.05)
@@ -223,14 +223,14 @@ def test_a_name_with_the_signs_of_a_pattern_may_be_a_file(clip: Path, tmp_path: 
 def test_a_machine_without_room_for_a_decoder_tries_again(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice no memory for the slots, then some."""
     refusals = [OSError(28, "No space left on device")] * 2
-    allocate = stream_module.allocate
+    allocate = session_module.allocate
 
     def scarce(*arguments: Any) -> Any:
         if refusals:
             raise refusals.pop()
         return allocate(*arguments)
 
-    monkeypatch.setattr(stream_module, "allocate", scarce)
+    monkeypatch.setattr(session_module, "allocate", scarce)
     found = read(clip)
     assert len(found.samples) == 40
     assert sum("No space left" in detail for detail in found.details) == 2

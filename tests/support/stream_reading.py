@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.records import Checkpoint, Claim, Job, Sample, Sampling, StreamState
-from streamtag.ingest.stream import Outcome, Ring, Stream, forkserver
+from streamtag.ingest.session import DecoderSession
+from streamtag.ingest.stream import Outcome, Stream
 from streamtag.ingest.wire import SampleMessage
 from streamtag.settings import SamplingSettings, SourceSettings
 
@@ -34,10 +35,10 @@ class Listener:
     outcome: Outcome | None = None
     decoded: int = 0
 
-    def on_sample(self, stream: Stream, ring: Ring, message: SampleMessage) -> None:
+    def on_sample(self, stream: Stream, session: DecoderSession, message: SampleMessage) -> None:
         self.samples.append(message.sample)
-        self.pictures.append(ring.pictures[message.sample.slot].copy())
-        ring.release(message.sample.slot)
+        self.pictures.append(session.picture(message.sample.slot).copy())
+        session.release(message.sample.slot)
 
     def on_lost(self, stream: Stream, kind: str, sample: Sample, reason: str, detail: str) -> None:
         self.lost.append((kind, sample, reason, detail))
@@ -61,14 +62,14 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
     listener = Listener()
     checkpoint = Checkpoint(last_index=more.get("resume", -1))
     claim = Claim(Job("j", str(source), sampling=sampling), "1-0", 1, 1, checkpoint)
-    stream = Stream(claim, PREPROCESSING, settings, SamplingSettings(), listener, forkserver())
+    stream = Stream(claim, PREPROCESSING, settings, SamplingSettings(), listener)
     stream.start()
     deadline_s = time.monotonic() + LIMIT_S
     while listener.outcome is None:
         assert time.monotonic() < deadline_s, (listener.states, listener.details)
-        if stream.ring is not None:
+        if stream.session is not None:
             with selectors.DefaultSelector() as selector:
-                selector.register(stream.ring.parent, selectors.EVENT_READ)
+                selector.register(stream.session, selectors.EVENT_READ)
                 selector.select(0.05)
             stream.receive()
         else:

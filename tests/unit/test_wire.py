@@ -1,29 +1,144 @@
-"""What a decoder says survives any cutting of the stream."""
+"""What a decoder says survives any cutting of the stream, and nothing else is believed."""
 
 from __future__ import annotations
 
+import math
+import struct
+from dataclasses import replace
+
+import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streamtag.core.records import Sample
+from streamtag.core.stream_state import FailureKind
 from streamtag.ingest import wire
+
+SLOTS = 200
 
 
 def message(number: int) -> wire.SampleMessage:
     return wire.SampleMessage(
-        Sample(number, number * 0.5, 1e9 + number, number % 200, 0.25, number + 1, number), 0.5, 0.75, 0.125
+        Sample(number, number * 0.5, 1e9 + number, number % SLOTS, 0.25, number + 1, number + 1), 0.5, 0.75, 0.125
     )
 
 
-@given(st.lists(st.integers(0, 2**40), max_size=20), st.lists(st.integers(1, 300), max_size=60))
+def told(number: int) -> list[wire.Message]:
+    """One of each kind."""
+    at = (number, 0.5, 1e9, number + 1, number + 1)
+    return [
+        message(number),
+        wire.Opened(1920, 1080, 29.97, number),
+        wire.Progress(number, number),
+        wire.FrameFailed(*at, "corrupt", "é" * (number % 50)),
+        wire.FrameDropped(*at, "backpressure"),
+        wire.Ended(number, number, "a note"),
+        wire.DecoderFailed(FailureKind.AUTH, "no"),
+    ]
+
+
+def framed(packet: bytes) -> bytes:
+    return struct.pack("<I", len(packet)) + packet
+
+
+def heard(content: bytes) -> list[wire.Message]:
+    return list(wire.Unpacker(SLOTS).feed(content))
+
+
+@given(st.lists(st.integers(0, 2**31), max_size=20), st.lists(st.integers(1, 300), max_size=60))
 def test_messages_come_out_as_they_went_in_however_they_are_cut(numbers: list[int], cuts: list[int]) -> None:
-    expected: list[wire.Message] = []
-    content = b""
-    for number in numbers:
-        content += wire.pack_sample(message(number)) + wire.pack("progress", decoded=number, detail="é" * (number % 50))
-        expected += [message(number), {"type": "progress", "decoded": number, "detail": "é" * (number % 50)}]
-    unpacker, found = wire.Unpacker(), []
+    expected = [one for number in numbers for one in told(number)]
+    content = b"".join(wire.pack(one) for one in expected)
+    unpacker, found = wire.Unpacker(SLOTS), []
     for cut in cuts:
         found += unpacker.feed(content[:cut])
         content = content[cut:]
     found += unpacker.feed(content)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"slot": SLOTS},
+        {"index": -1},
+        {"index": 2**60},
+        {"index": 8},  # decoded, of which it is one, is 8
+        {"pts_s": math.nan},
+        {"pts_s": math.inf},
+        {"pts_s": 1e30},
+        {"captured_unix_s": -1.0},
+        {"change": math.nan},
+        {"change": 2.0},
+        {"sampled": 0},
+        {"sampled": 9},
+    ],
+    ids=str,
+)
+def test_a_sample_out_of_range_is_refused(changed: dict[str, float]) -> None:
+    fine = message(7)
+    assert heard(wire.pack(fine)) == [fine]
+    with pytest.raises(wire.MalformedMessage, match="out of range"):
+        heard(wire.pack(replace(fine, sample=replace(fine.sample, **changed))))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"",
+        b"?{}",
+        b"S",
+        b"S" + bytes(200),
+        b"P",
+        b"P[]",
+        b'P{"decoded":1}',
+        b'P{"decoded":-1,"sampled":0}',
+        b'P{"decoded":true,"sampled":0}',
+        b'P{"decoded":1.5,"sampled":0}',
+        b'P{"decoded":' + b"9" * 401 + b',"sampled":0}',
+        b'O{"width":1,"height":1,"fps":NaN,"frames":1}',
+        b'X{"failure":"explode","reason":"x"}',
+        b'X{"failure":"retry","reason":"' + b"x" * 3000 + b'"}',
+        b"X" + b"[" * 60_000,
+        b"E\xff\xfe",
+    ],
+    ids=lambda packet: repr(packet[:24]),
+)
+def test_what_is_no_message_is_refused(packet: bytes) -> None:
+    with pytest.raises(wire.MalformedMessage):
+        heard(framed(packet))
+
+
+def test_a_message_without_end_is_refused_before_it_is_kept() -> None:
+    with pytest.raises(wire.MalformedMessage, match="4294967295 bytes"):
+        heard(b"\xff\xff\xff\xff")
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_messages_or_refused(content: bytes) -> None:
+    try:
+        heard(content)
+        heard(framed(content))
+    except wire.MalformedMessage:
+        pass
+
+
+@given(st.dictionaries(st.sampled_from(["decoded", "sampled", "note", "x"]), st.integers() | st.text() | st.floats()))
+def test_any_json_is_a_message_or_refused(content: dict[str, object]) -> None:
+    try:
+        packet = orjson.dumps(content)
+    except TypeError:  # a number beyond 64 bits
+        return
+    try:
+        (found,) = heard(framed(b"E" + packet))
+    except wire.MalformedMessage:
+        return
+    assert isinstance(found, wire.Ended)
+
+
+def test_a_text_that_is_too_long_or_no_text_still_arrives() -> None:
+    """Names of files are bytes; the reason of a failure must not be lost over one."""
+    reason = "caf\udce9.mp4: " + "x" * 5000
+    (found,) = heard(wire.pack(wire.DecoderFailed(FailureKind.REJECT, reason)))
+    assert isinstance(found, wire.DecoderFailed)
+    assert found.reason.startswith("caf\\udce9.mp4: xxx")

@@ -18,7 +18,7 @@ from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights
 from streamtag.core.records import Sampling
 from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
-from streamtag.ingest.stream import forkserver
+from streamtag.ingest.session import forkserver
 from streamtag.logs import quiet_stderr
 from streamtag.networks.engines.base import warm_up
 from streamtag.pipeline.service import load_engine

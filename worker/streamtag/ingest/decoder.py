@@ -14,7 +14,6 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,11 +22,12 @@ from streamtag.core.bundle import Preprocessing
 from streamtag.core.records import Sample, Sampling
 from streamtag.core.sampler import Sampler, Timeline
 from streamtag.core.source import source_kind
+from streamtag.core.stream_state import FailureKind
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest import geometry, wire
 from streamtag.ingest.policy import AuthFailed, allowed
 from streamtag.ingest.readers import CorruptFrame, ErrorLog, ImageReader, Reader, open_reader
-from streamtag.ingest.slots import WAIT_S, Slots
+from streamtag.ingest.slots import WAIT_S, SlotMemory, Slots
 from streamtag.settings import SourceSettings
 
 PROGRESS_S = 0.5
@@ -64,9 +64,9 @@ class ParentGone(Exception):
     """The other end of the socket is closed: nobody wants our frames."""
 
 
-def main(request: Request, parent: socket.socket, memory: Any) -> None:
+def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
     """Entry point of the process."""
-    settle(request.settings)
+    confine_process(request.settings)
     log = ErrorLog()
     decoder = Decoder(request, parent, memory, log)
     try:
@@ -74,18 +74,15 @@ def main(request: Request, parent: socket.socket, memory: Any) -> None:
     except ParentGone:
         pass
     except AuthFailed as error:
-        decoder.tell("failed", failure="auth", reason=str(error))
+        decoder.tell(wire.DecoderFailed(FailureKind.AUTH, str(error)))
     except RejectJob as error:
-        decoder.tell("failed", failure="reject", reason=str(error))
+        decoder.tell(wire.DecoderFailed(FailureKind.REJECT, str(error)))
     except RetryJob as error:
-        decoder.tell("failed", failure="retry", reason=str(error))
+        decoder.tell(wire.DecoderFailed(FailureKind.RETRY, str(error)))
     except MemoryError:
         limit = request.settings.memory_bytes
-        decoder.tell(
-            "failed",
-            failure="reject",
-            reason=f"needs more memory than a decoder may have (source.memory_bytes: {limit})",
-        )
+        reason = f"needs more memory than a decoder may have (source.memory_bytes: {limit})"
+        decoder.tell(wire.DecoderFailed(FailureKind.REJECT, reason))
 
 
 def _open(request: Request, log: ErrorLog) -> Reader:
@@ -95,7 +92,7 @@ def _open(request: Request, log: ErrorLog) -> Reader:
     return open_reader(source, source_kind(request.source), request.settings, request.sampling.keyframes, log)
 
 
-def settle(settings: SourceSettings) -> None:
+def confine_process(settings: SourceSettings) -> None:
     """Die with the parent, leave Ctrl-C to it, stay within the memory limit, use one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -108,7 +105,7 @@ def settle(settings: SourceSettings) -> None:
 
 
 class Decoder:
-    def __init__(self, request: Request, parent: socket.socket, memory: Any, log: ErrorLog) -> None:
+    def __init__(self, request: Request, parent: socket.socket, memory: SlotMemory, log: ErrorLog) -> None:
         self._log = log
         self._request = request
         self._parent = parent
@@ -130,7 +127,7 @@ class Decoder:
             ParentGone: the parent closed its end.
         """
         request, opened = self._request, reader.opened
-        self.tell("opened", width=opened.width, height=opened.height, fps=opened.fps, frames=opened.frames)
+        self.tell(wire.Opened(opened.width, opened.height, opened.fps, opened.frames))
         still = not opened.width
         # Each picture of a folder is a sample, unless the job says otherwise.
         sampling = Sampling(every=1) if still and request.sampling == Sampling() else request.sampling
@@ -154,14 +151,18 @@ class Decoder:
         if not request.live and not request.sampling.keyframes and missing > 5 + opened.frames // 50:
             short = f"ended after {self._decoded} of {opened.frames} frames: damaged or incomplete"
             note = f"{short}; {note}" if note else short
-        self.tell("end", decoded=self._decoded, sampled=self._sampled, note=note)
+        self.tell(wire.Ended(self._decoded, self._sampled, note))
 
-    def tell(self, kind: str, **content: Any) -> None:
-        """
+    def tell(self, message: wire.Message) -> None:
+        """Send a message.
+
         Raises:
             ParentGone: the parent closed its end.
         """
-        self._send(wire.pack(kind, **content))
+        try:
+            self._parent.sendall(wire.pack(message))
+        except OSError:
+            raise ParentGone from None
 
     def _take(self, reader: Reader, index: int, pts_s: float) -> None:
         """Decode one sample into a slot and send it."""
@@ -172,7 +173,8 @@ class Decoder:
         resumed = index == request.resume_index  # done before, but the next sample is compared with it
         slot = 0 if resumed else self._wait_for_slot()
         if slot is None:
-            self._lost(index, pts_s, captured_unix_s, "dropped", "backpressure", "")
+            lost = (index, pts_s, captured_unix_s, self._decoded, self._sampled)
+            self.tell(wire.FrameDropped(*lost, "backpressure"))
             return
         picture = self._done if resumed else self._slots.pictures[slot]
         try:
@@ -180,19 +182,15 @@ class Decoder:
         except (CorruptFrame, cv2.error) as error:
             if not resumed:
                 self._slots.release(slot)
-                self._lost(index, pts_s, captured_unix_s, "frame_failed", "corrupt", str(error))
+                lost = (index, pts_s, captured_unix_s, self._decoded, self._sampled)
+                self.tell(wire.FrameFailed(*lost, "corrupt", str(error)[:500]))
             return
         change, motion, luma = self._compare(picture)
         if not resumed:
             now_s = time.process_time()
             sample = Sample(index, pts_s, captured_unix_s, slot, change, self._decoded, self._sampled)
-            self._send(wire.pack_sample(wire.SampleMessage(sample, motion, luma, now_s - self._cpu_s)))
+            self.tell(wire.SampleMessage(sample, motion, luma, now_s - self._cpu_s))
             self._cpu_s = now_s
-
-    def _lost(self, index: int, pts_s: float, captured_unix_s: float, kind: str, reason: str, detail: str) -> None:
-        content = {"index": index, "pts_s": pts_s, "captured_unix_s": captured_unix_s}
-        counts = {"decoded": self._decoded, "sampled": self._sampled}
-        self.tell(kind, **content, **counts, reason=reason, detail=detail[:500])
 
     def _wait_for_slot(self) -> int | None:
         """A free slot. A finite source waits for one; a live one takes its chance, and None is the answer then."""
@@ -228,10 +226,4 @@ class Decoder:
         if now_s - self._last_progress_s >= PROGRESS_S:
             self._last_progress_s = now_s
             self._log.trim()
-            self.tell("progress", decoded=self._decoded, sampled=self._sampled)
-
-    def _send(self, packet: bytes) -> None:
-        try:
-            self._parent.sendall(packet)
-        except OSError:
-            raise ParentGone from None
+            self.tell(wire.Progress(self._decoded, self._sampled))

@@ -8,7 +8,8 @@ import selectors
 import threading
 from collections.abc import Callable
 
-from streamtag.ingest.stream import Ring, Stream
+from streamtag.ingest.session import DecoderSession
+from streamtag.ingest.stream import Stream
 
 TICK_S = 0.2
 
@@ -24,7 +25,7 @@ class Intake:
         self._calls: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._streams: dict[str, Stream] = {}
-        self._registered: dict[str, Ring] = {}  # job to the ring whose socket the selector watches
+        self._registered: dict[str, DecoderSession] = {}  # job to the session whose socket the selector watches
 
     def add(self, stream: Stream) -> None:
         """Start a stream, from any thread."""
@@ -70,13 +71,13 @@ class Intake:
 
         All closed ones leave before any new one enters: a new socket may have the number of a closed one.
         """
-        for job_id, ring in list(self._registered.items()):
-            if self._streams[job_id].ring is not ring:
-                self._selector.unregister(ring.parent)
+        for job_id, session in list(self._registered.items()):
+            if self._streams[job_id].session is not session:
+                self._selector.unregister(session)
                 del self._registered[job_id]
         for job_id, stream in list(self._streams.items()):
             if stream.outcome is not None:
                 del self._streams[job_id]
-            elif stream.ring is not None and job_id not in self._registered:
-                self._selector.register(stream.ring.parent, selectors.EVENT_READ, stream)
-                self._registered[job_id] = stream.ring
+            elif stream.session is not None and job_id not in self._registered:
+                self._selector.register(stream.session, selectors.EVENT_READ, stream)
+                self._registered[job_id] = stream.session

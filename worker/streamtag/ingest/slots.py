@@ -7,8 +7,11 @@ a third of all the CPU that a sample cost the parent. A decoder that finds none 
 
 from __future__ import annotations
 
-import multiprocessing
-from multiprocessing.context import ForkServerContext
+import fcntl
+import mmap
+import os
+from collections.abc import Callable
+from multiprocessing import reduction
 from typing import Any
 
 import numpy as np
@@ -20,15 +23,58 @@ WAIT_S = 0.001
 _HEADER_BYTES = 256  # the flags, and then pictures that begin on a cache line
 
 
-class Slots:
-    """A view of the slots in memory that both processes have.
+class SlotMemory:
+    """Memory of one session alone, to be handed to its process as an argument.
 
-    Args:
-        memory: what ``allocate`` returned, in either process.
+    It is anonymous (``man 2 memfd_create``): nothing stays whatever is killed, a small ``/dev/shm`` is no limit, and no
+    decoder sees the pictures of another. It is sealed against another size, since a decoder that shrank it would have
+    the kernel kill its parent.
     """
 
-    def __init__(self, memory: Any, count: int, preprocessing: Preprocessing) -> None:
-        content = np.frombuffer(memory, np.uint8)
+    def __init__(self, descriptor: int, size_bytes: int) -> None:
+        self._descriptor = descriptor
+        self._size_bytes = size_bytes
+        self.content = mmap.mmap(descriptor, size_bytes)
+
+    def close(self) -> None:
+        """Give the descriptor back; what is mapped stays for as long as somebody looks at it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __reduce__(self) -> tuple[Callable[..., SlotMemory], tuple[Any, int]]:
+        return _attach, (reduction.DupFd(self._descriptor), self._size_bytes)
+
+
+def _attach(descriptor: Any, size_bytes: int) -> SlotMemory:
+    return SlotMemory(descriptor.detach(), size_bytes)
+
+
+def allocate(count: int, preprocessing: Preprocessing) -> SlotMemory:
+    """Memory for ``count`` free slots.
+
+    Raises:
+        OSError: the machine has no memory or no descriptors left.
+    """
+    height, width, channels = preprocessing.shape
+    size_bytes = _HEADER_BYTES + count * height * width * channels
+    descriptor = os.memfd_create("streamtag-slots", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(descriptor, size_bytes)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        memory = SlotMemory(descriptor, size_bytes)
+    except OSError:
+        os.close(descriptor)
+        raise
+    memory.content[:count] = b"\x01" * count
+    return memory
+
+
+class Slots:
+    """A view of the slots in memory that both processes have."""
+
+    def __init__(self, memory: SlotMemory, count: int, preprocessing: Preprocessing) -> None:
+        content = np.frombuffer(memory.content, np.uint8)
         self._free = content[:count]
         self.pictures = content[_HEADER_BYTES:].reshape(count, *preprocessing.shape)  # (slots, H, W, 3) uint8 RGB
 
@@ -43,14 +89,3 @@ class Slots:
     def release(self, slot: int) -> None:
         """Let the decoder write to this slot again."""
         self._free[slot] = 1
-
-
-def allocate(count: int, preprocessing: Preprocessing, context: ForkServerContext | None = None) -> Any:
-    """Memory for ``count`` free slots, to be handed to a process.
-
-    It is anonymous, in a file that is unlinked at once: nothing stays in /dev/shm whatever is killed.
-    """
-    height, width, channels = preprocessing.shape
-    memory = (context or multiprocessing).RawArray("B", _HEADER_BYTES + count * height * width * channels)
-    np.frombuffer(memory, np.uint8)[:count] = 1
-    return memory

@@ -1,73 +1,22 @@
 """The parent's side of one job's source: its decoder processes, one after another, and what the stream is doing.
 
-Owned by the intake thread. Only a ring's ``pictures`` and ``release`` are used elsewhere.
+Owned by the intake thread. Of a session only ``picture`` and ``release`` are used elsewhere.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import random
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerContext
-from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import Protocol
 
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.records import Claim, Sample, StreamState
+from streamtag.core.stream_state import FailureKind
 from streamtag.ingest import decoder, wire
-from streamtag.ingest.slots import Slots, allocate
+from streamtag.ingest.session import Decode, DecoderSession
 from streamtag.settings import SamplingSettings, SourceSettings
-
-
-def forkserver() -> ForkServerContext:
-    """The context that decoder processes start from: cv2 loaded, no TensorFlow, no threads."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["streamtag.ingest.decoder"])
-    return context
-
-
-class Ring:
-    """One decoder process's slots, and the socket that it speaks on."""
-
-    def __init__(self, slots: int, preprocessing: Preprocessing, context: ForkServerContext) -> None:
-        self.memory = allocate(slots, preprocessing, context)
-        self._slots = Slots(self.memory, slots, preprocessing)
-        self.pictures = self._slots.pictures
-        self.release = self._slots.release
-        self.parent, self.child = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.parent.setblocking(False)
-
-        self._unpacker = wire.Unpacker()
-
-    def receive(self) -> list[wire.Message] | None:
-        """What the decoder has said since, without waiting; None when it is gone and all it said is read."""
-        try:
-            received = self.parent.recv(wire.READ_BYTES)
-        except BlockingIOError:
-            return []
-        except OSError:
-            return None
-        return self._unpacker.feed(received) if received else None
-
-
-def start_decoder(
-    request: decoder.Request, context: ForkServerContext, target: Callable[..., None] = decoder.main
-) -> tuple[Ring, BaseProcess]:
-    """A decoder process at work on the request, and the ring to hear it by.
-
-    Raises:
-        OSError: the machine has no memory, processes or descriptors left.
-    """
-    ring = Ring(request.slots, request.preprocessing, context)
-    process = context.Process(target=target, args=(request, ring.child, ring.memory), daemon=True)
-    process.start()
-    # The process has its own copy: only with ours closed does its end show as the end of what it says.
-    ring.child.close()
-    return ring, process
-
 
 _CONNECTED = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
 
@@ -85,7 +34,7 @@ class Outcome:
 class Listener(Protocol):
     """What a stream tells. Called in the intake thread."""
 
-    def on_sample(self, stream: Stream, ring: Ring, message: wire.SampleMessage) -> None: ...
+    def on_sample(self, stream: Stream, session: DecoderSession, message: wire.SampleMessage) -> None: ...
     def on_lost(self, stream: Stream, kind: str, sample: Sample, reason: str, detail: str) -> None: ...
     def on_decoded(self, stream: Stream, frames: int) -> None: ...
     def on_state(self, stream: Stream, state: StreamState, detail: str) -> None: ...
@@ -102,14 +51,12 @@ class Stream:
     settings: SourceSettings
     sampling: SamplingSettings
     listener: Listener
-    context: ForkServerContext
-    target: Callable[..., None] = decoder.main  # what a decoder process runs
+    decode: Decode = decoder.main  # what a decoder process runs
     now_s: Callable[[], float] = time.monotonic
 
     live: bool = False
     state: StreamState = StreamState.CONNECTING
-    ring: Ring | None = None
-    process: BaseProcess | None = None
+    session: DecoderSession | None = None
     outcome: Outcome | None = None
     progress: float | None = None  # 0 to 1 where the length is known
     heard_s: float = 0.0  # when the decoder last gave a sign of life
@@ -146,7 +93,7 @@ class Stream:
             self._spawn()
         except OSError as error:
             # No memory, no processes, no descriptors left on this machine: the other streams go on.
-            self._failed("retry", f"no decoder process could be started: {error}")
+            self._failed(FailureKind.RETRY, f"no decoder process could be started: {error}")
             return
         if self.state is not StreamState.RECONNECTING:
             self._enter(StreamState.CONNECTING)
@@ -166,24 +113,22 @@ class Stream:
             sampled=self._delivered if self.live else 0,
             start_pts_s=self._live_pts_s(checkpoint.last_captured_unix_s, checkpoint.last_pts_s) if self.live else 0.0,
         )
-        self.ring, self.process = start_decoder(request, self.context, self.target)
+        session = DecoderSession(request, self.decode)
+        session.start()
+        self.session = session
 
     def receive(self) -> bool:
         """Take in what the decoder has said; call when its socket is readable. False when there was nothing."""
-        ring = self.ring
-        if ring is None:
+        if self.session is None:
             return False
-        messages = ring.receive()
+        messages = self.session.receive()
         if messages is None:
             self._process_gone()
             return True
         if messages:
             self.heard_s = self.now_s()
         for message in messages:
-            if isinstance(message, wire.SampleMessage):
-                self._sample(message)
-            else:
-                self._tell(message)
+            self._take(message)
         return bool(messages)
 
     def check(self) -> None:
@@ -193,12 +138,11 @@ class Stream:
             if now_s >= self.retry_s:
                 self.start()
             return
-        if self.process is None:
+        if self.session is None:
             return
         silent_s = now_s - self.heard_s
         if silent_s > self.settings.watchdog_s:
-            self.process.kill()
-            self._failed("retry", f"the decoder gave no sign of life for {silent_s:.0f} s and was killed")
+            self._failed(FailureKind.RETRY, f"the decoder gave no sign of life for {silent_s:.0f} s and was killed")
         elif self.live and self.state in _CONNECTED and silent_s > self.settings.read_timeout_s / 2:
             self._enter(StreamState.STALLED)
 
@@ -212,7 +156,7 @@ class Stream:
     def kill(self) -> None:
         """End the decoder at once; nothing more is told."""
         self.outcome = self.outcome or Outcome("stopped")
-        self._drop_process()
+        self._close_session()
 
     def _sample(self, message: wire.SampleMessage) -> None:
         sample = message.sample
@@ -228,8 +172,8 @@ class Stream:
         elif self.state is not StreamState.LIVE:
             self._enter(StreamState.LIVE)
         self._had_sample = True
-        assert self.ring is not None
-        self.listener.on_sample(self, self.ring, message)
+        assert self.session is not None
+        self.listener.on_sample(self, self.session, message)
 
     def _look(self, message: wire.SampleMessage) -> None:
         """Name what a live picture shows: nothing new, nothing at all, or life."""
@@ -245,76 +189,65 @@ class Stream:
         else:
             self._enter(StreamState.LIVE)
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
-        if "decoded" in message:
-            self._count_decoded(message["decoded"])
-        if kind == "opened":
-            self._frames = message["frames"]
-        elif kind in ("frame_failed", "dropped"):
-            sample = Sample(
-                message["index"],
-                message["pts_s"],
-                message["captured_unix_s"],
-                0,
-                0.0,
-                message["decoded"],
-                message["sampled"],
-            )
-            self._last_index, self._delivered = sample.index, sample.sampled
-            self.listener.on_lost(self, kind, sample, message["reason"], message["detail"])
-        elif kind == "end":
-            self._ended(message["note"])
-        elif kind == "failed":
-            self._failed(message["failure"], message["reason"])
+    def _take(self, message: wire.Message) -> None:
+        match message:
+            case wire.SampleMessage():
+                self._sample(message)
+            case wire.Progress(decoded):
+                self._count_decoded(decoded)
+            case wire.Opened():
+                self._frames = message.frames
+            case wire.FrameFailed() | wire.FrameDropped():
+                self._count_decoded(message.decoded)
+                self._last_index, self._delivered = message.index, message.sampled
+                kind = "dropped" if isinstance(message, wire.FrameDropped) else "frame_failed"
+                self.listener.on_lost(self, kind, message.sample, message.reason, message.detail)
+            case wire.Ended():
+                self._count_decoded(message.decoded)
+                self._ended(message.note)
+            case wire.DecoderFailed(failure, reason):
+                self._failed(failure, reason)
 
     def _ended(self, note: str) -> None:
         if self.live:
-            self._failed("retry", "the stream ended or stopped answering")
+            self._failed(FailureKind.RETRY, "the stream ended or stopped answering")
         else:
             self._end(Outcome("end", self._decoded, self._delivered, note))
 
     def _process_gone(self) -> None:
         """The socket is at its end: the process left without a last word."""
         if self.outcome is not None or self.retry_s is not None:
-            self._drop_process()
+            self._close_session()
             return
-        process = self.process
-        if process is not None:
-            process.join(1.0)
-        code = process.exitcode if process is not None else None
-        what = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        self._failed("retry", f"the decoder process died ({what}) at frame {self._decoded}")
+        how = self.session.how_it_ended() if self.session is not None else "never started"
+        self._failed(FailureKind.RETRY, f"the decoder process died ({how}) at frame {self._decoded}")
 
-    def _failed(self, kind: str, reason: str) -> None:
+    def _failed(self, kind: FailureKind, reason: str) -> None:
         """This connection failed: end the job, or back off and connect again."""
-        self._drop_process()
+        self._close_session()
         self._failures += 1
-        if kind == "reject" or (not self.live and self._failures >= self.settings.attempts):
+        if kind is FailureKind.REJECT or (not self.live and self._failures >= self.settings.attempts):
             self._enter(StreamState.FAILED, reason)
             self._end(Outcome("reject", self._decoded, self._delivered, reason))
         else:
             # Full jitter: a fleet that lost one camera server does not come back all at once.
             grown_s = self.settings.backoff_s * 2.0 ** min(self._failures - 1, 16)
             self.retry_s = self.now_s() + random.uniform(0, min(self.settings.backoff_cap_s, grown_s))
-            self._enter(StreamState.AUTH_FAILED if kind == "auth" else StreamState.RECONNECTING, reason)
+            self._enter(StreamState.AUTH_FAILED if kind is FailureKind.AUTH else StreamState.RECONNECTING, reason)
 
     def _end(self, outcome: Outcome) -> None:
-        self._drop_process()
+        self._close_session()
         self.outcome = outcome
         if outcome.kind == "end":
             self.progress = 1.0
             self._enter(StreamState.ENDED)
         self.listener.on_outcome(self, outcome)
 
-    def _drop_process(self) -> None:
+    def _close_session(self) -> None:
         """Close our end; the pictures stay readable for samples that are still in a batch."""
-        if self.ring is not None:
-            self.ring.parent.close()
-            self.ring = None
-        if self.process is not None:
-            self.process.kill()
-            self.process = None
+        if self.session is not None:
+            self.session.close()
+            self.session = None
 
     def _enter(self, state: StreamState, detail: str = "") -> None:
         if state is not self.state or detail:

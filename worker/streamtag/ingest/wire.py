@@ -1,24 +1,44 @@
 """What a decoder process says to its parent, over a stream socket.
 
-A message is its length and its content. Samples, the only frequent message, are a fixed struct; the rest is JSON. One
-read of the parent may bring many messages: each system call gives up the interpreter's lock, and getting it back cost
-more than all that is done with a sample. The parent answers through shared memory (``slots.py``).
+A message is its length and its content, of which the first byte tells the kind. Samples, the only frequent message, are
+a fixed struct; the rest is JSON. One read of the parent may bring many messages: each system call gives up the
+interpreter's lock, and getting it back cost more than all that is done with a sample. The parent answers through shared
+memory (``slots.py``).
+
+The other end reads a stranger's bytes and may be in a stranger's hands: here, and only here, every field is checked.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 import orjson
+from pydantic import Field, TypeAdapter, ValidationError
 
 from streamtag.core.records import Sample
+from streamtag.core.stream_state import FailureKind
 
 READ_BYTES = 65_536
+MESSAGE_BYTES = 65_536  # the longest message
+TEXT_LIMIT = 2000  # characters of a reason
+# An entry id of Redis holds 64 bits, and its scripts count in doubles: milliseconds must stay below 2^53.
+TIME_LIMIT_S = 1e10
+COUNT_LIMIT = 2**48
+
 _LENGTH = struct.Struct("<I")
 _SAMPLE = struct.Struct("<cBqddfffqqd")
 _SAMPLE_LENGTH = _LENGTH.pack(_SAMPLE.size)
+
+_Count = Annotated[int, Field(ge=0, le=COUNT_LIMIT)]
+_Time = Annotated[float, Field(ge=-TIME_LIMIT_S, le=TIME_LIMIT_S, allow_inf_nan=False)]
+_Text = Annotated[str, Field(max_length=TEXT_LIMIT)]
+
+
+class MalformedMessage(ValueError):
+    """What a decoder said is no message, or a value in it is out of range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +51,93 @@ class SampleMessage:
     decode_s: float  # CPU spent on this stream since the sample before
 
 
-def pack_sample(message: SampleMessage) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The source is open. Zero where it does not say."""
+
+    width: _Count
+    height: _Count
+    fps: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+    frames: _Count
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A sign of life between samples."""
+
+    decoded: _Count
+    sampled: _Count
+
+
+@dataclass(frozen=True, slots=True)
+class _Unclassifiable:
+    """A sample without a picture."""
+
+    index: _Count
+    pts_s: _Time
+    captured_unix_s: _Time
+    decoded: _Count
+    sampled: _Count
+    reason: _Text
+    detail: _Text = ""
+
+    @property
+    def sample(self) -> Sample:
+        return Sample(self.index, self.pts_s, self.captured_unix_s, 0, 0.0, self.decoded, self.sampled)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFailed(_Unclassifiable):
+    """The frame of a sample could not be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDropped(_Unclassifiable):
+    """A live sample found no free slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The source is read to its end."""
+
+    decoded: _Count
+    sampled: _Count
+    note: _Text = ""  # what to know about it: damage, frames that are missing
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderFailed:
+    """The decoder's last word when it could not go on; the parent's own when the decoder left without one."""
+
+    failure: FailureKind
+    reason: _Text
+
+
+Told = Opened | Progress | FrameFailed | FrameDropped | Ended | DecoderFailed  # the messages in JSON
+Message = SampleMessage | Told
+
+_KINDS: dict[bytes, type[Told]] = {
+    b"O": Opened,
+    b"P": Progress,
+    b"F": FrameFailed,
+    b"D": FrameDropped,
+    b"E": Ended,
+    b"X": DecoderFailed,
+}
+_TAGS = {kind: tag for tag, kind in _KINDS.items()}
+_ADAPTERS: dict[bytes, TypeAdapter[Told]] = {tag: TypeAdapter(kind) for tag, kind in _KINDS.items()}
+
+
+def pack(message: Message) -> bytes:
+    """A message as it crosses the socket."""
+    if isinstance(message, SampleMessage):
+        return _pack_sample(message)
+    content = {name: _sendable(value) for name, value in asdict(message).items()}
+    packet = _TAGS[type(message)] + orjson.dumps(content)
+    return _LENGTH.pack(len(packet)) + packet
+
+
+def _pack_sample(message: SampleMessage) -> bytes:
     sample = message.sample
     return _SAMPLE_LENGTH + _SAMPLE.pack(
         b"S",
@@ -48,38 +154,75 @@ def pack_sample(message: SampleMessage) -> bytes:
     )
 
 
-Message = SampleMessage | dict[str, Any]  # a dictionary is a JSON message with its ``type``
+def _sendable(value: Any) -> Any:
+    """Texts cut to length and made valid: the name of a file may hold bytes that are no characters."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()[:TEXT_LIMIT]
+    return value
 
 
 class Unpacker:
-    """Messages out of a stream of bytes."""
+    """Messages out of a stream of bytes.
 
-    def __init__(self) -> None:
+    Args:
+        slots: how many slots the decoder has.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._rest = b""
 
-    def feed(self, received: bytes) -> list[Message]:
-        """The messages that are complete by now; the start of another is kept."""
+    def feed(self, received: bytes) -> Iterator[Message]:
+        """The messages that are complete by now, to be taken to the last; the start of another is kept.
+
+        Raises:
+            MalformedMessage: what comes next is none.
+        """
         content = self._rest + received if self._rest else received
-        at, messages = 0, []
+        at = 0
         while len(content) >= at + _LENGTH.size:
             begin = at + _LENGTH.size
             (length,) = _LENGTH.unpack_from(content, at)
+            if not 0 < length <= MESSAGE_BYTES:
+                raise MalformedMessage(f"a message of {length} bytes")
             if len(content) < begin + length:
                 break
             at = begin + length
-            messages.append(_unpack(content[begin:at]))
+            yield self._unpack(content[begin:at])
         self._rest = content[at:]
-        return messages
 
+    def _unpack(self, packet: bytes) -> Message:
+        tag = packet[:1]
+        if tag == b"S":
+            return self._unpack_sample(packet)
+        adapter = _ADAPTERS.get(tag)
+        if adapter is None:
+            raise MalformedMessage(f"no message begins with {tag!r}")
+        try:
+            return adapter.validate_json(packet[1:], strict=True)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise MalformedMessage(f"{_KINDS[tag].__name__} {where}: {first['msg']}") from None
 
-def _unpack(packet: bytes) -> Message:
-    if packet[:1] != b"S":
-        content: dict[str, Any] = orjson.loads(packet)
-        return content
-    _, slot, index, pts_s, captured, change, motion, luma, decoded, sampled, decode_s = _SAMPLE.unpack(packet)
-    return SampleMessage(Sample(index, pts_s, captured, slot, change, decoded, sampled), motion, luma, decode_s)
-
-
-def pack(kind: str, **content: Any) -> bytes:
-    packet = orjson.dumps({"type": kind} | content)
-    return _LENGTH.pack(len(packet)) + packet
+    def _unpack_sample(self, packet: bytes) -> SampleMessage:
+        if len(packet) != _SAMPLE.size:
+            raise MalformedMessage(f"a sample of {len(packet)} bytes")
+        _, slot, index, pts_s, captured, change, motion, luma, decoded, sampled, decode_s = _SAMPLE.unpack(packet)
+        # Written so that NaN, which compares as false with everything, is refused too. Shares may be off by rounding.
+        if not (
+            slot < self._slots
+            and 0 <= index < decoded <= COUNT_LIMIT
+            and 0 < sampled <= decoded
+            and -TIME_LIMIT_S <= pts_s <= TIME_LIMIT_S
+            and 0 <= captured <= TIME_LIMIT_S
+            and -0.001 <= change <= 1.001
+            and 0 <= motion <= 1.001
+            and 0 <= luma <= 1.001
+            and 0 <= decode_s <= TIME_LIMIT_S
+        ):
+            raise MalformedMessage(
+                f"a sample out of range: slot {slot} of {self._slots}, index {index}, pts_s {pts_s}, "
+                f"captured {captured}, decoded {decoded}, sampled {sampled}"
+            )
+        return SampleMessage(Sample(index, pts_s, captured, slot, change, decoded, sampled), motion, luma, decode_s)

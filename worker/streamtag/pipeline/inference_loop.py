@@ -66,7 +66,7 @@ class Inferring:
         """Take what still waits of a job that is no longer ours out of the queue."""
         with self._changed:
             for item in self._batcher.forget(run.job_id):
-                item.ring.release(item.sample.slot)
+                item.session.release(item.sample.slot)
 
     def turn(self, stopping: threading.Event) -> None:
         """Dispatch one batch, or finish one, or wait a little for samples."""
@@ -86,7 +86,7 @@ class Inferring:
         if stale:
             self._metrics.samples.inc(len(stale))
         for item in stale:
-            item.ring.release(item.sample.slot)
+            item.session.release(item.sample.slot)
             self._mailbox.put(Unclassified(item.run, item.sample, "dropped", "stale"))
         return batch
 
@@ -95,8 +95,8 @@ class Inferring:
         self._next_buffer = (self._next_buffer + 1) % len(self._buffers)
         for row, item in enumerate(batch.items):
             # As bytes, which keeps the interpreter's lock: numpy would give it up and fight for it again each time.
-            memoryview(buffer[row]).cast("B")[:] = memoryview(item.ring.pictures[item.sample.slot]).cast("B")
-            item.ring.release(item.sample.slot)
+            buffer[row].data.cast("B")[:] = item.session.picture(item.sample.slot).data.cast("B")
+            item.session.release(item.sample.slot)
         self._metrics.samples.inc(len(batch.items))
         self._metrics.decode_s.observe([item.decode_s for item in batch.items])
         self._metrics.batch_size.observe(len(batch.items))

@@ -35,7 +35,8 @@ from streamtag.core.track import Track
 from streamtag.errors import ConfigError
 from streamtag.ingest import decoder
 from streamtag.ingest.intake import Intake
-from streamtag.ingest.stream import Outcome, Ring, Stream, forkserver
+from streamtag.ingest.session import Decode, DecoderSession
+from streamtag.ingest.stream import Outcome, Stream
 from streamtag.ingest.wire import SampleMessage
 from streamtag.logs import log
 from streamtag.metrics import Metrics
@@ -78,7 +79,7 @@ class Pipeline:
         leases: Leases,
         metrics: Metrics,
         health: Health,
-        decode: Callable[..., None] = decoder.main,
+        decode: Decode = decoder.main,
     ) -> None:
         self.runs = Runs()
         self.failure: BaseException | None = None  # what ended a thread that should not have ended
@@ -86,7 +87,6 @@ class Pipeline:
         self._bundle = bundle
         self._metrics = metrics
         self._health = health
-        self._context = forkserver()
         self._decode = decode
         self._mailbox = Mailbox(MAILBOX_LIMIT)
         self._intake = Intake()
@@ -150,7 +150,6 @@ class Pipeline:
             self._settings.source,
             self._settings.sampling,
             _Listener(self, run),
-            self._context,
             self._decode,
         )
         if self.runs.add(run):
@@ -175,8 +174,8 @@ class Pipeline:
 
     # What intake calls, through the stream's listener.
 
-    def on_sample(self, run: Run, ring: Ring, message: SampleMessage) -> None:
-        self._inferring.put(Item(run, ring, message.sample, message.decode_s))
+    def on_sample(self, run: Run, session: DecoderSession, message: SampleMessage) -> None:
+        self._inferring.put(Item(run, session, message.sample, message.decode_s))
 
     def on_lost(self, run: Run, kind: str, sample: Sample, reason: str, detail: str) -> None:
         self._metrics.samples.inc()
@@ -248,8 +247,8 @@ class _Listener:
         self._pipeline = pipeline
         self._run = run
 
-    def on_sample(self, stream: Stream, ring: Ring, message: SampleMessage) -> None:
-        self._pipeline.on_sample(self._run, ring, message)
+    def on_sample(self, stream: Stream, session: DecoderSession, message: SampleMessage) -> None:
+        self._pipeline.on_sample(self._run, session, message)
 
     def on_lost(self, stream: Stream, kind: str, sample: Sample, reason: str, detail: str) -> None:
         self._pipeline.on_lost(self._run, kind, sample, reason, detail)

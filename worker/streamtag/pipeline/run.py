@@ -11,7 +11,8 @@ import numpy as np
 
 from streamtag.core.records import Claim, Sample, StreamState
 from streamtag.core.track import Track
-from streamtag.ingest.stream import Outcome, Ring, Stream
+from streamtag.ingest.session import DecoderSession
+from streamtag.ingest.stream import Outcome, Stream
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +73,7 @@ class Item:
     """A sample on its way to the device, with the slot its picture is in."""
 
     run: Run
-    ring: Ring
+    session: DecoderSession
     sample: Sample
     decode_s: float  # CPU that the decoder spent on it
 

@@ -14,7 +14,7 @@ from typing import Any
 from streamtag.core.bundle import Bundle
 from streamtag.errors import QueueUnavailable
 from streamtag.ingest import decoder
-from streamtag.ingest.stream import forkserver
+from streamtag.ingest.session import Decode, forkserver
 from streamtag.logs import log, quiet_stderr
 from streamtag.metrics import Metrics
 from streamtag.networks.engines.base import Engine, WarmUp, warm_up
@@ -72,7 +72,7 @@ def keys_for(settings: Settings) -> Keys:
 class Service:
     """One worker. ``run`` blocks until a signal, ``stop`` or a failure."""
 
-    def __init__(self, settings: Settings, decode: Callable[..., None] = decoder.main) -> None:
+    def __init__(self, settings: Settings, decode: Decode = decoder.main) -> None:
         self.settings = settings
         self._decode = decode
         self.metrics = Metrics()

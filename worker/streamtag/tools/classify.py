@@ -14,7 +14,7 @@ from streamtag.core.smoothing import Change, Smoother
 from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError
 from streamtag.ingest.readers import image_paths
-from streamtag.ingest.stream import forkserver
+from streamtag.ingest.session import forkserver
 from streamtag.networks.engines.base import Engine, apply_temperature
 from streamtag.settings import Settings
 from streamtag.tools.drawing.annotating import Caption, Picture, annotate

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing.connection
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ import numpy as np
 from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.records import Sampling
 from streamtag.errors import StreamtagError
-from streamtag.ingest import decoder, wire
-from streamtag.ingest.stream import forkserver, start_decoder
+from streamtag.ingest import wire
+from streamtag.ingest.decoder import Request
+from streamtag.ingest.session import DecoderSession
 from streamtag.networks.loading import prepare
 from streamtag.networks.registry import SPECS, find_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
@@ -114,33 +113,19 @@ def _decoders(settings: Settings) -> Iterator[Finding]:
 def _decoded(path: str, settings: Settings) -> int:
     """Samples that a decoder process makes of a clip."""
     preprocessing = Preprocessing(32)
-    request = decoder.Request(path, False, Sampling(every=1), 1.0, preprocessing, settings.source, 8, -1, 0, 0, 0.0)
-    ring, process = start_decoder(request, forkserver())
-    samples, over = 0, False
-    while not over and multiprocessing.connection.wait([ring.parent], DECODE_LIMIT_S):
-        messages = ring.receive()
-        over = messages is None
-        for message in messages or []:
+    request = Request(path, False, Sampling(every=1), 1.0, preprocessing, settings.source, 8, -1, 0, 0, 0.0)
+    samples = 0
+    with DecoderSession(request) as session:
+        for message in session.messages(DECODE_LIMIT_S):
             if isinstance(message, wire.SampleMessage):
                 samples += 1
-                ring.release(message.sample.slot)
-            else:
-                over = over or message["type"] in ("end", "failed")
-    process.kill()
-    ring.parent.close()
+                session.release(message.sample.slot)
     return samples
 
 
 def _host(settings: Settings) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     yield Finding("processors", "ok", f"{cores} cores")
-    needed = settings.worker.slots * settings.source.slots * 299 * 299 * 3
-    free = shutil.disk_usage("/dev/shm").free
-    if free < needed:
-        remedy = "give the container more (--shm-size, or an emptyDir of medium Memory), or lower worker.slots"
-        yield Finding("shared memory", "warn", f"{free // 1024**2} MiB free, {needed // 1024**2} wanted", remedy)
-    else:
-        yield Finding("shared memory", "ok", f"{free // 1024**2} MiB free, {needed // 1024**2} wanted")
 
 
 def _model(settings: Settings) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing.connection
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,10 @@ import numpy as np
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.records import Sample, Sampling
 from streamtag.core.source import is_picture
-from streamtag.ingest import decoder, wire
+from streamtag.ingest import wire
+from streamtag.ingest.decoder import Request
+from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.slots import MAX_SLOTS
-from streamtag.ingest.stream import Ring, forkserver, start_decoder
 from streamtag.settings import Settings
 
 
@@ -45,7 +45,6 @@ class Reading:
         self._settings = settings
         self._preprocessing = preprocessing
         self._slots = min(MAX_SLOTS, max(settings.source.slots, ahead))
-        self._context = forkserver()
 
     def frames(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[InputFrame | Unreadable]:
         """Every sample of the sources in order: one of a picture, many of a video.
@@ -92,7 +91,7 @@ class Reading:
         self, source: str, pictures: tuple[str, ...], sampling: Sampling
     ) -> Iterator[InputFrame | Unreadable | str]:
         """Decode one source. A text is the reason why it ended too soon."""
-        request = decoder.Request(
+        request = Request(
             source=source,
             live=False,
             sampling=sampling,
@@ -106,33 +105,16 @@ class Reading:
             start_pts_s=0.0,
             pictures=pictures,
         )
-        ring, process = start_decoder(request, self._context)
-        try:
-            for message in self._messages(ring):
-                if isinstance(message, wire.SampleMessage):
-                    sample = message.sample
-                    picture = ring.pictures[sample.slot].copy()
-                    ring.release(sample.slot)
-                    yield InputFrame(pictures[sample.index] if pictures else source, sample, picture)
-                elif message["type"] == "frame_failed":
-                    name = pictures[message["index"]] if pictures else source
-                    yield Unreadable(name, message["detail"], whole=False)
-                elif message["type"] == "failed":
-                    yield str(message["reason"])
-                    return
-                elif message["type"] not in ("opened", "progress"):
-                    return
-        finally:
-            process.kill()
-            ring.parent.close()
-
-    def _messages(self, ring: Ring) -> Iterator[wire.Message]:
-        """What the decoder says, as it says it; a decoder that falls silent or dies ends with ``failed``."""
-        patience_s = self._settings.source.watchdog_s
-        while multiprocessing.connection.wait([ring.parent], patience_s):
-            messages = ring.receive()
-            if messages is None:
-                yield {"type": "failed", "reason": "the decoder process died on it"}
-                return
-            yield from messages
-        yield {"type": "failed", "reason": f"the decoder gave no sign of life for {patience_s:.0f} s"}
+        with DecoderSession(request) as session:
+            for message in session.messages(self._settings.source.watchdog_s):
+                match message:
+                    case wire.SampleMessage(sample):
+                        picture = session.picture(sample.slot).copy()
+                        session.release(sample.slot)
+                        name = pictures[sample.index] if sample.index < len(pictures) else source
+                        yield InputFrame(name, sample, picture)
+                    case wire.FrameFailed():
+                        name = pictures[message.index] if message.index < len(pictures) else source
+                        yield Unreadable(name, message.detail, whole=False)
+                    case wire.DecoderFailed():
+                        yield message.reason

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from streamtag.core.source import is_picture, source_kind
 from streamtag.errors import StreamtagError
-from streamtag.ingest.decoder import settle
+from streamtag.ingest.decoder import confine_process
 from streamtag.ingest.policy import allowed
 from streamtag.ingest.readers import CorruptFrame, ErrorLog, Reader, open_reader
 from streamtag.settings import SourceSettings
@@ -59,7 +59,7 @@ def annotate(picture: Picture, context: ForkServerContext) -> str:
 
 
 def _main(picture: Picture, parent: Connection) -> None:
-    settle(picture.settings)
+    confine_process(picture.settings)
     log = ErrorLog()
     try:
         kind = source_kind(picture.source)

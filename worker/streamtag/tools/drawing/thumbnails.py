@@ -11,7 +11,7 @@ import numpy as np
 
 from streamtag.core.source import source_kind
 from streamtag.errors import StreamtagError
-from streamtag.ingest.decoder import settle
+from streamtag.ingest.decoder import confine_process
 from streamtag.ingest.geometry import as_bgr
 from streamtag.ingest.policy import allowed
 from streamtag.ingest.readers import CorruptFrame, ErrorLog, open_reader
@@ -46,7 +46,7 @@ def thumbnails(
 
 
 def _main(sources: list[str], side: int, settings: SourceSettings, parent: Connection) -> None:
-    settle(settings)
+    confine_process(settings)
     log = ErrorLog()
     for source in sources:
         try:

@@ -1,0 +1,141 @@
+"""A decoder process that lies, hangs or dies harms nothing but its own session."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from streamtag.core.bundle import Preprocessing
+from streamtag.core.records import Sample, Sampling
+from streamtag.core.stream_state import FailureKind
+from streamtag.ingest import wire
+from streamtag.ingest.decoder import Request
+from streamtag.ingest.session import DecoderSession
+from streamtag.ingest.slots import SlotMemory
+from streamtag.settings import SourceSettings
+
+from tests.support import LIMIT_S, eventually
+
+PREPROCESSING = Preprocessing(32)
+
+
+def request(source: str = "none.mp4", slots: int = 4) -> Request:
+    return Request(source, False, Sampling(), 5.0, PREPROCESSING, SourceSettings(), slots, -1, 0, 0, 0.0)
+
+
+def sample(slot: int) -> bytes:
+    return wire.pack(wire.SampleMessage(Sample(0, 0.0, 1e9, slot, 0.0, 1, 1), 0.0, 0.5, 0.0))
+
+
+# What a decoder process may do that is not its work. Each is the entry point of a process.
+
+
+def says_nonsense(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
+    parent.sendall(sample(0) + b"GET / HTTP/1.1\r\n")
+    time.sleep(60)
+
+
+def names_a_slot_twice(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
+    while True:
+        parent.sendall(sample(1))
+
+
+def claims_a_slot_that_is_not_there(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
+    parent.sendall(sample(4))
+
+
+def says_nothing(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
+    time.sleep(60)
+
+
+def dies(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
+    os.abort()
+
+
+def shrinks_the_memory(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
+    try:
+        os.ftruncate(memory._descriptor, 0)
+    except PermissionError:
+        parent.sendall(wire.pack(wire.Ended(0, 0, "not permitted")))
+
+
+@pytest.mark.parametrize(
+    ("decode", "samples", "reason"),
+    [
+        (says_nonsense, 1, "said what it may not: a message of 542393671 bytes"),
+        (names_a_slot_twice, 1, "slot 1 holds a sample that is not done with"),
+        (claims_a_slot_that_is_not_there, 0, "slot 4 of 4"),
+        (says_nothing, 0, "no sign of life for 2 s"),
+        (dies, 0, "died on it (signal 6)"),
+    ],
+)
+def test_the_last_word_on_a_decoder_that_misbehaves_is_its_failure(decode: object, samples: int, reason: str) -> None:
+    with DecoderSession(request(), decode) as session:  # type: ignore[arg-type]
+        *before, last = session.messages(2.0)
+    assert len([message for message in before if isinstance(message, wire.SampleMessage)]) == samples
+    assert isinstance(last, wire.DecoderFailed)
+    assert last.failure is FailureKind.RETRY
+    assert reason in last.reason
+
+
+def test_a_decoder_cannot_pull_the_memory_from_under_its_parent() -> None:
+    with DecoderSession(request(), shrinks_the_memory) as session:
+        assert list(session.messages(LIMIT_S)) == [wire.Ended(0, 0, "not permitted")]
+        assert session.picture(3).sum() == 0
+
+
+def test_a_slot_that_is_released_may_be_used_again(clip: Path) -> None:
+    """Forty samples through two slots."""
+    seen = []
+    with DecoderSession(request(str(clip), slots=2)) as session:
+        for message in session.messages(LIMIT_S):
+            if isinstance(message, wire.SampleMessage):
+                seen.append(message.sample.index)
+                session.release(message.sample.slot)
+    assert len(seen) == 40
+
+
+def test_a_picture_outlives_its_session(clip: Path) -> None:
+    with DecoderSession(request(str(clip))) as session:
+        first = next(message for message in session.messages(LIMIT_S) if isinstance(message, wire.SampleMessage))
+    assert session.picture(first.sample.slot).std() > 0
+    session.release(first.sample.slot)
+    assert session.receive() is None
+
+
+def test_nothing_is_left_of_a_session() -> None:
+    this = psutil.Process()
+    with DecoderSession(request(), says_nothing):
+        pass  # the fork server and its pipes are there from now on
+    before = this.num_fds()
+    sessions = [DecoderSession(request(), says_nothing) for _ in range(5)]
+    for session in sessions:
+        session.start()
+    pids = [session.pid for session in sessions]
+    for session in sessions:
+        session.close()
+    del session, sessions
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids), "the processes are gone")
+    with DecoderSession(request(), says_nothing):
+        pass  # multiprocessing forgets a dead process when it starts the next one
+    assert this.num_fds() <= before + 2
+
+
+def test_no_decoder_has_the_pictures_of_another() -> None:
+    """Each has memory of its own; the arrays of multiprocessing share one file among neighbours."""
+    with DecoderSession(request(), says_nothing) as one, DecoderSession(request(), says_nothing) as other:
+        one.picture(0)[:] = 7
+        assert other.picture(0).sum() == 0
+        files = []
+        for session in (one, other):
+            links = eventually(lambda session=session: memory_of(session.pid), "the process has its memory")
+            files.append({link.stat().st_ino for link in links})
+    assert files[0].isdisjoint(files[1])
+
+
+def memory_of(pid: int) -> list[Path]:
+    return [link for link in Path(f"/proc/{pid}/fd").iterdir() if "streamtag-slots" in str(link.readlink())]

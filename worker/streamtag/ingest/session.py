@@ -1,0 +1,168 @@
+"""One decoder process as its parent sees it: the process, its shared-memory slots and the socket that it speaks on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import socket
+from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+
+import numpy as np
+
+from streamtag.core.stream_state import FailureKind
+from streamtag.ingest import decoder
+from streamtag.ingest.slots import SlotMemory, Slots, allocate
+from streamtag.ingest.wire import READ_BYTES, DecoderFailed, Ended, MalformedMessage, Message, SampleMessage, Unpacker
+
+Decode = Callable[[decoder.Request, socket.socket, SlotMemory], None]
+
+
+def forkserver() -> ForkServerContext:
+    """The context that decoder processes start from: cv2 loaded, no TensorFlow, no threads."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["streamtag.ingest.decoder"])
+    return context
+
+
+class DecoderSession:
+    """A decoder process at work on one request. A context manager: entered it runs, left it is gone.
+
+    One thread receives. A picture may be read, and its slot released, by any thread, also after ``close``: samples may
+    still be on their way to the device.
+
+    Args:
+        decode: what the process runs; the benchmark of everything else gives one that decodes nothing.
+    """
+
+    def __init__(self, request: decoder.Request, decode: Decode = decoder.main) -> None:
+        self._request = request
+        self._decode = decode
+        self._unpacker = Unpacker(request.slots)
+        # What this side knows of the slots. A decoder that named one twice could fill our queues without end.
+        self._occupied = bytearray(request.slots)
+        self._socket: socket.socket | None = None
+        self._process: BaseProcess | None = None
+        self._slots: Slots | None = None
+
+    def start(self) -> None:
+        """Start the process.
+
+        Raises:
+            OSError: the machine has no memory, processes or descriptors left.
+        """
+        memory = allocate(self._request.slots, self._request.preprocessing)
+        try:
+            self._slots = Slots(memory, self._request.slots, self._request.preprocessing)
+            self._socket, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            # The process has its own copy: only with ours closed does its end show as the end of what it says.
+            with child:
+                self._socket.setblocking(False)
+                arguments = (self._request, child, memory)
+                process = forkserver().Process(target=self._decode, args=arguments, daemon=True)
+                process.start()
+            self._process = process
+        except OSError:
+            self.close()
+            raise
+        finally:
+            memory.close()
+
+    def close(self) -> None:
+        """Kill the process and hear no more of it."""
+        self.kill()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def kill(self) -> None:
+        """Kill the process; what it has said can still be received."""
+        if self._process is not None:
+            self._process.kill()
+
+    def __enter__(self) -> DecoderSession:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the process; 0 before it has started."""
+        return (self._process.pid or 0) if self._process is not None else 0
+
+    def fileno(self) -> int:
+        """For a selector to wait on."""
+        if self._socket is None:
+            raise ValueError("the session is not open")
+        return self._socket.fileno()
+
+    def receive(self) -> list[Message] | None:
+        """What the decoder has said since, without waiting; None when it is gone and all it said is read.
+
+        What is no valid message becomes a ``DecoderFailed``, and is the last that is heard.
+        """
+        if self._socket is None:
+            return None
+        try:
+            received = self._socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        if not received:
+            return None
+        messages: list[Message] = []
+        try:
+            for message in self._unpacker.feed(received):
+                if isinstance(message, SampleMessage):
+                    self._occupy(message.sample.slot)
+                messages.append(message)
+        except MalformedMessage as error:
+            self.close()
+            messages.append(DecoderFailed(FailureKind.RETRY, f"the decoder said what it may not: {error}"))
+        return messages
+
+    def messages(self, patience_s: float) -> Iterator[Message]:
+        """What the decoder says, as it says it, to its last word: ``Ended`` or ``DecoderFailed``.
+
+        Args:
+            patience_s: a decoder that is silent for so long has failed.
+        """
+        while multiprocessing.connection.wait([self.fileno()], patience_s):
+            messages = self.receive()
+            if messages is None:
+                yield DecoderFailed(FailureKind.RETRY, f"the decoder process died on it ({self.how_it_ended()})")
+                return
+            for message in messages:
+                yield message
+                if isinstance(message, Ended | DecoderFailed):
+                    return
+        yield DecoderFailed(FailureKind.RETRY, f"the decoder gave no sign of life for {patience_s:.0f} s")
+
+    def picture(self, slot: int) -> np.ndarray:
+        """What the decoder left in a slot, (H, W, 3) uint8 RGB. Good until the slot is released."""
+        assert self._slots is not None
+        picture: np.ndarray = self._slots.pictures[slot]
+        return picture
+
+    def release(self, slot: int) -> None:
+        """Let the decoder write to this slot again."""
+        assert self._slots is not None
+        self._occupied[slot] = 0  # before the decoder may use it again
+        self._slots.release(slot)
+
+    def how_it_ended(self) -> str:
+        """``signal 9`` or ``exit code 1`` of a process that is gone."""
+        if self._process is None:
+            return "never started"
+        self._process.join(0.2)
+        code = self._process.exitcode
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+    def _occupy(self, slot: int) -> None:
+        if self._occupied[slot]:
+            raise MalformedMessage(f"slot {slot} holds a sample that is not done with")
+        self._occupied[slot] = 1
