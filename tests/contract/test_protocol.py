@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -69,12 +70,13 @@ def test_a_stale_owner_can_do_nothing(queue: Queue) -> None:
     lapse()
     new = two.take_abandoned()
     assert new is not None
-    for attempt in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: one.commits.commit(old, step(0, "5-1"), "live", None),
         lambda: one.commits.finish(old, JobStatus.DONE, "", "ended"),
         lambda: one.commits.release(old),
         lambda: one.commits.dead_letter(old, "no"),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(LeaseLost):
             attempt()
     assert one.leases.renew([old]) == ["LOST"]
@@ -129,13 +131,15 @@ def test_attempts_count_crashes_and_progress_forgives_them(queue: Queue) -> None
     queue.submit()
     one = queue.worker("one")
     assert one.take().attempts == 1
-    for expected in (2, 3):
+    claims = []
+    for _ in range(2):
         lapse()
         claim = one.take_abandoned()
         assert claim is not None
-        assert claim.attempts == expected
+        claims.append(claim)
+    assert [claim.attempts for claim in claims] == [2, 3]
     assert one.claims.crashes("j") == 3
-    one.commits.commit(claim, step(0, "5-1"), "live", None)
+    one.commits.commit(claims[-1], step(0, "5-1"), "live", None)
     assert one.claims.crashes("j") == 0
 
 

@@ -77,7 +77,7 @@ def test_status_as_table_and_as_json(served: tuple[Settings, Worker], clip: Path
     table = run_cli(settings, "status").stdout
     assert "shown" in table
     assert "done" in table
-    narrow = run_cli(settings, "status", COLUMNS="80").stdout
+    narrow = run_cli(settings, "status", env={"COLUMNS": "80"}).stdout
     assert "shown" in narrow
     assert max(len(row) for row in narrow.splitlines()) <= 80
 
@@ -221,7 +221,7 @@ def test_json_is_pure_and_logs_are_elsewhere(served: tuple[Settings, Worker], cl
         ["config", "show", "--json"],
         ["config", "schema"],
     ):
-        ran = run_cli(settings, *command, STREAMTAG_LOG__LEVEL="debug")
+        ran = run_cli(settings, *command, env={"STREAMTAG_LOG__LEVEL": "debug"})
         assert ran.returncode == 0, ran.stderr
         json_lines(ran.stdout)
 
@@ -253,11 +253,11 @@ def test_mistakes_have_an_exit_code_and_a_sentence(
 
 
 def test_redis_away_is_told_without_the_password(settings: Settings) -> None:
-    ran = run_cli(settings, "status", STREAMTAG_REDIS__URL="redis://user:hunter2@127.0.0.1:9/0")
+    ran = run_cli(settings, "status", env={"STREAMTAG_REDIS__URL": "redis://user:hunter2@127.0.0.1:9/0"})
     assert ran.returncode == 3
     assert "127.0.0.1:9" in ran.stderr
     assert "hunter2" not in ran.stderr + ran.stdout
-    shown = run_cli(settings, "config", "show", STREAMTAG_REDIS__URL="redis://user:hunter2@127.0.0.1:9/0")
+    shown = run_cli(settings, "config", "show", env={"STREAMTAG_REDIS__URL": "redis://user:hunter2@127.0.0.1:9/0"})
     assert "hunter2" not in shown.stdout + shown.stderr
     assert "environment" in shown.stdout
 
@@ -319,9 +319,11 @@ def test_classify_gives_labels_or_an_error_and_draws(settings: Settings, clip: P
     assert "torn.png" in torn["error"]
     assert video["samples"] == 40
     assert [segment["name"] for segment in video["segments"]]
-    drawn = cv2.imread(str(out / "one.png"))
-    assert drawn.shape == cv2.imread(str(picture)).shape
-    assert (drawn != cv2.imread(str(picture))).any()
+    drawn, original = cv2.imread(str(out / "one.png")), cv2.imread(str(picture))
+    assert drawn is not None
+    assert original is not None
+    assert drawn.shape == original.shape
+    assert np.any(drawn != original)
     copy = cv2.VideoCapture(str(out / "eight seconds.mp4"), cv2.CAP_FFMPEG)
     assert copy.get(cv2.CAP_PROP_FRAME_COUNT) == 200
     own = run_cli(settings, "classify", str(picture), "--annotate", str(picture), "--set", "engine.name=null")
@@ -344,7 +346,7 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_do(settings: Settings) -> N
         "--weights",
         "/none.h5",
         "--json",
-        STREAMTAG_REDIS__URL="redis://127.0.0.1:9",
+        env={"STREAMTAG_REDIS__URL": "redis://127.0.0.1:9"},
     )
     assert broken.returncode == 1
     failed = {line["check"]: line["seen"] for line in json_lines(broken.stdout) if line["level"] == "fail"}

@@ -71,6 +71,6 @@ def test_a_job_and_classify_say_the_same_of_a_picture(
         job = client.submit(str(picture)).job_id
         assert client.wait(job, 60).status is JobStatus.DONE
         (result,) = client.results(job)
-    (line,) = json_lines(run_cli(settings, "classify", str(picture), "--json", **weights(shared_data)).stdout)
+    (line,) = json_lines(run_cli(settings, "classify", str(picture), "--json", env=weights(shared_data)).stdout)
     assert result.labels[0].name == line["labels"][0]["name"] == label
     assert result.labels[0].score == pytest.approx(line["labels"][0]["score"], abs=1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,13 +53,17 @@ def published(client: Client, job: str) -> int:
     return client.status(job).counters.published
 
 
+def passed(client: Client, job: str, samples: float) -> bool:
+    return published(client, job) > samples
+
+
 def test_killed_twice_it_gives_what_an_undisturbed_run_gives(
     undisturbed: list[Result], client: Client, settings: Settings, workers: list[Worker], long_clip: Path
 ) -> None:
     job = client.submit(str(long_clip), every=1).job_id
     for share in (0.2, 0.5):
         worker = start_worker(workers, settings, *SLOW, *QUICK_LEASE)
-        eventually(lambda share=share: published(client, job) > share * len(undisturbed), "some of it is published")
+        eventually(partial(passed, client, job, share * len(undisturbed)), "some of it is published")
         worker.signal(signal.SIGKILL)
         worker.wait()
         assert client.status(job).status is JobStatus.RUNNING
@@ -155,7 +160,7 @@ def test_a_worker_started_before_its_redis_waits_says_so_and_then_works(
         assert client.wait(client.submit(str(clip)).job_id, 60).counters.published == 40
 
 
-@pytest.mark.parametrize("away_s", (0.5, 5.0))
+@pytest.mark.parametrize("away_s", [0.5, 5.0])
 def test_redis_restarted_in_the_middle_costs_nothing(
     undisturbed: list[Result], own_redis: RedisServer, workers: list[Worker], long_clip: Path, away_s: float
 ) -> None:

@@ -42,7 +42,7 @@ def test_squeezenet_has_the_parameters_of_the_paper() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ("mobilenetv2", "squeezenet", pytest.param("xception", marks=pytest.mark.long)))
+@pytest.mark.parametrize("name", ["mobilenetv2", "squeezenet", pytest.param("xception", marks=pytest.mark.long)])
 def test_folded_and_unfolded_agree(name: str) -> None:
     bundle = random_bundle(name)
     model = build(bundle)

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Sampling
-from streamtag.ingest import session as session_module
+from streamtag.ingest.slots import allocate
 from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings
 
-from tests.support.media import expected_samples, true_times
+from tests.support.media import expected_samples, seconds, true_times
 from tests.support.stream_reading import Listener, read
 
 
@@ -101,7 +101,9 @@ def test_every_n_th_frame(clip: Path) -> None:
 def test_key_frames_only(shared_data: Path) -> None:
     path = shared_data / "videos/intel_one-by-one-person-detection.mp4"
     with av.open(str(path)) as container:
-        keys = [float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.is_keyframe]
+        keys = [
+            float(seconds(packet.pts, packet.time_base)) for packet in container.demux(video=0) if packet.is_keyframe
+        ]
     found = read(path, Sampling(keyframes=True))
     assert [sample.pts_s for sample in found.samples] == pytest.approx(keys, abs=1e-3)
 
@@ -154,7 +156,7 @@ def test_a_rotated_video_comes_out_upright(shared_data: Path) -> None:
         assert min(likeness[1], likeness[3]) < 5 < min(likeness[0], likeness[2])
 
 
-@pytest.mark.parametrize("group", ("Landscape", "Portrait"))
+@pytest.mark.parametrize("group", ["Landscape", "Portrait"])
 def test_photos_come_out_upright_by_their_exif(shared_data: Path, group: str) -> None:
     folder = shared_data / "images/exif_orientation"
     pictures = read(folder / f"{group}_*.jpg").pictures
@@ -223,14 +225,13 @@ def test_a_name_with_the_signs_of_a_pattern_may_be_a_file(clip: Path, tmp_path: 
 def test_a_machine_without_room_for_a_decoder_tries_again(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice no memory for the slots, then some."""
     refusals = [OSError(28, "No space left on device")] * 2
-    allocate = session_module.allocate
 
     def scarce(*arguments: Any) -> Any:
         if refusals:
             raise refusals.pop()
         return allocate(*arguments)
 
-    monkeypatch.setattr(session_module, "allocate", scarce)
+    monkeypatch.setattr("streamtag.ingest.session.allocate", scarce)
     found = read(clip)
     assert len(found.samples) == 40
     assert sum("No space left" in detail for detail in found.details) == 2

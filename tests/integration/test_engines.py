@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -70,8 +71,6 @@ def test_the_demo_network_knows_what_it_never_saw(demo: tuple[Bundle, Any]) -> N
 @pytest.mark.long
 def test_jax_says_the_same_in_a_process_of_its_own(redis_server: RedisServer, tmp_path: Path) -> None:
     """Keras has one backend a process, chosen before it is imported."""
-    import cv2
-
     pictures, _ = draw_set(7, 42)
     for number, picture in enumerate(pictures[::4]):
         cv2.imwrite(str(tmp_path / f"{number}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
@@ -136,7 +135,7 @@ def test_what_cannot_be_folded_is_left_alone() -> None:
     np.testing.assert_allclose(np.asarray(folded(pictures)), np.asarray(model(pictures, training=False)), atol=1e-5)
 
 
-@pytest.mark.parametrize("mode", ("tf", "caffe", "torch"))
+@pytest.mark.parametrize("mode", ["tf", "caffe", "torch"])
 def test_normalisation_is_that_of_keras(mode: Mode) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
     expected = keras.applications.imagenet_utils.preprocess_input(pictures.astype(np.float32), mode=mode)
@@ -160,7 +159,7 @@ def test_a_network_that_gives_no_numbers_is_named(demo: tuple[Bundle, Any]) -> N
         warm_up(engine, bundle)
 
 
-@pytest.mark.parametrize("name", ("inceptionv3", "xception", "mobilenetv2"))
+@pytest.mark.parametrize("name", ["inceptionv3", "xception", "mobilenetv2"])
 def test_every_network_builds_and_folds_whole(name: str) -> None:
     bundle = resolve(ModelSettings(name=name, weights="random"))
     folded = fold_batch_norm(build(bundle))

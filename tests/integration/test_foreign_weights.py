@@ -101,13 +101,13 @@ def test_a_torch_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_an_archive_with_objects_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
-    np.savez(path, **{"conv1/kernel": np.array([Evil()], dtype=object)})
+    np.savez(path, allow_pickle=True, **{"conv1/kernel": np.array([Evil()], dtype=object)})
     with pytest.raises(ConfigError, match="not an archive of plain arrays"):
         build(resolve(ModelSettings(name="squeezenet", weights=str(path))))
 
 
 def test_arrays_of_another_shape_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
-    np.savez(path, **{"conv1/kernel": np.zeros((3, 3, 3, 64)), "conv1/bias": np.zeros(64)})
+    np.savez(path, allow_pickle=True, **{"conv1/kernel": np.zeros((3, 3, 3, 64)), "conv1/bias": np.zeros(64)})
     with pytest.raises(ConfigError, match=r"conv1 is \(3, 3, 3, 64\), \(64,\) there"):
         build(resolve(ModelSettings(name="squeezenet", weights=str(path))))

@@ -32,7 +32,7 @@ def web(web_server: WebServer, clip_bytes: bytes) -> str:
     return web_server.url
 
 
-@pytest.mark.parametrize("path", ("/clip.avi", "/to//to//clip.avi"))
+@pytest.mark.parametrize("path", ["/clip.avi", "/to//to//clip.avi"])
 def test_a_file_is_read_also_behind_redirects(web: str, path: str) -> None:
     found = read(web + path, Sampling(fps=5), QUICK)
     assert found.outcome is not None

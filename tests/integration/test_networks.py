@@ -20,11 +20,11 @@ from tests.support.bundles import random_bundle
 
 @pytest.mark.parametrize(
     "name",
-    (
+    [
         "mobilenetv2",
         "squeezenet",
         *(pytest.param(one, marks=pytest.mark.long) for one in ("inceptionv3", "inceptionv4")),
-    ),
+    ],
 )
 def test_a_head_on_a_backbone_is_the_same_after_save_and_load(tmp_path: Path, name: str) -> None:
     """The backbone is cut out of a whole network; the bundle builds it without one. Weights must find their layers."""
@@ -63,7 +63,7 @@ def test_a_whole_network_of_ones_own_is_a_bundle(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(found(x)), np.asarray(original(x)))
 
 
-class Custom(keras.layers.Layer):
+class Custom(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """A layer that only this test knows."""
 
     def call(self, x: Any) -> Any:

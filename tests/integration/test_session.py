@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -132,7 +133,7 @@ def test_no_decoder_has_the_pictures_of_another() -> None:
         assert other.picture(0).sum() == 0
         files = []
         for session in (one, other):
-            links = eventually(lambda session=session: memory_of(session.pid), "the process has its memory")
+            links = eventually(partial(memory_of, session.pid), "the process has its memory")
             files.append({link.stat().st_ino for link in links})
     assert files[0].isdisjoint(files[1])
 

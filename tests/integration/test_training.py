@@ -135,7 +135,9 @@ def test_fine_tuning_trains_the_last_blocks_only(
         if layer.weights
     }
     assert json_lines(ran.stdout)[0]["fine_tuned"], "an undertrained head gains from it"
-    assert same["stem_1"] and same["entry_1_a"] and same["exit_bn"]
+    assert same["stem_1"]
+    assert same["entry_1_a"]
+    assert same["exit_bn"]
     assert not same["exit"]
 
 

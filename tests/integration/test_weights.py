@@ -32,7 +32,7 @@ def web(web_server: WebServer) -> WebServer:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(fetching.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("streamtag.networks.weights.fetching.time.sleep", lambda seconds: None)
     monkeypatch.setattr(fetching, "CHUNK_BYTES", 65_536)
 
 
@@ -117,7 +117,7 @@ def test_a_full_disk_is_named_and_nothing_is_left(web: WebServer, tmp_path: Path
         assert names(small / "cache") == []
         # Without the look ahead: the disk fills while it is written.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fetching.shutil, "disk_usage", lambda folder: _Plenty)
+            patch.setattr("streamtag.networks.weights.fetching.shutil.disk_usage", lambda folder: _Plenty)
             with pytest.raises(FetchFailed, match=r"No space left on device; make room"):
                 fetch(download(web), small / "cache")
         assert names(small / "cache") == []
@@ -188,17 +188,17 @@ def test_weights_without_a_published_hash_say_how_to_bring_them(tmp_path: Path) 
 def test_models_are_listed_shown_and_fetched(redis_server: RedisServer, web: WebServer, tmp_path: Path) -> None:
     settings = settings_for(redis_server)
     here = {"STREAMTAG_MODEL__CACHE": str(tmp_path / "cache"), "STREAMTAG_MODEL__MIRROR": web.url}
-    rows = {row["name"]: row for row in json_lines(run_cli(settings, "models", "list", "--json", **here).stdout)}
+    rows = {row["name"]: row for row in json_lines(run_cli(settings, "models", "list", "--json", env=here).stdout)}
     assert set(rows) == set(SPECS)
     assert (rows["xception"]["input"], rows["xception"]["top1"], rows["xception"]["cached"]) == (299, 79.0, "")
     shown = run_cli(settings, "models", "show", "demo", "--json").stdout
     assert json_lines(shown)[0]["intact"] is True
     (tmp_path / "web" / SPECS["xception"].download.file_name).write_bytes(b"wrong")  # type: ignore[union-attr]
-    ran = run_cli(settings, "models", "fetch", "xception", **here)
+    ran = run_cli(settings, "models", "fetch", "xception", env=here)
     assert ran.returncode == 1
     assert "is not what was published" in ran.stderr
     assert names(tmp_path / "cache") == []
-    ran = run_cli(settings, "models", "fetch", "inceptionv4", **here)
+    ran = run_cli(settings, "models", "fetch", "inceptionv4", env=here)
     assert ran.returncode == 2
     assert "models import inceptionv4" in ran.stderr
 
@@ -211,18 +211,18 @@ def test_squeezenet_is_imported_once_and_used_by_name(
     settings = settings_for(redis_server)
     archive = shared_data / "weights" / "squeezenet_v1.0_imagenet_hwio.npz"
     here = {"STREAMTAG_MODEL__CACHE": str(tmp_path / "cache")}
-    ran = run_cli(settings, "models", "import", "squeezenet", str(archive), "--json", **here)
+    ran = run_cli(settings, "models", "import", "squeezenet", str(archive), "--json", env=here)
     assert ran.returncode == 0, ran.stderr
     picture = str(shared_data / "images" / "clear" / "coral_parrot.jpg")
-    ran = run_cli(settings, "classify", picture, "--model", "squeezenet", "--json", **here)
+    ran = run_cli(settings, "classify", picture, "--model", "squeezenet", "--json", env=here)
     assert json_lines(ran.stdout)[0]["labels"][0]["name"] == "macaw", ran.stderr
     ran = run_cli(settings, "models", "import", "squeezenet", str(archive), "--out", str(tmp_path / "bundle"))
     assert ran.returncode == 0, ran.stderr
-    ran = run_cli(settings, "models", "verify", "squeezenet", str(tmp_path / "bundle"), "demo", "--json", **here)
+    ran = run_cli(settings, "models", "verify", "squeezenet", str(tmp_path / "bundle"), "demo", "--json", env=here)
     assert [row["ok"] for row in json_lines(ran.stdout)] == [True, True, True], ran.stderr
     weights = tmp_path / "bundle" / "network.weights.h5"
     weights.write_bytes(weights.read_bytes()[:-1])
-    ran = run_cli(settings, "models", "verify", str(tmp_path / "bundle"), "--json", **here)
+    ran = run_cli(settings, "models", "verify", str(tmp_path / "bundle"), "--json", env=here)
     assert ran.returncode == 1
     assert "does not match the sha256" in json_lines(ran.stdout)[0]["error"]
 

@@ -60,12 +60,12 @@ def scores(engine_name: str, network: str) -> np.ndarray:
     pictures = np.random.default_rng(6).integers(0, 256, (2, *bundle.preprocessing.shape), np.uint8)
     if engine_name == "plain":
         return np.asarray(model(normalise(pictures, bundle.preprocessing.mode), training=False))
-    engine = make_engine(model, bundle, EngineSettings(name=engine_name, buckets=[2]))  # type: ignore[arg-type]
+    engine = make_engine(model, bundle, EngineSettings(name=engine_name, buckets=[2]))
     warm_up(engine, bundle)
     return engine.dispatch(pictures).result()
 
 
 if __name__ == "__main__":
     engine_name, out, *networks = sys.argv[1:]
-    prepare(EngineSettings(name="auto" if engine_name == "plain" else engine_name))  # type: ignore[arg-type]
-    np.savez(out, **{network: scores(engine_name, network) for network in networks})
+    prepare(EngineSettings(name="auto" if engine_name == "plain" else engine_name))
+    np.savez(out, allow_pickle=False, **{network: scores(engine_name, network) for network in networks})

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -16,7 +17,8 @@ from selenium.webdriver.chrome.service import Service
 def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
     """A browser that asks the network for nothing of its own."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    assert browser and driver, "chromium or chromedriver is missing: make setup system installs them"
+    assert browser, "chromium is missing: make system installs it"
+    assert driver, "chromedriver is missing: make system installs it"
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for argument in (
@@ -40,3 +42,8 @@ def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
         yield opened
     finally:
         opened.quit()
+
+
+def log(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
+    """The browser's log since it was last asked for."""
+    return list(browser.get_log(kind))  # type: ignore[no-untyped-call]  # Selenium has no types there

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from streamtag.settings import Settings
@@ -25,12 +26,12 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def run_cli(
-    settings: Settings, *arguments: str, limit_s: float = 300, **extra: str
+    settings: Settings, *arguments: str, env: Mapping[str, str] | None = None, limit_s: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``streamtag`` as a process and wait for it."""
+    """Run ``streamtag`` as a process and wait for it; ``env`` adds to its environment."""
     return subprocess.run(
         [sys.executable, "-m", "streamtag", *arguments],
-        env=environment(settings) | extra,
+        env=environment(settings) | dict(env or {}),
         capture_output=True,
         text=True,
         timeout=limit_s,

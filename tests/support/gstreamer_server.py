@@ -6,6 +6,7 @@ Paths: /ball (H.264, 10 frames a second, 320x240, moving), /black, /still, /secr
 """
 
 import sys
+from typing import Any
 
 import gi
 
@@ -19,14 +20,14 @@ PIPELINE = (
 )
 
 
-def factory(pattern):
+def factory(pattern: str) -> Any:
     found = GstRtspServer.RTSPMediaFactory()
     found.set_launch(PIPELINE.format(pattern=pattern))
     found.set_shared(True)
     return found
 
 
-def protect(server, found, user, password):
+def protect(server: Any, found: Any, user: str, password: str) -> None:
     auth = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
@@ -38,7 +39,7 @@ def protect(server, found, user, password):
     found.set_permissions(permissions)
 
 
-def main():
+def main() -> None:
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")

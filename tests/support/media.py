@@ -8,12 +8,19 @@ from pathlib import Path
 import av
 
 
+def seconds(pts: int | None, time_base: Fraction | None, start: int = 0) -> Fraction:
+    """Presentation time in exact seconds, of a frame or a packet that has one."""
+    assert pts is not None
+    assert time_base is not None
+    return (pts - start) * time_base
+
+
 def true_times(path: Path) -> list[Fraction]:
     """Presentation times by another path: PyAV's demuxer and decoder, from the stream's start."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         start = video.start_time or 0
-        return [(frame.pts - start) * frame.time_base for frame in container.decode(video)]
+        return [seconds(frame.pts, frame.time_base, start) for frame in container.decode(video)]
 
 
 def expected_samples(times: list[Fraction], fps: int) -> list[int]:

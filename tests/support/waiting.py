@@ -11,7 +11,7 @@ LIMIT_S = 90.0
 Value = TypeVar("Value")
 
 
-def eventually(condition: Callable[[], Value], what: str, limit_s: float = LIMIT_S) -> Value:
+def eventually(condition: Callable[[], Value | None], what: str, limit_s: float = LIMIT_S) -> Value:
     """Wait for a condition and return its value; fail by name at the limit."""
     deadline_s = time.monotonic() + limit_s
     while True:

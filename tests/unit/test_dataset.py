@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_a_group_is_never_on_both_sides(groups: list[tuple[str, int]], share: fl
     try:
         kept, held = split(items, share, seed)
     except ConfigError as error:
-        assert "too few groups" in str(error) or "cannot be on both sides" in str(error)
+        assert re.search("too few groups|cannot be on both sides", str(error))  # noqa: PT017  # some draws can be split
         return
     assert sorted(map(str, kept + held)) == sorted(map(str, items))
     assert not {item.group for item in kept} & {item.group for item in held}

@@ -37,7 +37,7 @@ def test_a_bad_job_is_named(text: str, names: str) -> None:
 
 
 def test_a_bad_job_does_not_quote_its_source() -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="extra") as caught:
         Job.from_json(json.dumps({"job_id": "a", "source": "rtsp://user:hunter2@cam/1", "extra": 1}))
     assert "hunter2" not in str(caught.value)
 

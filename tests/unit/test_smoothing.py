@@ -63,7 +63,7 @@ def test_the_average_follows_its_formula() -> None:
     assert smoothed[1] == pytest.approx(1 - math.exp(-0.5 / 2.0), rel=1e-6)
 
 
-@pytest.mark.parametrize("method", ("ema", "majority", "sticky"))
+@pytest.mark.parametrize("method", ["ema", "majority", "sticky"])
 def test_one_wrong_sample_changes_no_label(method: str) -> None:
     steps = [(number * 0.2, 1 if number == 20 else 0, 0.0) for number in range(40)]
     _, changes = play(Smoother(SmoothingSettings(method=method), 4), steps)

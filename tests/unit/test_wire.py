@@ -49,7 +49,8 @@ def heard(content: bytes) -> list[wire.Message]:
 def test_messages_come_out_as_they_went_in_however_they_are_cut(numbers: list[int], cuts: list[int]) -> None:
     expected = [one for number in numbers for one in told(number)]
     content = b"".join(wire.pack(one) for one in expected)
-    unpacker, found = wire.Unpacker(SLOTS), []
+    unpacker = wire.Unpacker(SLOTS)
+    found: list[wire.Message] = []
     for cut in cuts:
         found += unpacker.feed(content[:cut])
         content = content[cut:]

@@ -10,7 +10,6 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from streamtag import __version__
 
@@ -106,7 +105,7 @@ class Spread(Collector):
     def collect(self) -> Iterable[HistogramMetricFamily]:
         with self._lock:
             counts, total = self._counts.cumsum().tolist(), self._sum
-        names = [*(floatToGoString(bound) for bound in self._bounds), "+Inf"]
+        names = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
         yield HistogramMetricFamily(self._name, self._text, list(zip(names, counts, strict=True)), total)
 
     def describe(self) -> Iterable[HistogramMetricFamily]:

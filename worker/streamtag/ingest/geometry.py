@@ -48,7 +48,7 @@ def as_bgr(picture: np.ndarray) -> np.ndarray:
     if picture.dtype == np.uint16:
         picture = (picture >> 8).astype(np.uint8)
     if picture.ndim == 2:
-        return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+        picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     return picture[:, :, :3] if picture.shape[2] == 4 else picture
 
 
@@ -71,4 +71,5 @@ def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
         picture = cv2.resize(
             picture[: rows * down_y, : columns * down_x], (columns, rows), interpolation=cv2.INTER_AREA
         )
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    resized: np.ndarray = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    return resized

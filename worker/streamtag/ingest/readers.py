@@ -152,7 +152,7 @@ class VideoReader:
         ok, picture = self._capture.retrieve()
         if not ok or picture is None or picture.size == 0:
             raise CorruptFrame("the codec could not decode it")
-        return picture
+        return np.asarray(picture)
 
     def close(self) -> None:
         self._capture.release()
@@ -239,7 +239,7 @@ def decode_image(content: np.ndarray, max_pixels: int) -> np.ndarray:
         raise CorruptFrame("not an image that OpenCV can decode, or damaged")
     if picture.shape[0] * picture.shape[1] > max_pixels:
         raise CorruptFrame(f"more pixels than source.max_pixels ({max_pixels})")
-    return picture
+    return np.asarray(picture)
 
 
 def image_paths(source: str) -> list[Path]:

@@ -132,7 +132,9 @@ class Commits:
         names = [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events, keys.dlq]
         head = [GROUP, self._consumer, entry_id, fence, reason, stamp()]
         limits = [settings.expire_s, settings.events_maxlen, settings.dlq_maxlen]
-        return self._connection.script("dead_letter", names, [*head, *limits, event, job_id, deliveries, source])
+        values = [*head, *limits, event, job_id, deliveries, source]
+        reply: list[bytes] = self._connection.script("dead_letter", names, values)
+        return reply
 
     def _job_keys(self, claim: Claim) -> list[str]:
         keys, job_id = self._keys, claim.job.job_id

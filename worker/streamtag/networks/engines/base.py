@@ -101,4 +101,5 @@ def apply_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
     logits = np.log(np.maximum(scores, 1e-12)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
     exponents = np.exp(logits)
-    return (exponents / exponents.sum(axis=1, keepdims=True)).astype(np.float32)
+    probabilities: np.ndarray = exponents / exponents.sum(axis=1, keepdims=True)
+    return probabilities.astype(np.float32)

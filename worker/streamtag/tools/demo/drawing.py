@@ -128,7 +128,8 @@ def _texture(generator: np.random.Generator, width: int, height: int) -> np.ndar
     else:
         grain = generator.normal(0, generator.uniform(3, 14), (height, width, 1)).astype(np.float32)
         base += cv2.GaussianBlur(grain, (0, 0), generator.uniform(0.8, 3))[..., None]
-    return np.clip(base, 0, 255)
+    clipped: np.ndarray = np.clip(base, 0, 255)
+    return clipped
 
 
 def _contrasting(generator: np.random.Generator, texture: np.ndarray) -> tuple[float, float, float]:

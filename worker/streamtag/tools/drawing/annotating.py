@@ -126,7 +126,7 @@ def draw_caption(picture: np.ndarray, text: str, fonts: tuple[Font, ...] = ()) -
             # Scripts that join or stack their letters are shaped by Pillow (Raqm); "ls" is the left of the baseline.
             draw.text((x, baseline), run, font=_font(font, points), fill=(255, 255, 255, 255), anchor="ls")
             x += _font(font, points).getlength(run)
-    return cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
+    return np.asarray(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
 
 
 _Run = tuple[str, Font | None]  # letters of one font; None is Pillow's own

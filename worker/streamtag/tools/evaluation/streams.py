@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -258,10 +259,11 @@ def draw(rows: Sequence[Row], chosen: Row | None, path: Path) -> None:
     colours = {"none": charts.GREY, "ema": charts.BLUE, "majority": charts.ORANGE, "sticky": "#16a34a"}
     with charts.figure("", 10, 4.4) as drawn:
         left, right = drawn.subplots(1, 2)
-        for axis, value, name in (
+        panels: tuple[tuple[Any, Callable[[Row], float], str], ...] = (
             (left, lambda row: row.flips_per_min, "label changes a minute"),
             (right, lambda row: row.f1, "segment F1 at IoU 0.5"),
-        ):
+        )
+        for axis, value, name in panels:
             for method, colour in colours.items():
                 found = [row for row in rows[1:] if row.method == method and np.isfinite(row.onset_p50_s)]
                 x = [row.onset_p50_s for row in found]

@@ -54,7 +54,7 @@ class History:
             getattr(self, name).extend(float(value) for value in figures.get(name, []))
 
 
-class _Watch(keras.callbacks.Callback):
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Tells of each epoch, and stops at the end of a batch when asked to."""
 
     def __init__(self, phase: str, told: Told, stopping: list[bool]) -> None:
@@ -160,7 +160,7 @@ def fine_tune(
         model.set_weights(before)
 
 
-class _Pictures(keras.utils.PyDataset):
+class _Pictures(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
     """Normalised batches of pictures; with a seed, mirrored at random and in another order each epoch."""
 
     def __init__(self, pictures: np.ndarray, classes: np.ndarray, mode: Mode, seed: int | None) -> None:
