@@ -7,7 +7,8 @@ import uuid
 from dataclasses import dataclass
 
 from streamtag.configuration import load
-from streamtag.core.records import Checkpoint, Claim, Job, JobStatus
+from streamtag.core.job import Job
+from streamtag.core.records import Checkpoint, Claim, JobStatus
 from streamtag.core.track import Commit
 from streamtag.queue.claims import Claims
 from streamtag.queue.commits import Commits

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from streamtag.core.records import Checkpoint, Job, JobStatus
+from streamtag.core.job import Job
+from streamtag.core.records import Checkpoint, JobStatus
 from streamtag.errors import JobCancelled, LeaseLost, QueueFull, QueueUnavailable, RejectJob, StreamtagError
 from streamtag.queue.claims import Entry
 from streamtag.queue.connection import Connection

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
 from streamtag.client import Client
+from streamtag.core.job import Sampling
 from streamtag.core.options import SmoothingSettings
-from streamtag.core.records import Sampling
 from streamtag.networks.engines.base import warm_up
 from streamtag.networks.registry import imagenet_classes
 from streamtag.pipeline.service import load_engine

@@ -12,8 +12,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from streamtag.core.job import Sampling
 from streamtag.core.options import SmoothingSettings
-from streamtag.core.records import Sampling
 from streamtag.ingest.slots import allocate
 from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import cv2
 import pytest
-from streamtag.core.records import Sampling, StreamState
+from streamtag.core.job import Sampling
+from streamtag.core.records import StreamState
 from streamtag.settings import SourceSettings
 from streamtag.tools.demo.drawing import frames, plan
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.records import Sample, Sampling
+from streamtag.core.job import Sampling
+from streamtag.core.records import Sample
 from streamtag.core.stream_state import FailureKind
 from streamtag.ingest import wire
 from streamtag.ingest.decoder import Request

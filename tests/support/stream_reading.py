@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.records import Checkpoint, Claim, Job, Sample, Sampling, StreamState
+from streamtag.core.job import Job, Sampling
+from streamtag.core.records import Checkpoint, Claim, Sample, StreamState
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Outcome, Stream
 from streamtag.ingest.wire import SampleMessage

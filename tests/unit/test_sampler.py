@@ -6,7 +6,7 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 from streamtag.core.sampler import Sampler, Timeline
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import orjson
 import pytest
 from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.job import Job
 from streamtag.core.options import SmoothingSettings
-from streamtag.core.records import Checkpoint, Claim, Job, Sample
+from streamtag.core.records import Checkpoint, Claim, Sample
 from streamtag.core.track import Commit, Track, record_batch
 
 BUNDLE = Bundle("three", "none", ("cat", "dog", "nothing"), Preprocessing(32), background=frozenset({2}))

@@ -15,8 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from streamtag.configuration import load
-from streamtag.core.records import Event, Job, JobView, Result, Sampling
+from streamtag.core.job import Job, Sampling, explain
+from streamtag.core.records import Event, JobView, Result
 from streamtag.core.source import SourceKind, source_kind
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.queue.connection import Connection
@@ -73,6 +76,8 @@ class Client:
         Raises:
             StreamtagError: the job is not valid, the queue is full, or Redis cannot be reached.
         """
+        if not source.strip():
+            raise ConfigError("source must be a path or URL, not an empty text")
         try:
             job = Job(
                 job_id=job_id or new_job_id(source),
@@ -82,11 +87,11 @@ class Client:
                 if Path(self.settings.model.name).name == self.settings.model.name
                 else "",
                 live=live,
-                sampling=Sampling(fps, every, keyframes),
+                sampling=_sampling(fps, every, keyframes),
                 submitted_unix_s=round(time.time(), 3),
             )
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        except ValidationError as error:
+            raise ConfigError(explain(error)) from None
         self._producer.submit(job)
         return self._producer.view(job.job_id)
 
@@ -184,6 +189,13 @@ class Client:
 
     def _is_over(self, job_id: str) -> bool:
         return self._producer.view(job_id).status.is_terminal
+
+
+def _sampling(fps: float | None, every: int | None, keyframes: bool) -> Sampling:
+    try:
+        return Sampling(None if fps is None else float(fps), every, keyframes)
+    except ValidationError as error:
+        raise ConfigError(explain(error, "sampling")) from None
 
 
 def new_job_id(source: str) -> str:

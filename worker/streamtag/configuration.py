@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, YamlConfigSettingsSource
 
 from streamtag.errors import ConfigError
-from streamtag.redaction import redact
+from streamtag.redaction import redact, redact_url
 from streamtag.settings import Settings
 
 
@@ -124,16 +123,9 @@ def flatten(settings: Settings) -> dict[str, Any]:
         for name in type(group).model_fields:
             value = getattr(group, name)
             if isinstance(value, SecretStr):
-                value = _redacted_secret(value)
+                value = redact_url(value.get_secret_value())
             flat[f"{group_name}.{name}"] = value
     return flat
-
-
-def _redacted_secret(value: SecretStr) -> str:
-    parts = urlsplit(value.get_secret_value())
-    return (
-        f"{parts.scheme}://{parts.hostname or ''}:{parts.port or 6379}{parts.path}" if parts.hostname else parts.scheme
-    )
 
 
 def template() -> str:

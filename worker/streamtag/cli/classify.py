@@ -15,7 +15,7 @@ from rich.table import Table
 
 from streamtag.cli import views
 from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.ingest.session import forkserver

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from streamtag.cli.common import Config, Json, Model, Overrides, Weights, out, print_json, settings_and_origins
 from streamtag.configuration import flatten, template
+from streamtag.core.job import job_schema
 from streamtag.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The settings: in force, as a schema, as a file to begin with.")
@@ -35,9 +36,13 @@ def show(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON schema of the settings file."""
-    print_json(Settings.model_json_schema())
+def schema(
+    job: Annotated[
+        bool, typer.Option("--job", help="Of a job, as producers in other languages write it, instead.")
+    ] = False,
+) -> None:
+    """Print the JSON schema of the settings file, or of a job."""
+    print_json(job_schema() if job else Settings.model_json_schema())
 
 
 @app.command("template")

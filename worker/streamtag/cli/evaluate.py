@@ -13,7 +13,7 @@ from rich.table import Table
 
 from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.core.bundle import Bundle
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import read_bundle_file, write_bundle_file

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.logs import quiet_stderr
 from streamtag.networks.engines.base import warm_up

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streamtag.cli import views
 from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, err, out, print_json, settings_from
 from streamtag.client import Client
-from streamtag.core.records import JobStatus, JobView, Sampling
+from streamtag.core.records import JobStatus, JobView
 from streamtag.errors import ConfigError, StreamtagError
 
 
@@ -38,10 +38,6 @@ def submit(
     overrides: Overrides = None,
 ) -> None:
     """Queue sources for the workers of a model."""
-    try:
-        Sampling(fps, every, keyframes)
-    except ValueError as error:
-        raise ConfigError(f"sampling: {error} (--fps, --every, --keyframes)") from None
     if job_id and len(sources) > 1:
         raise ConfigError("--id names one job; give one source, or leave it out")
     with Client(settings=settings_from(config, model, None, overrides)) as client:

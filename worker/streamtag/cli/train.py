@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.logs import quiet_stderr
 from streamtag.networks.loading import make_engine, prepare

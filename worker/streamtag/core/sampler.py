@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 
 # Presentation times are rounded by containers (milliseconds in Matroska, 1/90000 s in MPEG-TS): a frame
 # that is due at 0.2 s may carry 0.19999.

@@ -31,6 +31,9 @@ def source_kind(source: str) -> SourceKind:
     """
     scheme, separator, _rest = source.partition("://")
     if separator:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,15}", scheme):
+            # Not quoted: what stands before "://" may be a user and password, mistaken for a scheme.
+            raise ValueError("begins with no scheme; known: rtsp, rtsps, http, https, file, camera:N")
         known = {
             "rtsp": SourceKind.RTSP,
             "rtsps": SourceKind.RTSP,

@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.records import Sample, Sampling
+from streamtag.core.job import Sampling
+from streamtag.core.records import Sample
 from streamtag.core.sampler import Sampler, Timeline
 from streamtag.core.source import source_kind
 from streamtag.core.stream_state import FailureKind

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import orjson
 from redis.exceptions import ResponseError
 
-from streamtag.core.records import Checkpoint, Claim, Job
+from streamtag.core.job import Job
+from streamtag.core.records import Checkpoint, Claim
 from streamtag.errors import RejectJob
 from streamtag.queue.connection import Connection, GroupMissing, stamp, text, translated
 from streamtag.queue.keys import GROUP, queue_name

@@ -66,8 +66,12 @@ class Connection:
                 protocol=2,
                 client_name="streamtag",
             )
-        except ValueError as error:
-            raise ConfigError(f"redis.url: {redact(str(error))}") from None
+        except ValueError:
+            # The reason is not repeated: it quotes the address, and with it the password.
+            raise ConfigError(
+                "redis.url: no valid address; it is redis://[user:password@]host:port/number, with / ? # @ : in a "
+                "password written as %2F %3F %23 %40 %3A"
+            ) from None
         self._scripts: dict[str, Script] = {}
 
     def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:

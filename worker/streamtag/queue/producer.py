@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from streamtag.core.records import Counters, Event, Job, JobStatus, JobView, Label, Result
+from streamtag.core.job import Job
+from streamtag.core.records import Counters, Event, JobStatus, JobView, Label, Result
 from streamtag.errors import JobNotFound, QueueFull, StreamtagError
 from streamtag.queue.connection import Connection, stamp, text, translated
 from streamtag.queue.keys import GROUP

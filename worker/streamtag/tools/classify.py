@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from streamtag.core.bundle import Bundle
-from streamtag.core.records import Label, Sampling
+from streamtag.core.job import Sampling
+from streamtag.core.records import Label
 from streamtag.core.smoothing import Change, Smoother
 from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError

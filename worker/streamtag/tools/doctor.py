@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from streamtag.core.bundle import Bundle, Preprocessing
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 from streamtag.errors import StreamtagError
 from streamtag.ingest import wire
 from streamtag.ingest.decoder import Request

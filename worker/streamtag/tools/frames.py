@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.records import Sample, Sampling
+from streamtag.core.job import Sampling
+from streamtag.core.records import Sample
 from streamtag.core.source import is_picture
 from streamtag.ingest import wire
 from streamtag.ingest.decoder import Request

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import ConfigError
 from streamtag.networks.registry import imagenet_classes

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from streamtag.core.bundle import Bundle
+from streamtag.core.job import Sampling
 from streamtag.core.options import SmoothingSettings
-from streamtag.core.records import Sampling
 from streamtag.core.smoothing import Smoother
 from streamtag.errors import ConfigError
 from streamtag.tools.classify import Classifier

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 from streamtag.errors import StreamtagError
 from streamtag.networks.engines.base import Engine
 from streamtag.tools.dataset import LabelledItem

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from streamtag import __version__
 from streamtag.core.bundle import Bundle
-from streamtag.core.records import Sampling
+from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.networks.building import WHOLE, build, cut, with_head
 from streamtag.networks.bundles import sha256, write_bundle

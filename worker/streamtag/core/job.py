@@ -1,0 +1,199 @@
+"""A job as producers write it: one declaration, from which reading, checking and the published schema derive.
+
+The queue is an open door: whatever may write to Redis can put any bytes there. So a job is bounded before it is
+parsed, parsed by a parser that is bounded in depth, and every value of it has a type and a limit.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic.dataclasses import dataclass
+
+from streamtag.core.source import SourceKind, source_kind
+from streamtag.redaction import holds_secret, printable, shown_source
+
+# The longest valid job, each character of it written as a JSON escape, has 51 kB.
+MAX_JOB_BYTES = 64 * 1024
+# No control characters, which terminals obey, and no marks that turn the direction of the text around them.
+PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$"
+JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
+_ID_FIELD = re.compile(rb'"job_id"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._:@-]{0,127})"')
+_NEEDS_HOST = (SourceKind.RTSP, SourceKind.HTTP)
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Sampling:
+    """Which frames are samples. At most one of the three is set; none means the worker's default rate."""
+
+    fps: Annotated[float | None, Field(gt=0, le=1000, description="Samples a second of presentation time.")] = None
+    every: Annotated[int | None, Field(ge=1, le=1_000_000, description="Every n-th decoded frame.")] = None
+    keyframes: Annotated[bool, Field(description="Key frames only; the others are not even decoded.")] = False
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Sampling:
+        if sum((self.fps is not None, self.every is not None, self.keyframes)) > 1:
+            raise ValueError("choose one of fps, every, keyframes")
+        return self
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Job:
+    """One source to tag, as a producer wrote it."""
+
+    job_id: Annotated[str, Field(pattern=JOB_ID, description="Yours, for submitting safely again.")]
+    # May hold a password, so it is never printed: see ``redacted_source``.
+    source: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=4096,
+            pattern=PLAIN_TEXT,
+            description="A file, a folder or glob of images, an http(s) or rtsp(s) URL, or camera:N, as the worker "
+            "sees it.",
+        ),
+    ] = Field(repr=False)
+    stream: Annotated[
+        str,
+        Field(
+            max_length=128,
+            pattern=PLAIN_TEXT,
+            description="The name people know the source by; copied into each event. Default: the job id.",
+        ),
+    ] = ""
+    model: Annotated[
+        str, Field(max_length=128, pattern=PLAIN_TEXT, description="Where given, it must be the queue's model.")
+    ] = ""
+    live: Annotated[
+        bool | None, Field(description="Whether the source cannot be read again. Default: told from its kind.")
+    ] = None
+    sampling: Annotated[Sampling, Field(description="Which frames are samples.")] = Sampling()
+    submitted_unix_s: Annotated[float, Field(ge=0, le=1e11, description="When it was submitted, Unix seconds.")] = 0.0
+
+    @field_validator("source")
+    @classmethod
+    def _names_something(cls, source: str) -> str:
+        if not source.strip():
+            raise ValueError("must be a path or URL, not only blanks")
+        kind = source_kind(source)  # raises on a scheme that no job may have
+        if "://" not in source:
+            return source
+        try:
+            parts = urlsplit(source)
+            named = (parts.hostname, parts.port)
+        except ValueError:
+            # The reason is not repeated: it quotes the address, and with it the password.
+            raise ValueError("is no valid address; write / ? # @ : in a password as %2F %3F %23 %40 %3A") from None
+        if kind in _NEEDS_HOST and not named[0]:
+            raise ValueError("is an address without a host")
+        return source
+
+    @property
+    def kind(self) -> SourceKind:
+        return source_kind(self.source)
+
+    @property
+    def is_live(self) -> bool:
+        """Live sources cannot be read again; what was missed is a gap."""
+        return self.live if self.live is not None else self.kind in (SourceKind.RTSP, SourceKind.CAMERA)
+
+    @property
+    def name(self) -> str:
+        """What its events call it."""
+        return self.stream or self.job_id
+
+    @property
+    def redacted_source(self) -> str:
+        """The source as people may see it."""
+        return shown_source(self.source)
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether its source is to be forgotten when the job ends."""
+        return holds_secret(self.source)
+
+    def to_json(self) -> str:
+        return _JOB.dump_json(self, exclude_defaults=True).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Job:
+        """Read the ``job`` field of a queue entry.
+
+        Raises:
+            ValueError: too large, not JSON, an unknown or missing field, or a value out of range. The text names the
+                field and never quotes the source.
+        """
+        if len(text) > MAX_JOB_BYTES:
+            raise ValueError(f"the job has {len(text)} bytes; at most {MAX_JOB_BYTES} are read")
+        try:
+            return _JOB.validate_json(text)
+        except ValidationError as error:
+            raise ValueError(explain(error, "job")) from None
+
+
+_JOB: TypeAdapter[Job] = TypeAdapter(Job)
+
+
+def job_schema() -> dict[str, Any]:
+    """The JSON Schema of the ``job`` field, for producers in other languages."""
+    return _JOB.json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+
+
+def find_job_id(raw: bytes) -> str:
+    """The id in a job that cannot be read, so that its producer hears of it; empty where there is none.
+
+    Searched for and not parsed: what is broken about the job may be its JSON.
+    """
+    found = _ID_FIELD.search(raw[:MAX_JOB_BYTES])
+    return found.group(1).decode() if found else ""
+
+
+def explain(error: ValidationError, what: str = "job") -> str:
+    """The first fault of a job or sampling in one line: the field, what it must be, and never its value."""
+    fault = error.errors(include_url=False)[0]
+    record = Sampling if what == "sampling" or (fault["loc"][:1] == ("sampling",) and len(fault["loc"]) > 1) else Job
+    path = [_field_name(part, record) for part in fault["loc"]]
+    where, kind, limits = ".".join([what, *path]), fault["type"], fault.get("ctx", {})
+    if kind == "json_invalid":
+        return f"the {what} is not valid JSON: {fault['msg'].removeprefix('Invalid JSON: ')}"
+    if kind == "unexpected_keyword_argument":
+        known = ", ".join(declared.name for declared in fields(record))
+        return f"{'.'.join([what, *path[:-1]])} has an unknown field {path[-1]!r}; known: {known}"
+    if kind == "missing":
+        return f"{what} lacks the field {path[-1]!r}"
+    if kind == "string_pattern_mismatch" and path[-1:] == ["job_id"]:
+        return f"{where} must be 1 to 128 letters, digits or any of . _ : @ - and begin with a letter or digit"
+    if kind == "value_error":
+        return f"{where}: {limits['error']}"
+    if kind in _TYPES:
+        return f"{where} must be {_TYPES[kind]}, got {type(fault['input']).__name__}"
+    return f"{where} {_RULES.get(kind, 'is not valid').format(**limits)}"
+
+
+_TYPES = {
+    "dataclass_type": "a JSON object",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+}
+_RULES = {
+    "finite_number": "must be a finite number",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must not contain control characters, or marks that turn the direction of text",
+    "string_unicode": "is not valid UTF-8: rename the file, or name its folder",
+}
+
+
+def _field_name(part: int | str, record: type[Job | Sampling]) -> str:
+    """A field as a fault locates it: by name, or by place where the record was made with bare arguments."""
+    return fields(record)[part].name if isinstance(part, int) else printable(part, 80)
