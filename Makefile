@@ -43,7 +43,7 @@ $(VENV)/.demo $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.demo: EXTRAS := demo
-$(VENV)/.dev: EXTRAS := demo,dev,openvino,jax,train,torch
+$(VENV)/.dev: EXTRAS := demo,dev,openvino,jax,train
 
 system:
 	@scripts/system-packages $(SYSTEM)

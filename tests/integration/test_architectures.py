@@ -42,7 +42,29 @@ def test_squeezenet_has_the_parameters_of_the_paper() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "squeezenet", pytest.param("xception", marks=pytest.mark.long)])
+def test_efficientnet_lite0_has_the_parameters_of_the_paper_block_by_block() -> None:
+    """Counted from table 1 of the paper, without squeeze-and-excitation; a normalisation has four numbers a channel."""
+    model = build(random_bundle("efficientnet-lite0"))
+    expected, inputs, number = 9 * 3 * 32 + 4 * 32, 32, 0
+    stages = [(3, 1, 16, 1), (3, 6, 24, 2), (5, 6, 40, 2), (3, 6, 80, 3), (5, 6, 112, 3), (5, 6, 192, 4)]
+    for kernel, expansion, outputs, blocks in [*stages, (3, 6, 320, 1)]:
+        for _ in range(blocks):
+            wide = inputs * expansion
+            block = (inputs * wide + 4 * wide) * (expansion > 1) + kernel**2 * wide + 4 * wide
+            block += wide * outputs + 4 * outputs
+            layers = [layer for layer in model.layers if layer.name.startswith(f"block{number}_")]
+            assert sum(layer.count_params() for layer in layers) == block, f"block {number}"
+            expected, inputs, number = expected + block, outputs, number + 1
+    expected += 320 * 1280 + 4 * 1280 + 1280 * 1000 + 1000
+    assert number == 16
+    assert model.count_params() == expected == SPECS["efficientnet-lite0"].parameters == 4_694_024
+    ends = [model.get_layer(f"block{number}_project_norm").output.shape[1] for number in (0, 2, 4, 7, 10, 14, 15)]
+    assert ends == [112, 56, 28, 14, 14, 7, 7]
+
+
+@pytest.mark.parametrize(
+    "name", ["efficientnet-lite0", "mobilenetv2", "squeezenet", pytest.param("xception", marks=pytest.mark.long)]
+)
 def test_folded_and_unfolded_agree(name: str) -> None:
     bundle = random_bundle(name)
     model = build(bundle)
@@ -55,7 +77,7 @@ def test_folded_and_unfolded_agree(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(2400)
 def test_every_architecture_says_the_same_in_every_engine(tmp_path: Path) -> None:
-    """Ten networks, four engines, and Keras's own call without folding."""
+    """Eleven networks, four engines, and Keras's own call without folding."""
     networks = list(SPECS)
     found: dict[str, Any] = {}
     for engine in ("plain", "tf_graph", "tf_xla", "openvino", "jax"):

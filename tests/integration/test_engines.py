@@ -142,6 +142,11 @@ def test_normalisation_is_that_of_keras(mode: Mode) -> None:
     np.testing.assert_allclose(np.asarray(normalise(pictures, mode)), expected, atol=1e-5)
 
 
+def test_lite_takes_127_and_divides_by_128() -> None:
+    pictures = np.array([0, 127, 255], np.uint8).reshape(1, 1, 1, 3)
+    np.testing.assert_array_equal(np.asarray(normalise(pictures, "lite")).ravel(), [-127 / 128, 0, 1])
+
+
 def test_temperature_softens_and_one_is_no_change() -> None:
     logits = np.array([[2.0, 1.0, 0.0]])
     scores = (np.exp(logits) / np.exp(logits).sum()).astype(np.float32)

@@ -99,6 +99,15 @@ def test_a_torch_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
         build(resolve(ModelSettings(name="vgg16-torch", weights=str(path))))
 
 
+def test_a_state_dict_of_another_network_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    torch.save({"other.weight": torch.zeros(3)}, path)
+    with pytest.raises(ConfigError, match=r"holds no tensor _conv_stem\.weight"):
+        build(resolve(ModelSettings(name="efficientnet-lite0", weights=str(path))))
+    with pytest.raises(ConfigError, match="can be imported for vgg16-torch and efficientnet-lite0 only"):
+        build(resolve(ModelSettings(name="xception", weights=str(path))))
+
+
 def test_an_archive_with_objects_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, allow_pickle=True, **{"conv1/kernel": np.array([Evil()], dtype=object)})

