@@ -318,7 +318,7 @@ def test_classify_gives_labels_or_an_error_and_draws(settings: Settings, clip: P
     assert good["labels"][0]["score"] > 0.9
     assert "torn.png" in torn["error"]
     assert video["samples"] == 40
-    assert [segment["name"] for segment in video["segments"]]
+    assert [segment["label"] for segment in video["segments"]]
     drawn, original = cv2.imread(str(out / "one.png")), cv2.imread(str(picture))
     assert drawn is not None
     assert original is not None

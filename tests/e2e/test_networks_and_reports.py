@@ -10,17 +10,17 @@ import cv2
 import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
+from streamtag import networks
 from streamtag.client import Client
 from streamtag.core.job import Sampling
 from streamtag.core.options import SmoothingSettings
-from streamtag.networks.engines.base import warm_up
+from streamtag.core.segments import Segment
 from streamtag.networks.registry import imagenet_classes
-from streamtag.pipeline.service import load_engine
 from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LabelledItem
 from streamtag.tools.demo import flicker
-from streamtag.tools.demo.drawing import LABELS, Scene, Segment, plan, write_clip
+from streamtag.tools.demo.drawing import LABELS, Scene, plan, write_clip
 from streamtag.tools.drawing.lettering import fonts
 from streamtag.tools.evaluation import streams
 
@@ -303,18 +303,17 @@ def test_show_opens_what_was_drawn(tmp_path: Path, settings: Settings) -> None:
 def test_the_defaults_reach_the_goal_on_the_flicker_set(tmp_path: Path) -> None:
     """At least 90 % fewer changes than the raw argmax, a better segment F1, a median onset of 0.6 s at most."""
     settings = Settings()
-    bundle, engine = load_engine(settings)
-    warm_up(engine, bundle)
+    network = networks.load(settings)
     items = [
         LabelledItem(path, one.label, str(path), one.start_s, one.end_s)
         for path, segments in flicker.write_set(tmp_path)
         for one in segments
     ]
-    classifier = Classifier(settings, bundle, engine)
-    clips = streams.read_clips(classifier, bundle, items, Sampling(fps=5), lambda done: None)
-    raw = streams.measure(clips, [streams.predicted_labels(clip, None, bundle) for clip in clips], "argmax", {})
+    classifier = Classifier(settings, network)
+    clips = streams.read_clips(classifier, network.bundle, items, Sampling(fps=5), lambda done: None)
+    raw = streams.measure(clips, [streams.predicted_labels(clip, None, network.bundle) for clip in clips], "argmax", {})
     now = streams.measure(
-        clips, [streams.predicted_labels(clip, SmoothingSettings(), bundle) for clip in clips], "ema", {}
+        clips, [streams.predicted_labels(clip, SmoothingSettings(), network.bundle) for clip in clips], "ema", {}
     )
     assert raw.flips_per_min > 60, "the set flickers"
     assert now.flips_per_min <= 0.1 * raw.flips_per_min
@@ -355,12 +354,12 @@ def test_a_job_is_replayed_exactly_where_everything_is_stored(tmp_path: Path, se
             events = [event for event in client.events("again") if event.kind in ("enter", "exit")]
     finally:
         worker.kill()
-    *stretches, summary = json_lines(run_cli(settings, "replay", "again", "--json").stdout)
-    assert summary["enters"] == summary["enters_stored"] == len(stretches) == 2
+    *segments, summary = json_lines(run_cli(settings, "replay", "again", "--json").stdout)
+    assert summary["enters"] == summary["enters_stored"] == len(segments) == 2
     stored = [(event.kind, event.content["label"]["name"], event.content["since_pts_s"]) for event in events]
-    for stretch in stretches:
-        assert ("enter", stretch["label"], pytest.approx(stretch["start_s"])) in stored
-        assert ("exit", stretch["label"], pytest.approx(stretch["end_s"])) in stored
+    for segment in segments:
+        assert ("enter", segment["label"], pytest.approx(segment["start_s"])) in stored
+        assert ("exit", segment["label"], pytest.approx(segment["end_s"])) in stored
     ran = run_cli(settings, "replay", "again", "--smoothing", "method=none,enter=1.0,exit=1.0", "--json")
     assert json_lines(ran.stdout)[-1]["smoothing"]["method"] == "none"
     ran = run_cli(settings, "replay", "again", "--smoothing", "tau=1")

@@ -14,10 +14,10 @@ import pytest
 from streamtag.core.bundle import Bundle, Mode, Preprocessing
 from streamtag.errors import ConfigError
 from streamtag.networks.building import build
-from streamtag.networks.engines.base import apply_temperature, warm_up
+from streamtag.networks.engines.base import apply_temperature
 from streamtag.networks.engines.folding import fold_batch_norm
 from streamtag.networks.engines.normalising import normalise
-from streamtag.networks.loading import make_engine
+from streamtag.networks.loading import compile_model
 from streamtag.networks.registry import resolve
 from streamtag.settings import EngineSettings, ModelSettings
 from streamtag.tools.demo.train import draw_set
@@ -40,32 +40,30 @@ def plain(model: Any, bundle: Bundle, pictures: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ENGINES)
 def test_an_engine_says_what_plain_keras_says(name: str, demo: tuple[Bundle, Any]) -> None:
     bundle, model = demo
-    engine = make_engine(model, bundle, EngineSettings(name=name, buckets=[1, 4]))
-    timing = warm_up(engine, bundle)
-    assert set(timing.batch_s) == {1, 4}
-    pictures, _ = draw_set(1, 42)
+    network = compile_model(model, bundle, EngineSettings(name=name, buckets=[1, 4]))
+    assert set(network.warm_up.batch_s) == {1, 4}
+    pictures, _ = draw_set(3, 42)
     expected = plain(model, bundle, pictures)
-    np.testing.assert_allclose(engine.dispatch(pictures).result(), expected, atol=2e-4)
-    np.testing.assert_allclose(engine.dispatch(pictures[:1]).result(), expected[:1], atol=2e-4)
+    np.testing.assert_allclose(network.engine.dispatch(pictures[:4]).result(), expected[:4], atol=2e-4)
+    # One, a padded batch, and more than the largest bucket holds.
+    for count in (1, 3, 11):
+        np.testing.assert_allclose(network.engine.predict(pictures[:count]), expected[:count], atol=2e-4)
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_bfloat16_chooses_the_same_labels(name: str, demo: tuple[Bundle, Any]) -> None:
     bundle, model = demo
-    engine = make_engine(model, bundle, EngineSettings(name=name, buckets=[28], precision="bfloat16"))
-    engine.compile(28)
+    engine = compile_model(model, bundle, EngineSettings(name=name, buckets=[28], precision="bfloat16")).engine
     pictures, classes = draw_set(7, 42)
-    assert (engine.dispatch(pictures).result().argmax(axis=1) == classes).mean() > 0.95
+    assert (engine.predict(pictures).argmax(axis=1) == classes).mean() > 0.95
 
 
 def test_the_demo_network_knows_what_it_never_saw(demo: tuple[Bundle, Any]) -> None:
     """At least 97 % of held-out drawn frames: seeds that neither training nor its validation used."""
     bundle, model = demo
-    engine = make_engine(model, bundle, EngineSettings(buckets=[50]))
-    engine.compile(50)
+    engine = compile_model(model, bundle, EngineSettings(buckets=[50])).engine
     pictures, classes = draw_set(350, 77_000_000)
-    found = np.concatenate([engine.dispatch(pictures[at : at + 50]).result() for at in range(0, len(pictures), 50)])
-    assert (found.argmax(axis=1) == classes).mean() >= 0.97
+    assert (engine.predict(pictures).argmax(axis=1) == classes).mean() >= 0.97
 
 
 @pytest.mark.long
@@ -159,9 +157,8 @@ def test_a_network_that_gives_no_numbers_is_named(demo: tuple[Bundle, Any]) -> N
     bundle, _ = demo
     inputs = keras.Input(bundle.preprocessing.shape)
     broken = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
-    engine = make_engine(broken, bundle, EngineSettings(buckets=[1]))
     with pytest.raises(ConfigError, match=r"gives \(1, 3\) for a batch of 1"):
-        warm_up(engine, bundle)
+        compile_model(broken, bundle, EngineSettings(buckets=[1]))
 
 
 @pytest.mark.parametrize("name", ["inceptionv3", "xception", "mobilenetv2"])

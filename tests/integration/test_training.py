@@ -15,10 +15,11 @@ import keras
 import numpy as np
 import pytest
 from streamtag.client import Client
+from streamtag.core.segments import Segment
 from streamtag.networks.building import build
 from streamtag.networks.bundles import read_bundle, read_bundle_file, sha256
 from streamtag.settings import Settings
-from streamtag.tools.demo.drawing import Scene, Segment, write_clip
+from streamtag.tools.demo.drawing import Scene, write_clip
 from streamtag.tools.training.fitting import last_blocks
 
 from tests.support import RedisServer, Worker, environment, eventually, json_lines, run_cli, settings_for

@@ -9,8 +9,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from streamtag.networks.engines.base import warm_up
-from streamtag.networks.loading import make_engine, prepare
+from streamtag.networks.loading import compile_model, import_keras
 from streamtag.networks.registry import resolve
 from streamtag.settings import EngineSettings, ModelSettings
 
@@ -60,12 +59,11 @@ def scores(engine_name: str, network: str) -> np.ndarray:
     pictures = np.random.default_rng(6).integers(0, 256, (2, *bundle.preprocessing.shape), np.uint8)
     if engine_name == "plain":
         return np.asarray(model(normalise(pictures, bundle.preprocessing.mode), training=False))
-    engine = make_engine(model, bundle, EngineSettings(name=engine_name, buckets=[2]))
-    warm_up(engine, bundle)
-    return engine.dispatch(pictures).result()
+    settings = EngineSettings(name=engine_name, buckets=[2])
+    return compile_model(model, bundle, settings).engine.predict(pictures)
 
 
 if __name__ == "__main__":
     engine_name, out, *networks = sys.argv[1:]
-    prepare(EngineSettings(name="auto" if engine_name == "plain" else engine_name))
+    import_keras(EngineSettings(name="auto" if engine_name == "plain" else engine_name))
     np.savez(out, allow_pickle=False, **{network: scores(engine_name, network) for network in networks})

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamtag.core.records import Sample
 from streamtag.errors import ConfigError
-from streamtag.tools.dataset import LabelledItem, read_folders, read_spans, split
+from streamtag.tools.dataset import LabelledItem, by_item, read_folders, read_spans, split
+from streamtag.tools.frames import InputFrame, Unreadable, in_batches
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -95,3 +99,51 @@ def test_one_video_of_a_class_cannot_be_split() -> None:
     items += [LabelledItem(Path(f"d{n}.jpg"), "dog", str(n)) for n in range(9)]
     with pytest.raises(ConfigError, match=r"too few groups to hold some out: cat \(1\)"):
         split(items, 0.2, 1)
+
+
+def frame(path: str, pts_s: float) -> InputFrame:
+    return InputFrame(path, Sample(int(pts_s * 10), pts_s, 0.0, 0, 0.0, 1, 1), np.full((2, 2, 3), pts_s, np.uint8))
+
+
+def test_the_walk_over_items_reads_pictures_at_once_and_of_a_video_its_span() -> None:
+    """Nothing of a video is read after the span, and a span in which no frame lies is said to be unreadable."""
+    reads: list[list[str]] = []
+
+    def read(paths: list[str]) -> Iterator[InputFrame | Unreadable]:
+        reads.append(paths)
+        if paths == ["v.mp4"]:
+            for number in range(100):
+                assert number <= 41, "read on after the end of every span"
+                yield frame("v.mp4", number / 10)
+            return
+        yield from (Unreadable(path, "broken") if path == "b.jpg" else frame(path, 0.0) for path in paths)
+
+    items = [
+        LabelledItem(Path("a.jpg"), "cat", "a"),
+        LabelledItem(Path("v.mp4"), "dog", "v", 2.0, 2.3),
+        LabelledItem(Path("b.jpg"), "cat", "b"),
+        LabelledItem(Path("v.mp4"), "dog", "v", 4.01, 4.02),
+    ]
+    walked = list(by_item(items, read))
+    assert reads == [["a.jpg", "b.jpg"], ["v.mp4"], ["v.mp4"]]
+    assert [items.index(item) for item, _ in walked] == [0, 2, 1, 1, 1, 3]
+    assert [event.sample.pts_s for _, event in walked if isinstance(event, InputFrame)] == [0.0, 2.0, 2.1, 2.2]
+    assert [event.detail for _, event in walked if isinstance(event, Unreadable)] == [
+        "broken",
+        "no frame of it lies in the span",
+    ]
+
+
+def test_frames_are_inferred_in_full_batches_and_in_order() -> None:
+    sizes: list[int] = []
+
+    def infer(frames: list[InputFrame]) -> list[float]:
+        sizes.append(len(frames))
+        return [one.sample.pts_s for one in frames]
+
+    events: list[tuple[int, InputFrame | Unreadable]] = [(number, frame("v.mp4", number)) for number in range(7)]
+    events.insert(5, (99, Unreadable("b.jpg", "broken")))
+    found = list(in_batches(events, 3, infer))
+    assert sizes == [3, 2, 2]
+    assert [key for key, _ in found] == [0, 1, 2, 3, 4, 99, 5, 6]
+    assert [outcome for key, outcome in found if key != 99] == [0, 1, 2, 3, 4, 5, 6]

@@ -7,11 +7,12 @@ import pytest
 from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Label, Result
+from streamtag.core.segments import Segment
 from streamtag.core.smoothing import Smoother
 from streamtag.networks.engines.base import apply_temperature
 from streamtag.tools.evaluation import streams
 from streamtag.tools.evaluation.measures import GRID, calibration, fit_temperature, measure, sweep
-from streamtag.tools.evaluation.streams import NONE, Clip, Span, matched, predicted_labels, spans_of
+from streamtag.tools.evaluation.streams import NONE, Clip, matched, predicted_labels, segments_of
 from streamtag.tools.replay import replay
 
 LABELS = ("cat", "dog", "nothing")
@@ -57,24 +58,28 @@ def test_thresholds_of_equal_errors_and_of_a_wanted_precision() -> None:
 # --- Streams ---
 
 
-def clip(scores: list[list[float]], *spans: Span, change: list[float] | None = None) -> Clip:
+def clip(scores: list[list[float]], *segments: Segment, change: list[float] | None = None) -> Clip:
     pts_s = np.arange(len(scores)) * 0.2
-    return Clip("c", pts_s, np.array(scores, np.float32), np.array(change or [0.0] * len(scores), np.float32), spans)
+    return Clip("c", pts_s, np.array(scores, np.float32), np.array(change or [0.0] * len(scores), np.float32), segments)
 
 
 def test_truth_outside_of_spans_is_no_label() -> None:
-    found = clip([[1, 0, 0]] * 10, Span(0, 0.4, 1.0))
-    assert found.truth().tolist() == [NONE, NONE, 0, 0, 0, NONE, NONE, NONE, NONE, NONE]
+    found = clip([[1, 0, 0]] * 10, Segment("cat", 0.4, 1.0))
+    assert found.truth().tolist() == [NONE, NONE, "cat", "cat", "cat", *[NONE] * 5]
 
 
 def test_raw_labels_are_the_argmax_and_nothing_is_none() -> None:
-    assert predicted_labels(clip([[0.6, 0.4, 0], [0.1, 0.9, 0], [0, 0.1, 0.9]]), None, BUNDLE).tolist() == [0, 1, NONE]
+    assert predicted_labels(clip([[0.6, 0.4, 0], [0.1, 0.9, 0], [0, 0.1, 0.9]]), None, BUNDLE).tolist() == [
+        "cat",
+        "dog",
+        NONE,
+    ]
 
 
 def test_smoothing_takes_out_a_single_wrong_sample() -> None:
-    flickering = clip([[1.0, 0, 0]] * 10 + [[0, 1.0, 0]] + [[1.0, 0, 0]] * 10, Span(0, 0, 4.0))
+    flickering = clip([[1.0, 0, 0]] * 10 + [[0, 1.0, 0]] + [[1.0, 0, 0]] * 10, Segment("cat", 0, 4.0))
     settings = SmoothingSettings(tau_s=0.6, enter=0.6, exit=0.3)
-    assert predicted_labels(flickering, settings, BUNDLE).tolist() == [0] * 21
+    assert predicted_labels(flickering, settings, BUNDLE).tolist() == ["cat"] * 21
     raw = streams.measure([flickering], [predicted_labels(flickering, None, BUNDLE)], "argmax", {})
     smooth = streams.measure([flickering], [predicted_labels(flickering, settings, BUNDLE)], "ema", {})
     assert [raw.flips_per_min, smooth.flips_per_min] == pytest.approx([30, 0])
@@ -82,24 +87,24 @@ def test_smoothing_takes_out_a_single_wrong_sample() -> None:
 
 
 def test_onset_counts_from_the_start_of_the_truth_and_a_miss_is_infinite() -> None:
-    one = clip([[0, 0, 1]] * 10, Span(0, 0.2, 1.0), Span(1, 1.0, 1.8))
-    labels = np.array([NONE, NONE, NONE, 0, 0, NONE, NONE, NONE, NONE, NONE])
+    one = clip([[0, 0, 1]] * 10, Segment("cat", 0.2, 1.0), Segment("dog", 1.0, 1.8))
+    labels = np.array([*[NONE] * 3, "cat", "cat", *[NONE] * 5])
     row = streams.measure([one], [labels], "x", {})
     assert row.onset_p50_s == pytest.approx(0.4)
     assert (row.onset_p95_s, row.missed) == (np.inf, 1)
 
 
 def test_segments_match_from_half_an_overlap_on() -> None:
-    true = [Span(0, 0, 4)]
-    assert matched([Span(0, 0, 2)], true) == 1
-    assert matched([Span(0, 0, 1.9)], true) == 0
-    assert matched([Span(1, 0, 4)], true) == 0
-    assert matched([Span(0, 0, 2), Span(0, 2, 4)], true) == 1, "a true segment counts once"
+    true = [Segment("cat", 0, 4)]
+    assert matched([Segment("cat", 0, 2)], true) == 1
+    assert matched([Segment("cat", 0, 1.9)], true) == 0
+    assert matched([Segment("dog", 0, 4)], true) == 0
+    assert matched([Segment("cat", 0, 2), Segment("cat", 2, 4)], true) == 1, "a true segment counts once"
 
 
 def test_runs_last_until_the_next_begins() -> None:
-    found = spans_of(np.array([0, 0, NONE, 1, 1]), np.arange(5) * 1.0)
-    assert found == (Span(0, 0, 2), Span(1, 3, 4))
+    found = segments_of(np.array(["cat", "cat", NONE, "dog", "dog"]), np.arange(5) * 1.0)
+    assert found == (Segment("cat", 0, 2), Segment("dog", 3, 4))
 
 
 def test_recommended_is_prompt_steady_and_right() -> None:
@@ -115,7 +120,7 @@ def test_recommended_is_prompt_steady_and_right() -> None:
 
 
 def test_a_replay_is_what_the_smoother_said() -> None:
-    """With all classes stored, the same settings give the same stretches; a cut is part of what is stored."""
+    """With all classes stored, the same settings give the same segments; a cut is part of what is stored."""
     generator = np.random.default_rng(3)
     settings = SmoothingSettings(tau_s=0.4)
     smoother = Smoother(settings, 3, None, frozenset({2}))
@@ -130,7 +135,7 @@ def test_a_replay_is_what_the_smoother_said() -> None:
     found = replay(results, settings, BUNDLE)
     assert found.samples == 200
     assert found.enters == expected > 5
-    assert found.enters_stored == len(found.stretches) == expected
+    assert found.enters_stored == len(found.segments) == expected
     assert found.known == pytest.approx(1, abs=1e-5)
     steady = replay(results, settings.model_copy(update={"tau_s": 3.0, "min_off_s": 3.0}), BUNDLE)
     assert steady.enters < found.enters
@@ -140,4 +145,4 @@ def test_a_replay_spreads_what_is_not_stored() -> None:
     result = Result("", 0, 0.0, (Label(0, "cat", 0.7, 0.7),), ())
     found = replay([result], SmoothingSettings(), BUNDLE)
     assert found.known == pytest.approx(0.7)
-    assert [stretch.label for stretch in found.stretches] == ["cat"]
+    assert [segment.label for segment in found.segments] == ["cat"]

@@ -10,18 +10,16 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from streamtag import networks
 from streamtag.cli import views
 from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.core.job import Sampling
 from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.ingest.session import forkserver
-from streamtag.logs import quiet_stderr
-from streamtag.networks.engines.base import warm_up
-from streamtag.pipeline.service import load_engine
 from streamtag.settings import Settings
 from streamtag.tools.classify import Answer, Classifier, expand
 from streamtag.tools.drawing import charts
@@ -100,13 +98,10 @@ def _classified(
     settings: Settings, chosen: list[str], top: int, fps: float | None, annotate: Path | None, json: bool
 ) -> list[Answer]:
     """Classify, print each answer as it comes, and draw it if asked to."""
-    bundle, engine = load_engine(settings)
     answers = []
     with _spinner(json) as spinner:
-        task = spinner.add_task(f"compiling {bundle.name} for {engine.device}", total=None)
-        with quiet_stderr():
-            warm_up(engine, bundle)
-        classifier = Classifier(settings, bundle, engine)
+        task = spinner.add_task("", total=None)
+        classifier = Classifier(settings, networks.load(settings, _shown(spinner, task)))
         spinner.update(task, description="classifying")
 
         def progress(samples: int) -> None:
@@ -131,12 +126,15 @@ def _classified(
 
 
 def _answers(settings: Settings, chosen: list[str], top: int, fps: float | None, quiet: bool) -> list[Answer]:
-    bundle, engine = load_engine(settings)
     with _spinner(quiet) as spinner:
-        spinner.add_task(f"{bundle.name} on {engine.device}", total=None)
-        with quiet_stderr():
-            warm_up(engine, bundle)
-        return list(Classifier(settings, bundle, engine).classify(chosen, top, Sampling(fps=fps)))
+        task = spinner.add_task("", total=None)
+        network = networks.load(settings, _shown(spinner, task))
+        spinner.update(task, description=f"classifying with {network.bundle.name}")
+        return list(Classifier(settings, network).classify(chosen, top, Sampling(fps=fps)))
+
+
+def _shown(spinner: Progress, task: TaskID) -> networks.OnStep:
+    return lambda step: spinner.update(task, description=escape(str(step)))
 
 
 def _print_side_by_side(chosen: list[str], found: dict[str, list[Answer]], json: bool) -> None:
@@ -210,7 +208,8 @@ def _show(answer: Answer, content: dict[str, Any]) -> None:
         out.print(grid)
     for segment in answer.segments:
         out.print(
-            f"  {views.clock(segment.start_s)} to {views.clock(segment.end_s)}  {escape(segment.name)}", highlight=False
+            f"  {views.clock(segment.start_s)} to {views.clock(segment.end_s)}  {escape(segment.label)}",
+            highlight=False,
         )
     if "error" in content:
         err.print(f"  [red]{escape(content['error'])}[/]", soft_wrap=True)

@@ -27,7 +27,7 @@ EXIT_CODES = (
 )
 
 out = Console()
-err = Console(stderr=True)
+err = Console(file=logs.own_stderr())
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings file (YAML). Default: STREAMTAG_CONFIG, or none.")

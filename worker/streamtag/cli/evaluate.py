@@ -11,15 +11,13 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from streamtag import networks
 from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.core.bundle import Bundle
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError, StreamtagError
-from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import read_bundle_file, write_bundle_file
-from streamtag.networks.engines.base import warm_up
 from streamtag.networks.registry import resolve
-from streamtag.pipeline.service import load_engine
 from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
 
@@ -60,14 +58,13 @@ def evaluate(
         raise ConfigError(f"evaluation needs {error.name}; run: pip install 'streamtag[train]'") from None
     # The material first: a wrong folder is known before a network is compiled.
     dataset = pictures.labelled(folder, spans, Path(model), resolve(settings.model).labels)
-    bundle, engine = load_engine(settings)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=json) as bar:
-        task = bar.add_task(f"compiling {bundle.name}", total=None)
-        with quiet_stderr():
-            warm_up(engine, bundle)
+        task = bar.add_task("", total=None)
+        network = networks.load(settings, lambda step: bar.update(task, description=str(step)))
+        bundle = network.bundle
         # At temperature 1, so that another one can be fitted.
-        classifier = Classifier(settings, replace(bundle, temperature=1.0), engine)
+        classifier = Classifier(settings, replace(network, bundle=replace(bundle, temperature=1.0)))
         findings = pictures.evaluate(
             classifier,
             dataset,

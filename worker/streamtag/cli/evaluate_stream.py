@@ -12,12 +12,10 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from streamtag import networks
 from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
-from streamtag.logs import quiet_stderr
-from streamtag.networks.engines.base import warm_up
-from streamtag.pipeline.service import load_engine
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LabelledItem, read_spans
 from streamtag.tools.demo import flicker
@@ -53,15 +51,14 @@ def evaluate_stream(
         from streamtag.tools.evaluation import streams
     except ImportError as error:
         raise ConfigError(f"evaluation needs {error.name}; run: pip install 'streamtag[train]'") from None
-    bundle, engine = load_engine(settings)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=json) as bar, tempfile.TemporaryDirectory() as folder:
-        task = bar.add_task(f"compiling {bundle.name}", total=None)
-        with quiet_stderr():
-            warm_up(engine, bundle)
+        task = bar.add_task("", total=None)
+        network = networks.load(settings, lambda step: bar.update(task, description=str(step)))
+        bundle = network.bundle
         items = read_spans(spans).items if spans is not None else _drawn(Path(folder), bar, task)
         clips = streams.read_clips(
-            Classifier(settings, bundle, engine),
+            Classifier(settings, network),
             bundle,
             items,
             Sampling(fps=fps),
@@ -80,7 +77,7 @@ def evaluate_stream(
     content: dict[str, Any] = {
         "clips": len(clips),
         "samples": sum(len(clip.pts_s) for clip in clips),
-        "segments": sum(len(clip.spans) for clip in clips),
+        "segments": sum(len(clip.segments) for clip in clips),
         "truth_flips_per_min": truth.flips_per_min,
         "raw": _plain(rows[0]),
         "in_force": _plain(rows[1]),

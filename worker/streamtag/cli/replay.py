@@ -35,28 +35,28 @@ def replay(
     bundle = resolve(settings.model)
     with Client(settings=settings) as client:
         client.status(job_id)  # raises where there is no such job
-        found = smooth_again(client.results(job_id), settings.smoothing, bundle)
-    if not found.samples:
+        replayed = smooth_again(client.results(job_id), settings.smoothing, bundle)
+    if not replayed.samples:
         raise StreamtagError(f"{job_id}: no result of it is stored; they go redis.expire_s after its end")
     if json:
-        for stretch in found.stretches:
-            print_json(asdict(stretch))
-        summary = {name: getattr(found, name) for name in ("samples", "known", "enters_stored", "enters")}
+        for segment in replayed.segments:
+            print_json(asdict(segment))
+        summary = {name: getattr(replayed, name) for name in ("samples", "known", "enters_stored", "enters")}
         print_json({"job_id": job_id, "smoothing": settings.smoothing.model_dump()} | summary)
         return
     grid = Table("from", "to", "label", "noticed after", box=None, padding=(0, 2, 0, 0))
-    for stretch in found.stretches:
-        noticed = f"{stretch.entered_s - stretch.start_s:.2f} s"
-        grid.add_row(views.clock(stretch.start_s), views.clock(stretch.end_s), escape(stretch.label), noticed)
+    for segment in replayed.segments:
+        noticed = "" if segment.entered_s is None else f"{segment.entered_s - segment.start_s:.2f} s"
+        grid.add_row(views.clock(segment.start_s), views.clock(segment.end_s), escape(segment.label), noticed)
     out.print(grid)
     out.print(
-        f"{found.samples} samples; {found.enters_stored} times a label became active as it ran, {found.enters} with "
-        f"{settings.smoothing.method}",
+        f"{replayed.samples} samples; {replayed.enters_stored} times a label became active as it ran, "
+        f"{replayed.enters} with {settings.smoothing.method}",
         highlight=False,
     )
-    if found.known < 0.99:
+    if replayed.known < 0.99:
         out.print(
-            f"the stored labels hold as little as {found.known:.0%} of a sample's probability: a replay is near, not "
-            "exact (worker.top_k stores more)",
+            f"the stored labels hold as little as {replayed.known:.0%} of a sample's probability: a replay is near, "
+            "not exact (worker.top_k stores more)",
             highlight=False,
         )

@@ -23,7 +23,7 @@ from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, pri
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.logs import quiet_stderr
-from streamtag.networks.loading import make_engine, prepare
+from streamtag.networks.loading import LoadStep, import_keras
 from streamtag.networks.registry import ensure_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.tools.dataset import Dataset, read_folders, read_spans
@@ -85,11 +85,11 @@ def train(
         raise ConfigError(f"{out_folder}: holds a bundle; name another --out, or give --force to replace it")
     _writable(out_folder)
     chosen = ensure_weights(resolve(settings.model), settings.model)
-    prepare(settings.engine)
     if not json:
         _print_dataset(dataset, crops)
     with _Bars(json) as bars:
-        with quiet_stderr():
+        import_keras(settings.engine, bars.on_step)
+        with quiet_stderr():  # imports Keras, whose backend is chosen by now
             from streamtag.tools.training.fitting import Recipe
             from streamtag.tools.training.run import Plan
             from streamtag.tools.training.run import train as run
@@ -97,15 +97,7 @@ def train(
         recipe = Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
         command = tuple(sys.argv[1:]) or ("train",)
         plan = Plan(chosen, dataset, recipe, held_out, seed, unfreeze, Sampling(fps=fps), command)
-        outcome = run(
-            plan,
-            settings,
-            lambda model, bundle: make_engine(model, bundle, settings.engine),
-            cache_folder(settings.model).parent / "features",
-            out_folder,
-            bars.pictures,
-            bars.epoch,
-        )
+        outcome = run(plan, settings, cache_folder(settings.model).parent / "features", out_folder, bars)
     if json:
         print_json(_json_of(outcome))
     else:
@@ -129,12 +121,12 @@ def _json_of(outcome: Outcome) -> dict[str, Any]:
         "epochs": len(outcome.history.loss),
         "fine_tuned": outcome.history.fine_tuned,
         "interrupted": outcome.history.interrupted,
-        "unreadable": [{"path": path, "reason": reason} for path, reason in outcome.lost],
+        "unreadable": [{"path": path, "reason": reason} for path, reason in outcome.unreadable],
     }
 
 
 def _print_outcome(outcome: Outcome, unfreeze: int) -> None:
-    for path, reason in outcome.lost:
+    for path, reason in outcome.unreadable:
         err.print(f"[yellow]left out[/] {escape(path)}: {escape(reason)}", highlight=False, soft_wrap=True)
     if outcome.history.interrupted:
         out.print("interrupted: the best weights so far were kept")
@@ -199,17 +191,25 @@ class _Bars:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
-    def pictures(self, phase: str, total: int, done: int) -> None:
+    def on_step(self, step: LoadStep) -> None:
+        self._progress.update(self._task("loading", None), description=str(step))
+
+    def on_pictures(self, phase: str, total: int, done: int) -> None:
+        self._end("loading")
         self._progress.update(self._task(phase, total), completed=done)
 
-    def epoch(self, phase: str, epoch: int, total: int, figures: dict[str, float]) -> None:
+    def on_epoch(self, phase: str, epoch: int, total: int, figures: dict[str, float]) -> None:
         text = (
             f"accuracy {figures.get('accuracy', 0):.1%}, held out {figures.get('val_accuracy', 0):.1%} "
             f"(loss {figures.get('val_loss', 0):.3f})"
         )
         self._progress.update(self._task(phase, total), completed=epoch, figures=text)
 
-    def _task(self, phase: str, total: int) -> TaskID:
+    def _end(self, phase: str) -> None:
+        if phase in self._tasks:
+            self._progress.remove_task(self._tasks.pop(phase))
+
+    def _task(self, phase: str, total: int | None) -> TaskID:
         if phase not in self._tasks:
             self._tasks[phase] = self._progress.add_task(phase, total=total, figures="")
         return self._tasks[phase]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 Mode = Literal["tf", "caffe", "caffe-rounded", "torch", "lite"]
 Crop = Literal["center", "squash", "pad"]
+WHOLE = "keras"  # architecture of a bundle whose .keras file holds the network itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from streamtag.core.bundle import Bundle
+from streamtag.core.bundle import WHOLE, Bundle
 from streamtag.errors import ConfigError
 from streamtag.networks.architectures.efficientnet_lite import efficientnet_lite0
 from streamtag.networks.architectures.inception_v4 import inception_v4
@@ -25,7 +25,6 @@ _OWN: dict[str, Callable[..., keras.Model]] = {
     "SqueezeNet": squeezenet,
     "narrow_xception": narrow_xception,
 }
-WHOLE = "keras"  # architecture of a bundle whose .keras file holds the network itself
 
 
 def build(bundle: Bundle) -> keras.Model:
@@ -35,6 +34,8 @@ def build(bundle: Bundle) -> keras.Model:
         ConfigError: weights that do not fit or would run code; the message says what to do.
     """
     if bundle.architecture == WHOLE:
+        if bundle.weights == "random":
+            raise ConfigError(f"{bundle.name}: a .keras file holds its weights; there are no random ones of it")
         model = _whole(Path(bundle.weights))
     else:
         if "head" in bundle.arguments:

@@ -1,31 +1,138 @@
-"""Which engine a setting means here. Imports only the framework that is wanted."""
+"""From settings to a network that is ready to classify. Imports a framework only where one is wanted, and only that."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from streamtag.core.bundle import Bundle
 from streamtag.errors import ConfigError
-from streamtag.networks.engines.base import Engine
+from streamtag.logs import quiet_stderr
+from streamtag.networks.engines.base import Engine, WarmUp, warm_up
 from streamtag.networks.engines.null import NullEngine
-from streamtag.settings import EngineSettings
+from streamtag.networks.registry import ensure_weights, resolve
+from streamtag.settings import EngineSettings, Settings
+
+if TYPE_CHECKING:
+    import keras
 
 
-def prepare(settings: EngineSettings) -> None:
-    """Choose Keras's backend. Must come before Keras is imported anywhere in the process."""
-    os.environ["KERAS_BACKEND"] = "jax" if settings.name == "jax" else "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+class LoadStage(StrEnum):
+    """What takes its time before the first picture."""
+
+    DOWNLOADING = "downloading"
+    IMPORTING = "importing"
+    BUILDING = "building"
+    COMPILING = "compiling"
 
 
-def make_engine(model: Any, bundle: Bundle, settings: EngineSettings) -> Engine:
-    """
+@dataclass(frozen=True, slots=True)
+class LoadStep:
+    """How far the loading of a network is."""
+
+    stage: LoadStage
+    what: str  # the network, or the framework that is imported
+    done: int = 0  # bytes of a download, buckets compiled
+    total: int = 0  # of them; 0: not known, or nothing to count
+    device: str = ""  # where it is compiled for, in words
+
+    def __str__(self) -> str:
+        text = f"{self.stage} {self.what}"
+        if self.stage is LoadStage.DOWNLOADING and self.total:
+            return f"{text}: {self.done / 1e6:.0f} of {self.total / 1e6:.0f} MB"
+        if self.stage is LoadStage.COMPILING:
+            return f"{text} for {self.device}: {min(self.done + 1, self.total)} of {self.total}"
+        return text
+
+
+OnStep = Callable[[LoadStep], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedNetwork:
+    """A network compiled and tried: the first picture waits for nothing."""
+
+    bundle: Bundle
+    engine: Engine
+    warm_up: WarmUp
+
+
+def _ignore(step: LoadStep) -> None:
+    pass
+
+
+def load(settings: Settings, on_step: OnStep = _ignore) -> LoadedNetwork:
+    """The network that the settings name, with its weights, in the engine that will run it.
+
     Args:
-        model: a Keras model; not looked at by the null engine.
+        on_step: told before each thing that takes its time.
 
     Raises:
-        ConfigError: the framework it needs is not installed, or refuses.
+        StreamtagError: the model, its weights or the engine cannot be had; the message says what to do.
     """
+    bundle = ensure_weights(
+        resolve(settings.model),
+        settings.model,
+        lambda done, total: on_step(LoadStep(LoadStage.DOWNLOADING, settings.model.name, done, total)),
+    )
+    model = None if settings.engine.name == "null" else build_model(bundle, settings.engine, on_step)
+    return compile_model(model, bundle, settings.engine, on_step)
+
+
+def build_model(bundle: Bundle, settings: EngineSettings, on_step: OnStep = _ignore) -> keras.Model:
+    """The Keras model of a bundle whose weights are on this machine.
+
+    Raises:
+        ConfigError: the weights do not fit, or would run code.
+    """
+    import_keras(settings, on_step)
+    on_step(LoadStep(LoadStage.BUILDING, bundle.name))
+    with quiet_stderr():
+        from streamtag.networks.building import build  # imports Keras, whose backend is chosen by now
+
+        return build(bundle)
+
+
+def compile_model(
+    model: keras.Model | None,
+    bundle: Bundle,
+    settings: EngineSettings,
+    on_step: OnStep = _ignore,
+    outputs: int | None = None,
+) -> LoadedNetwork:
+    """A Keras model in the engine of the settings, each bucket compiled and timed.
+
+    Args:
+        model: looked at by every engine but the null engine.
+        outputs: of the model, where these are not the bundle's classes.
+
+    Raises:
+        ConfigError: the framework of the engine is not installed or refuses, or the network gives no numbers.
+    """
+    with quiet_stderr():
+        engine = _engine(model, bundle, settings)
+        total = len(engine.buckets)
+
+        def compiling(done: int) -> None:
+            on_step(LoadStep(LoadStage.COMPILING, bundle.name, done, total, engine.device))
+
+        return LoadedNetwork(bundle, engine, warm_up(engine, bundle, outputs, compiling))
+
+
+def import_keras(settings: EngineSettings, on_step: OnStep = _ignore) -> None:
+    """Choose Keras's backend and import it, in this order: it cannot be changed afterwards."""
+    os.environ["KERAS_BACKEND"] = "jax" if settings.name == "jax" else "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    on_step(LoadStep(LoadStage.IMPORTING, "JAX" if settings.name == "jax" else "TensorFlow"))
+    with quiet_stderr():
+        import keras  # noqa: F401 - see above
+
+
+def _engine(model: Any, bundle: Bundle, settings: EngineSettings) -> Engine:
+    # Each framework is imported only where its engine is wanted: it may be absent, and it takes seconds.
     name = settings.name
     if name == "null":
         return NullEngine(bundle, settings)

@@ -11,16 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from streamtag.core.bundle import Bundle
+from streamtag import networks
 from streamtag.errors import QueueUnavailable
 from streamtag.ingest import decoder
 from streamtag.ingest.session import Decode, forkserver
-from streamtag.logs import log, quiet_stderr
+from streamtag.logs import log
 from streamtag.metrics import Metrics
-from streamtag.networks.engines.base import Engine, WarmUp, warm_up
-from streamtag.networks.loading import make_engine, prepare
-from streamtag.networks.registry import ensure_weights, resolve
-from streamtag.networks.weights.fetching import Progress
+from streamtag.networks import LoadedNetwork, LoadStage, LoadStep
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.pipeline.pipeline import Pipeline
 from streamtag.queue.claims import Claims
@@ -31,38 +28,22 @@ from streamtag.queue.leases import Leases
 from streamtag.settings import Settings
 
 
-def load_engine(settings: Settings, progress: Progress | None = None) -> tuple[Bundle, Engine]:
-    """The network that the settings name, and the engine that will run it.
+class _LogSteps:
+    """The loading of the network in the log: each stage when it begins, a download at each tenth of it."""
 
-    Args:
-        progress: of a download of its weights; default: a line in the log for each tenth of it.
+    def __init__(self) -> None:
+        self._stage: LoadStage | None = None
+        self._next_share = 0.0
 
-    Raises:
-        StreamtagError: the model, its weights or the engine cannot be had; the message says what to do.
-    """
-    bundle = ensure_weights(resolve(settings.model), settings.model, progress or _logged(settings.model.name))
-    model: Any = None
-    if settings.engine.name != "null":
-        prepare(settings.engine)
-        # Keras is imported here and not above: it takes seconds, and the null engine does without.
-        with quiet_stderr():
-            from streamtag.networks.building import build
-
-            model = build(bundle)
-            return bundle, make_engine(model, bundle, settings.engine)
-    return bundle, make_engine(model, bundle, settings.engine)
-
-
-def _logged(name: str) -> Progress:
-    told = 0.0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal told
-        if total and done / total >= told:
-            log.info("downloading weights", model=name, megabytes=round(done / 1e6), of=round(total / 1e6))
-            told = done / total + 0.1
-
-    return progress
+    def __call__(self, step: LoadStep) -> None:
+        if step.stage is LoadStage.DOWNLOADING:
+            if step.total and step.done / step.total >= self._next_share:
+                megabytes, total = round(step.done / 1e6), round(step.total / 1e6)
+                log.info("downloading weights", model=step.what, megabytes=megabytes, of=total)
+                self._next_share = step.done / step.total + 0.1
+        elif step.stage is not self._stage:
+            log.info(str(step.stage), what=step.what, **({"device": step.device} if step.device else {}))
+        self._stage = step.stage
 
 
 def keys_for(settings: Settings) -> Keys:
@@ -123,20 +104,17 @@ class Service:
 
     def start(self) -> tuple[Pipeline, list[Connection]]:
         """Compile the network, connect, and start the threads."""
-        bundle, engine = load_engine(self.settings)
-        log.info("compiling", model=bundle.name, engine=engine.name, device=engine.device, buckets=engine.buckets)
-        with quiet_stderr():
-            warm = warm_up(engine, bundle)
-        self._note(bundle, engine, warm)
+        network = networks.load(self.settings, _LogSteps())
+        self._note(network)
         keys, lease = keys_for(self.settings), self.settings.lease
         # A connection for each thread that talks to Redis: none waits for another's reply.
         connections = [Connection(self.settings.redis, keys) for _ in range(3)]
         for_claims, for_commits, for_leases = connections
         pipeline = Pipeline(
             self.settings,
-            bundle,
-            engine,
-            warm.batch_s,
+            network.bundle,
+            network.engine,
+            network.warm_up.batch_s,
             Claims(for_claims, self.worker_id, lease),
             Commits(for_claims, self.worker_id, lease.seconds),
             Commits(for_commits, self.worker_id, lease.seconds),
@@ -150,13 +128,15 @@ class Service:
         log.info("ready", worker=self.worker_id, queue=keys.jobs, slots=self.settings.worker.slots)
         return pipeline, connections
 
-    def _note(self, bundle: Bundle, engine: Engine, warm: WarmUp) -> None:
+    def _note(self, network: LoadedNetwork) -> None:
+        bundle, engine, figures = network.bundle, network.engine, network.warm_up
         self.metrics.describe(bundle.name, engine.name, engine.device)
-        self.metrics.compiles.inc(len(warm.compile_s))
+        self.metrics.compiles.inc(len(figures.compile_s))
         self.metrics.watch_compiles(engine.compilations)
-        self.metrics.compile_s.set(sum(warm.compile_s.values()))
-        rates = {bucket: round(bucket / seconds) for bucket, seconds in warm.batch_s.items()}
-        log.info("compiled", seconds=round(sum(warm.compile_s.values()), 1), images_per_s=rates)
+        self.metrics.compile_s.set(sum(figures.compile_s.values()))
+        rates = {bucket: round(bucket / seconds) for bucket, seconds in figures.batch_s.items()}
+        seconds = round(sum(figures.compile_s.values()), 1)
+        log.info("compiled", model=bundle.name, engine=engine.name, seconds=seconds, images_per_s=rates)
 
     def drain(self, pipeline: Pipeline, connections: list[Connection]) -> None:
         """Hand back what cannot end in time, end the threads, leave the group."""

@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.bundle import WHOLE, Bundle, Preprocessing
 from streamtag.errors import ConfigError, StreamtagError
-from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import read_bundle, write_bundle
-from streamtag.networks.engines.base import warm_up
-from streamtag.networks.loading import make_engine, prepare
+from streamtag.networks.loading import build_model, compile_model
 from streamtag.networks.registry import SPECS, converted, ensure_weights, find_weights, read_labels, resolve
 from streamtag.networks.weights import fetching
-from streamtag.settings import ModelSettings, Settings
+from streamtag.settings import EngineSettings, ModelSettings, Settings
 
 
 def verify(name: str, settings: Settings) -> dict[str, Any]:
@@ -40,14 +38,9 @@ def verify(name: str, settings: Settings) -> dict[str, Any]:
             )
     chosen = given.model_copy(update={"name": name})
     asked = ensure_weights(resolve(chosen), chosen)
-    prepare(settings.engine)
-    with quiet_stderr():
-        from streamtag.networks.building import build
-
-        model = build(asked)
-        engine = make_engine(model, asked, settings.engine.model_copy(update={"buckets": [1]}))
-        warm_up(engine, asked)
-        scores = engine.dispatch(np.zeros((1, *asked.preprocessing.shape), np.uint8)).result()
+    model = build_model(asked, settings.engine)
+    engine = compile_model(model, asked, settings.engine.model_copy(update={"buckets": [1]})).engine
+    scores = engine.predict(np.zeros((1, *asked.preprocessing.shape), np.uint8))
     if abs(float(scores.sum()) - 1.0) > 1e-2:
         raise ConfigError(f"{name}: its outputs add up to {scores.sum():.3f}; end the network with a softmax")
     return {
@@ -85,13 +78,8 @@ def keep(name: str, file: Path, settings: ModelSettings) -> Path:
 def _built_weights(settings: ModelSettings, folder: Path) -> Path:
     """A network's weights in Keras's own form, in a temporary folder."""
     asked = ensure_weights(resolve(settings), settings)
-    prepare(Settings().engine)
-    with quiet_stderr():
-        from streamtag.networks.building import build
-
-        model = build(asked)
-        path = folder / "network.weights.h5"
-        model.save_weights(path)
+    path = folder / "network.weights.h5"
+    build_model(asked, EngineSettings()).save_weights(path)
     return path
 
 
@@ -101,9 +89,8 @@ def make(settings: ModelSettings, folder: Path, record: dict[str, Any]) -> None:
     Raises:
         StreamtagError: the weights do not fit, or the folder cannot be written.
     """
-    found = resolve(settings)
     with tempfile.TemporaryDirectory() as temporary:
-        write_bundle(folder, found, _built_weights(settings, Path(temporary)), record)
+        write_bundle(folder, resolve(settings), _built_weights(settings, Path(temporary)), record)
     read_bundle(folder)
 
 
@@ -116,12 +103,8 @@ def make_whole(file: Path, settings: ModelSettings, size: int | None, mode: str,
     if settings.labels is None:
         raise ConfigError(f"{file}: name its classes with --labels FILE")
     labels = read_labels(settings.labels)
-    prepare(Settings().engine)
-    with quiet_stderr():
-        from streamtag.networks.building import WHOLE, build
-
-        asked = Bundle(file.stem, WHOLE, labels, Preprocessing(size or 16), weights=str(file))
-        model = build(asked)
+    asked = Bundle(file.stem, WHOLE, labels, Preprocessing(size or 16), weights=str(file))
+    model = build_model(asked, EngineSettings())
     own = model.input_shape[1] or size
     if own is None or (size is not None and model.input_shape[1] not in (None, size)):
         raise ConfigError(f"{file}: its input is {model.input_shape}; give the size of it with --size")

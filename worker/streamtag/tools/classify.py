@@ -8,28 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from streamtag.core.bundle import Bundle
 from streamtag.core.job import Sampling
 from streamtag.core.records import Label
-from streamtag.core.smoothing import Change, Smoother
+from streamtag.core.segments import Segment, SegmentBuilder
+from streamtag.core.smoothing import Smoother
 from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError
 from streamtag.ingest.readers import image_paths
 from streamtag.ingest.session import forkserver
-from streamtag.networks.engines.base import Engine, apply_temperature
+from streamtag.networks import LoadedNetwork
+from streamtag.networks.engines.base import apply_temperature
 from streamtag.settings import Settings
+from streamtag.tools.dataset import LabelledItem, by_item
 from streamtag.tools.drawing.annotating import Caption, Picture, annotate
 from streamtag.tools.drawing.lettering import fonts
-from streamtag.tools.frames import InputFrame, Reading, Unreadable
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A steady label of a video, from its enter to its exit."""
-
-    name: str
-    start_s: float
-    end_s: float
+from streamtag.tools.frames import InputFrame, Reading, Unreadable, in_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +46,26 @@ class Scored:
 
 
 class Classifier:
-    """
-    Args:
-        engine: compiled for its buckets.
-    """
+    """A loaded network over pictures and videos."""
 
-    def __init__(self, settings: Settings, bundle: Bundle, engine: Engine) -> None:
+    def __init__(self, settings: Settings, network: LoadedNetwork) -> None:
         self._settings = settings
-        self._bundle = bundle
-        self._engine = engine
+        self._bundle = network.bundle
+        self._engine = network.engine
         # Enough to fill the largest bucket while the next pictures are decoded.
-        self._reading = Reading(settings, bundle.preprocessing, 2 * engine.buckets[-1])
+        self._reading = Reading(settings, self._bundle.preprocessing, 2 * self._engine.buckets[-1])
 
     def scored(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[Scored | Unreadable]:
         """Every sample of pictures and videos with its scores, in order."""
-        waiting: list[InputFrame] = []
-        for event in self._reading.frames(sources, sampling):
-            if isinstance(event, InputFrame):
-                waiting.append(event)
-            if isinstance(event, Unreadable) or len(waiting) == self._engine.buckets[-1]:
-                yield from self._infer(waiting)
-                waiting = []
-            if isinstance(event, Unreadable):
-                yield event
-        yield from self._infer(waiting)
+        frames = ((None, event) for event in self._reading.frames(sources, sampling))
+        yield from (event for _, event in in_batches(frames, self._engine.buckets[-1], self._infer))
+
+    def scored_items(
+        self, items: Sequence[LabelledItem], sampling: Sampling
+    ) -> Iterator[tuple[LabelledItem, Scored | Unreadable]]:
+        """Every sample of labelled pictures and spans with its scores."""
+        events = by_item(items, lambda paths: self._reading.frames(paths, sampling))
+        return in_batches(events, self._engine.buckets[-1], self._infer)
 
     def classify(
         self,
@@ -117,8 +106,7 @@ class Classifier:
         )
         total = np.zeros(self._bundle.classes, np.float64)
         captions: list[Caption] = []
-        segments: list[Segment] = []
-        opened: dict[int, float] = {}
+        segments = SegmentBuilder(self._bundle.labels)
         samples, failure = 0, ""
         for event in self.scored([source], sampling):
             if isinstance(event, Unreadable):
@@ -129,23 +117,14 @@ class Classifier:
             total += event.scores
             sample = event.frame.sample
             smoothed, changes = smoother.update(sample.pts_s, event.scores, sample.change)
-            self._note(changes, opened, segments)
+            segments.add(changes)
             active = [f"{self._bundle.labels[c]} {smoothed[c]:.0%}" for c in smoother.active]
             captions.append(Caption(sample.index, ", ".join(active)))
         if not samples:
             return Answer(source, error=failure or "no frame of it could be decoded")
-        self._note(smoother.close(), opened, segments)
-        segments.sort(key=lambda segment: segment.start_s)
+        segments.add(smoother.close())
         best = self._best((total / samples).astype(np.float32), top)
-        return Answer(source, best, failure, samples, tuple(segments), tuple(captions))
-
-    def _note(self, changes: Sequence[Change], opened: dict[int, float], segments: list[Segment]) -> None:
-        for change in changes:
-            if change.kind == "enter":
-                opened[change.class_id] = change.since_s
-            else:
-                start_s = opened.pop(change.class_id)
-                segments.append(Segment(self._bundle.labels[change.class_id], start_s, change.since_s))
+        return Answer(source, best, failure, samples, segments.segments(), tuple(captions))
 
     def _best(self, scores: np.ndarray, top: int) -> tuple[Label, ...]:
         order = np.argsort(-scores, kind="stable")[:top].tolist()
@@ -153,14 +132,8 @@ class Classifier:
         return tuple(Label(c, names[c], round(float(scores[c]), 6), round(float(scores[c]), 6)) for c in order)
 
     def _infer(self, frames: list[InputFrame]) -> Iterator[Scored]:
-        if not frames:
-            return
-        bucket = next(size for size in self._engine.buckets if size >= len(frames))
-        batch = np.zeros((bucket, *self._bundle.preprocessing.shape), np.uint8)
-        for row, frame in enumerate(frames):
-            batch[row] = frame.picture
-        scores = apply_temperature(self._engine.dispatch(batch).result()[: len(frames)], self._bundle.temperature)
-        yield from map(Scored, frames, scores)
+        scores = self._engine.predict([frame.picture for frame in frames])
+        return map(Scored, frames, apply_temperature(scores, self._bundle.temperature))
 
     def draw(self, answer: Answer, out: Path) -> None:
         """Write a copy of a picture or video with its labels drawn on it.
@@ -172,7 +145,7 @@ class Classifier:
         if not captions:
             text = "\n".join(f"{label.name} {label.score:.0%}" for label in answer.labels[:3])
             captions = (Caption(0, text),)
-        letters = fonts("".join({sign for caption in captions for sign in caption.text}))
+        letters = fonts("".join({char for caption in captions for char in caption.text}))
         problem = annotate(Picture(answer.path, str(out), captions, self._settings.source, letters), forkserver())
         if problem:
             raise StreamtagError(problem)

@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import ConfigError
+from streamtag.tools.frames import InputFrame, Unreadable
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg"))
-Event = TypeVar("Event")
 SPAN_COLUMNS = ("video", "start_s", "end_s", "label")
 
 
@@ -136,18 +135,33 @@ def split(items: Sequence[LabelledItem], share: float, seed: int) -> tuple[list[
 
 
 def by_item(
-    items: Sequence[LabelledItem], read: Callable[[list[str]], Iterator[Event]]
-) -> Iterator[tuple[LabelledItem, Event]]:
-    """What a reader says of each item: pictures in one run, so that they share a decoder; then each video by itself.
+    items: Sequence[LabelledItem], read: Callable[[list[str]], Iterator[InputFrame | Unreadable]]
+) -> Iterator[tuple[LabelledItem, InputFrame | Unreadable]]:
+    """The frames of each item: pictures in one run, so that they share a decoder; then of each video those of its span.
 
     Args:
-        read: paths to events, in order; one for each picture, any number for a video.
+        read: paths to frames, in order; one for each picture, any number for a video.
     """
     pictures = [item for item in items if not item.is_video]
     yield from zip(pictures, read([str(item.path) for item in pictures]), strict=True)
     for item in items:
         if item.is_video:
-            yield from ((item, event) for event in read([str(item.path)]))
+            yield from ((item, event) for event in _in_span(item, read([str(item.path)])))
+
+
+def _in_span(item: LabelledItem, events: Iterator[InputFrame | Unreadable]) -> Iterator[InputFrame | Unreadable]:
+    """Those frames of a video that lie in the item's span. Nothing is decoded after it."""
+    empty = True
+    for event in events:
+        if isinstance(event, InputFrame):
+            if event.sample.pts_s >= item.end_s:
+                break
+            if event.sample.pts_s < item.start_s:
+                continue
+        empty = False
+        yield event
+    if empty:
+        yield Unreadable(str(item.path), "no frame of it lies in the span")
 
 
 def _compiled(group_by: str | None) -> re.Pattern[str] | None:

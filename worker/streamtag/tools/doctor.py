@@ -17,7 +17,8 @@ from streamtag.errors import StreamtagError
 from streamtag.ingest import wire
 from streamtag.ingest.decoder import Request
 from streamtag.ingest.session import DecoderSession
-from streamtag.networks.loading import prepare
+from streamtag.logs import quiet_stderr
+from streamtag.networks.loading import import_keras
 from streamtag.networks.registry import SPECS, find_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.queue.connection import Connection, text, translated
@@ -155,12 +156,13 @@ def _weights(bundle: Bundle, settings: ModelSettings) -> Finding:
 
 
 def _device(settings: Settings) -> Iterator[Finding]:
-    prepare(settings.engine)
-    import keras
-    import tensorflow as tf
+    import_keras(settings.engine)
+    with quiet_stderr():
+        import keras  # whose backend is chosen by now
+        import tensorflow as tf
 
+        gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     yield Finding("tensorflow", "ok", f"{tf.__version__}, Keras {keras.__version__}")
-    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     if gpus:
         yield Finding("device", "ok", ", ".join(str(gpu.get("device_name", "GPU")) for gpu in gpus))
     elif Path("/dev/nvidiactl").exists():

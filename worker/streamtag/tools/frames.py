@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from streamtag.ingest.decoder import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.slots import MAX_SLOTS
 from streamtag.settings import Settings
+
+Key = TypeVar("Key")
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +123,33 @@ class Reading:
                         yield Unreadable(name, message.detail, whole=False)
                     case wire.DecoderFailed():
                         yield message.reason
+
+
+def in_batches(
+    events: Iterable[tuple[Key, InputFrame | Unreadable]],
+    size: int,
+    infer: Callable[[list[InputFrame]], Iterable[Outcome]],
+) -> Iterator[tuple[Key, Outcome | Unreadable]]:
+    """What inference makes of each frame, in the order of the frames; so many at a time.
+
+    Args:
+        events: frames and what could not be read, each with what its user wants back beside the outcome.
+        infer: frames to an outcome of each.
+    """
+    waiting: list[tuple[Key, InputFrame]] = []
+
+    def outcomes() -> Iterator[tuple[Key, Outcome]]:
+        if waiting:
+            keys, frames = zip(*waiting, strict=True)
+            waiting.clear()
+            yield from zip(keys, infer(list(frames)), strict=True)
+
+    for key, event in events:
+        if isinstance(event, Unreadable):
+            yield from outcomes()
+            yield key, event
+            continue
+        waiting.append((key, event))
+        if len(waiting) == size:
+            yield from outcomes()
+    yield from outcomes()

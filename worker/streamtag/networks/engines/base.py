@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,25 +23,40 @@ class Pending(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """A network compiled for a device. Used by the inference thread alone."""
+class Engine(ABC):
+    """A network compiled for a device. Used by one thread at a time."""
 
     name: str
     device: str
     buckets: tuple[int, ...]  # batch sizes compiled, ascending
     in_flight: int  # batches worth having on the device at once
 
+    @abstractmethod
     def compile(self, bucket: int) -> None:
         """Make ``dispatch`` ready for one batch size."""
-        ...
 
+    @abstractmethod
     def compilations(self) -> int:
         """How often the network has been compiled so far; more than one a bucket means that something is retraced."""
-        ...
 
+    @abstractmethod
     def dispatch(self, pictures: np.ndarray) -> Pending:
         """Start one batch, (bucket, H, W, 3) uint8 RGB. The array must stay as it is until the result is there."""
-        ...
+
+    def predict(self, pictures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """Wait for any number of pictures: (n, H, W, 3) uint8 RGB to (n, outputs) float32.
+
+        Batches are padded up to a bucket; more than the largest one holds goes in several.
+        """
+        answers = []
+        for at in range(0, len(pictures), self.buckets[-1]):
+            part = pictures[at : at + self.buckets[-1]]
+            bucket = next(size for size in self.buckets if size >= len(part))
+            batch = np.zeros((bucket, *part[0].shape), np.uint8)
+            for row, picture in enumerate(part):
+                batch[row] = picture
+            answers.append(self.dispatch(batch).result()[: len(part)])
+        return np.concatenate(answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +77,44 @@ class WarmUp:
     batch_s: dict[int, float] = field(default_factory=dict)
 
 
-def warm_up(engine: Engine, bundle: Bundle, progress: Callable[[int], None] = lambda bucket: None) -> WarmUp:
+def warm_up(
+    engine: Engine, bundle: Bundle, outputs: int | None = None, on_bucket: Callable[[int], None] = lambda done: None
+) -> WarmUp:
     """Compile every bucket and time it, so that the first real frame waits for nothing.
 
+    Args:
+        outputs: of the network; by default the bundle's classes.
+        on_bucket: told before each bucket how many are done.
+
     Raises:
-        ConfigError: the network gives something other than probabilities.
+        ConfigError: the network gives something other than so many numbers for a picture.
     """
-    found = WarmUp()
+    outputs = outputs or bundle.classes
+    figures = WarmUp()
     generator = np.random.default_rng(0)
-    for bucket in engine.buckets:
+    for done, bucket in enumerate(engine.buckets):
+        on_bucket(done)
         began_s = time.perf_counter()
         pictures = generator.integers(0, 256, (bucket, *bundle.preprocessing.shape), np.uint8)
         engine.compile(bucket)
         scores = engine.dispatch(pictures).result()
-        found.compile_s[bucket] = time.perf_counter() - began_s
-        if scores.shape != (bucket, bundle.classes) or not np.isfinite(scores).all():
+        figures.compile_s[bucket] = time.perf_counter() - began_s
+        if scores.shape != (bucket, outputs) or not np.isfinite(scores).all():
             raise ConfigError(
                 f"{bundle.name}: the network gives {scores.shape} for a batch of {bucket}, "
-                f"({bucket}, {bundle.classes}) finite numbers are expected"
+                f"({bucket}, {outputs}) finite numbers are expected"
             )
         times = []
         for _ in range(2):
             began_s = time.perf_counter()
             engine.dispatch(pictures).result()
             times.append(time.perf_counter() - began_s)
-        found.batch_s[bucket] = min(times)
-        progress(bucket)
-    return found
+        figures.batch_s[bucket] = min(times)
+    return figures
 
 
 def choose_buckets(settings: EngineSettings, default: Sequence[int]) -> tuple[int, ...]:
+    """Batch sizes to compile, ascending: those of the settings, or the engine's own."""
     return tuple(sorted(set(settings.buckets or default)))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from streamtag.core.bundle import Bundle
 from streamtag.errors import ConfigError
-from streamtag.networks.engines.base import choose_buckets
+from streamtag.networks.engines.base import Engine, choose_buckets
 from streamtag.networks.engines.folding import fold_batch_norm
 from streamtag.networks.engines.normalising import normalise
 from streamtag.settings import EngineSettings
@@ -27,7 +27,9 @@ class _Array:
         return np.asarray(self.array, np.float32)
 
 
-class JaxEngine:
+class JaxEngine(Engine):
+    """A Keras model compiled by JAX, ahead of time for each bucket."""
+
     def __init__(self, model: keras.Model, bundle: Bundle, settings: EngineSettings) -> None:
         if keras.config.backend() != "jax":
             raise ConfigError("engine jax needs Keras's JAX backend from the start; set KERAS_BACKEND=jax")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from streamtag.core.bundle import Bundle
-from streamtag.networks.engines.base import Done, choose_buckets
+from streamtag.networks.engines.base import Done, Engine, choose_buckets
 from streamtag.settings import EngineSettings
 
 
-class NullEngine:
+class NullEngine(Engine):
     """Answers from a few pixels: the same picture always gets the same scores, another one gets others."""
 
     def __init__(self, bundle: Bundle, settings: EngineSettings) -> None:

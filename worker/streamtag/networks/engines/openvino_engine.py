@@ -10,13 +10,15 @@ import openvino as ov
 import tensorflow as tf
 
 from streamtag.core.bundle import Bundle
-from streamtag.networks.engines.base import Done, choose_buckets
+from streamtag.networks.engines.base import Done, Engine, choose_buckets
 from streamtag.networks.engines.folding import fold_batch_norm
 from streamtag.networks.engines.normalising import normalise
 from streamtag.settings import EngineSettings
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(Engine):
+    """A Keras model converted and compiled by OpenVINO, for each bucket."""
+
     def __init__(self, model: keras.Model, bundle: Bundle, settings: EngineSettings) -> None:
         self.name = "openvino"
         self.device = "CPU"

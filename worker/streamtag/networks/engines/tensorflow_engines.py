@@ -23,6 +23,7 @@ LARGE_KERNEL = 3_000_000  # numbers
 
 
 def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU that it can use."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
@@ -37,8 +38,9 @@ class _Tensor:
         return scores
 
 
-class TensorFlowEngine:
-    """
+class TensorFlowEngine(Engine):
+    """A Keras model compiled by TensorFlow, its batch normalisation folded.
+
     Args:
         model: (N, H, W, 3) float32 to probabilities.
         jit_compile: compile with XLA; otherwise the frozen graph runs on oneDNN.
@@ -121,8 +123,10 @@ def _configure(settings: EngineSettings, jit_compile: bool) -> None:
 
 
 def tf_graph(model: keras.Model, bundle: Bundle, settings: EngineSettings) -> Engine:
+    """The frozen graph on oneDNN: for a CPU."""
     return TensorFlowEngine(model, bundle, settings, jit_compile=False)
 
 
 def tf_xla(model: keras.Model, bundle: Bundle, settings: EngineSettings) -> Engine:
+    """Compiled by XLA: for a GPU."""
     return TensorFlowEngine(model, bundle, settings, jit_compile=True)

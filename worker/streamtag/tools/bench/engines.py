@@ -10,7 +10,7 @@ import numpy as np
 
 from streamtag.errors import ConfigError
 from streamtag.networks.engines.base import Engine
-from streamtag.networks.loading import make_engine, prepare
+from streamtag.networks.loading import build_model, compile_model
 from streamtag.networks.registry import resolve
 from streamtag.settings import Settings
 
@@ -32,12 +32,10 @@ def compare(
         batch: images in a batch.
         seconds: how long each is timed, after a warm-up.
     """
-    prepare(settings.engine)
-    from streamtag.networks.building import build
-    from streamtag.networks.engines.normalising import normalise
-
     bundle = resolve(settings.model)
-    model = build(bundle)
+    model = build_model(bundle, settings.engine)
+    from streamtag.networks.engines.normalising import normalise  # imports Keras, whose backend is chosen by now
+
     pictures = np.random.default_rng(0).integers(0, 256, (batch, *bundle.preprocessing.shape), np.uint8)
     on_start("keras")
     reference = np.asarray(model.predict_on_batch(np.asarray(normalise(pictures, bundle.preprocessing.mode))))
@@ -71,9 +69,7 @@ def compare(
 
 def _compiled(settings: Settings, name: str, precision: str, batch: int, model: Any, bundle: Any) -> Engine:
     chosen = settings.engine.model_copy(update={"name": name, "precision": precision, "buckets": [batch]})
-    engine = make_engine(model, bundle, chosen)
-    engine.compile(batch)
-    return engine
+    return compile_model(model, bundle, chosen).engine
 
 
 def _rate(run: Callable[[], Any], batch: int, seconds: float) -> float:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from streamtag.core.segments import Segment
 from streamtag.errors import StreamtagError
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
@@ -54,15 +54,6 @@ class Scene:
             _draw(picture, self.label, centre, self._radius, self._angle + self._spin * time_s, self._colour)
         noise = np.random.default_rng(self._noise_seed + int(time_s * 1000)).normal(0, self._noise, picture.shape)
         return np.clip(picture + noise, 0, 255).astype(np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """What is to be seen from ``start_s`` until ``end_s``."""
-
-    label: str
-    start_s: float
-    end_s: float
 
 
 def plan(seconds: float, seed: int) -> list[Segment]:

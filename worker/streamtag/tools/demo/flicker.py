@@ -12,7 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from streamtag.tools.demo.drawing import CLIP_FPS, LABELS, NOTHING, SHAPES, Scene, Segment, write_frames
+from streamtag.core.segments import Segment
+from streamtag.tools.demo.drawing import CLIP_FPS, LABELS, NOTHING, SHAPES, Scene, write_frames
 
 CLIPS = 3
 SECONDS = 60.0

@@ -14,10 +14,11 @@ from typing import Any
 
 from streamtag.client import Client
 from streamtag.core.records import Event, JobView, Result
+from streamtag.core.segments import Segment
 from streamtag.errors import StreamtagError
 from streamtag.pipeline.service import Service
 from streamtag.settings import Settings
-from streamtag.tools.demo.drawing import NOTHING, Segment, plan, write_clip
+from streamtag.tools.demo.drawing import NOTHING, plan, write_clip
 from streamtag.tools.embedded import EmbeddedRedis
 
 CLIP_SEED = 7

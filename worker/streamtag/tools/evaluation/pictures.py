@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import ConfigError
 from streamtag.networks.registry import imagenet_classes
 from streamtag.tools.classify import Classifier, Scored
-from streamtag.tools.dataset import Dataset, LabelledItem, by_item, read_folders, read_spans
+from streamtag.tools.dataset import Dataset, LabelledItem, read_folders, read_spans
 from streamtag.tools.frames import Unreadable
 
 GALLERY = 60  # misclassified pictures kept
@@ -94,7 +94,7 @@ def evaluate(
         numbers.setdefault(label, number)
     rows, truth, lost = [], [], []
     mistakes: list[Mistake] = []
-    for item, event in _each(classifier, dataset.items, sampling):
+    for item, event in classifier.scored_items(dataset.items, sampling):
         if isinstance(event, Unreadable):
             lost.append((event.source, event.detail))
             continue
@@ -116,15 +116,6 @@ def evaluate(
         first = f": {': '.join(lost[0])}" if lost else ""
         raise ConfigError(f"nothing could be read{first}")
     return Findings(np.stack(rows), np.array(truth, np.int64), mistakes, lost)
-
-
-def _each(
-    classifier: Classifier, items: Sequence[LabelledItem], sampling: Sampling
-) -> Iterator[tuple[LabelledItem, Scored | Unreadable]]:
-    """Of each item what lies in its span."""
-    for item, event in by_item(items, lambda paths: classifier.scored(paths, sampling)):
-        if isinstance(event, Unreadable) or not item.is_video or item.start_s <= event.frame.sample.pts_s < item.end_s:
-            yield item, event
 
 
 def _true_class(item: LabelledItem, labels: tuple[str, ...], numbers: dict[str, int], event: Scored) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from streamtag.core.bundle import Bundle
 from streamtag.core.job import Sampling
 from streamtag.core.options import SmoothingSettings
+from streamtag.core.segments import Segment
 from streamtag.core.smoothing import Smoother
 from streamtag.errors import ConfigError
 from streamtag.tools.classify import Classifier
@@ -21,18 +22,9 @@ from streamtag.tools.dataset import LabelledItem
 from streamtag.tools.drawing import charts
 from streamtag.tools.frames import Unreadable
 
-NONE = -1  # no label
+NONE = ""  # no label
 IOU = 0.5
 RAW = "argmax"  # the best class of each sample by itself: what smoothing is measured against
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of one label."""
-
-    label: int
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +35,17 @@ class Clip:
     pts_s: np.ndarray  # (t,) float64
     scores: np.ndarray  # (t, classes) float32
     change: np.ndarray  # (t,) float32, for scene cuts
-    spans: tuple[Span, ...]  # in order; time in no span has no label
+    segments: tuple[Segment, ...]  # in order; time in no segment has no label
 
     def truth(self) -> np.ndarray:
-        """(t,) int64 label of each sample."""
-        starts = [span.start_s for span in self.spans]
-        found = []
+        """(t,) str label of each sample."""
+        starts = [segment.start_s for segment in self.segments]
+        labels = []
         for pts_s in self.pts_s:
             at = bisect.bisect_right(starts, pts_s) - 1
-            inside = at >= 0 and (pts_s < self.spans[at].end_s or self.spans[at].end_s == self.pts_s[-1])
-            found.append(self.spans[at].label if inside else NONE)
-        return np.array(found, np.int64)
+            inside = at >= 0 and (pts_s < self.segments[at].end_s or self.segments[at].end_s == self.pts_s[-1])
+            labels.append(self.segments[at].label if inside else NONE)
+        return np.array(labels)
 
     @property
     def seconds(self) -> float:
@@ -113,45 +105,48 @@ def read_clips(
         pts_s, scores, change = zip(*rows, strict=True)
         # What means "nothing there" is no label.
         truth = tuple(
-            Span(number, item.start_s, min(item.end_s, pts_s[-1]))
+            Segment(item.label, item.start_s, min(item.end_s, pts_s[-1]))
             for item in spans
-            if (number := bundle.labels.index(item.label)) not in bundle.background
+            if bundle.labels.index(item.label) not in bundle.background
         )
         clips.append(Clip(path.name, np.array(pts_s), np.stack(scores), np.array(change, np.float32), truth))
     return clips
 
 
 def predicted_labels(clip: Clip, settings: SmoothingSettings | None, bundle: Bundle) -> np.ndarray:
-    """(t,) int64: the best active label at each sample, as people would read it; with no settings the argmax."""
+    """(t,) str: the best active label at each sample, as people would read it; with no settings the argmax."""
+    names = np.array([NONE if number in bundle.background else name for number, name in enumerate(bundle.labels)])
     if settings is None:
-        best = clip.scores.argmax(axis=1)
-        return np.where(np.isin(best, list(bundle.background)), NONE, best)
+        best: np.ndarray = names[clip.scores.argmax(axis=1)]
+        return best
     smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
-    found = []
+    labels = []
     for pts_s, scores, change in zip(clip.pts_s.tolist(), clip.scores, clip.change.tolist(), strict=True):
         smoothed, _ = smoother.update(pts_s, scores, change)
-        found.append(max(smoother.active, key=lambda number: smoothed[number], default=NONE))
-    return np.array(found, np.int64)
+        shown = max(smoother.active, key=lambda number: smoothed[number], default=None)
+        labels.append(NONE if shown is None else bundle.labels[shown])
+    return np.array(labels)
 
 
 def measure(clips: Sequence[Clip], labels: Sequence[np.ndarray], method: str, settings: dict[str, float]) -> Row:
-    """
+    """The figures of one setting over all clips.
+
     Args:
         labels: (t,) of each clip, as ``predicted_labels`` gives them.
     """
     right = samples = changes = hits = predicted = true = missed = 0
     onsets: list[float] = []
-    for clip, found in zip(clips, labels, strict=True):
-        right += int((found == clip.truth()).sum())
-        samples += len(found)
-        changes += int((np.diff(found) != 0).sum())
-        segments = spans_of(found, clip.pts_s)
-        hits += matched(segments, clip.spans)
+    for clip, shown in zip(clips, labels, strict=True):
+        right += int((shown == clip.truth()).sum())
+        samples += len(shown)
+        changes += int((shown[1:] != shown[:-1]).sum())
+        segments = segments_of(shown, clip.pts_s)
+        hits += matched(segments, clip.segments)
         predicted += len(segments)
-        true += len(clip.spans)
-        for span in clip.spans:
-            inside = (clip.pts_s >= span.start_s) & (clip.pts_s < span.end_s) & (found == span.label)
-            onsets.append(float(clip.pts_s[inside.argmax()] - span.start_s) if inside.any() else np.inf)
+        true += len(clip.segments)
+        for segment in clip.segments:
+            inside = (clip.pts_s >= segment.start_s) & (clip.pts_s < segment.end_s) & (shown == segment.label)
+            onsets.append(float(clip.pts_s[inside.argmax()] - segment.start_s) if inside.any() else np.inf)
             missed += not inside.any()
     minutes = sum(clip.seconds for clip in clips) / 60
     return Row(
@@ -166,28 +161,27 @@ def measure(clips: Sequence[Clip], labels: Sequence[np.ndarray], method: str, se
     )
 
 
-def spans_of(labels: np.ndarray, pts_s: np.ndarray) -> tuple[Span, ...]:
+def segments_of(labels: np.ndarray, pts_s: np.ndarray) -> tuple[Segment, ...]:
     """Runs of one label; each lasts until the first sample of the next."""
-    edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
-    runs = itertools.pairwise(edges)
+    edges = [0, *(np.flatnonzero(labels[1:] != labels[:-1]) + 1).tolist(), len(labels)]
     return tuple(
-        Span(int(labels[start]), float(pts_s[start]), float(pts_s[min(end, len(pts_s) - 1)]))
-        for start, end in runs
+        Segment(str(labels[start]), float(pts_s[start]), float(pts_s[min(end, len(pts_s) - 1)]))
+        for start, end in itertools.pairwise(edges)
         if labels[start] != NONE
     )
 
 
-def matched(predicted: Sequence[Span], true: Sequence[Span]) -> int:
+def matched(predicted: Sequence[Segment], true: Sequence[Segment]) -> int:
     """Predicted segments that are right: of the label of a true one that they overlap with an IoU of at least 0.5.
 
     Each true segment counts once (Lea et al. 2017, arXiv:1611.05267, section 4.2).
     """
     hits = 0
-    for span in true:
+    for segment in true:
         for other in predicted:
-            shared = min(span.end_s, other.end_s) - max(span.start_s, other.start_s)
-            whole = max(span.end_s, other.end_s) - min(span.start_s, other.start_s)
-            if other.label == span.label and shared >= IOU * whole:
+            shared = min(segment.end_s, other.end_s) - max(segment.start_s, other.start_s)
+            whole = max(segment.end_s, other.end_s) - min(segment.start_s, other.start_s)
+            if other.label == segment.label and shared >= IOU * whole:
                 hits += 1
                 break
     return hits

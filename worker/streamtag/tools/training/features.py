@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,8 @@ from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Sampling
 from streamtag.errors import StreamtagError
 from streamtag.networks.engines.base import Engine
-from streamtag.tools.dataset import LabelledItem
-from streamtag.tools.frames import InputFrame, Reading, Unreadable
+from streamtag.tools.dataset import LabelledItem, by_item
+from streamtag.tools.frames import InputFrame, Reading, Unreadable, in_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Examples:
 
     views: np.ndarray  # (n, v, f) float32: the picture itself, its mirror image, crops of it
     classes: np.ndarray  # (n,) int64
-    lost: tuple[tuple[str, str], ...] = ()  # what could not be read, and why
+    unreadable: tuple[tuple[str, str], ...] = ()  # path and reason
 
     @property
     def features(self) -> np.ndarray:
@@ -40,7 +41,8 @@ class Examples:
 
 
 class FeatureStore:
-    """
+    """Features on disk, computed where they are missing.
+
     Args:
         folder: of this backbone, with these weights, in this engine.
         engine: the backbone, compiled; its outputs are features.
@@ -73,87 +75,44 @@ class FeatureStore:
             progress: called with the number of items done.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        rows, lost = [], []
-        for done, (item, found) in enumerate(self._each(items), start=1):
-            if isinstance(found, str):
-                lost.append((str(item.path), found))
+        outcomes = {item: stored for item in items if (stored := self._stored(item)) is not None}
+        progress(len(outcomes))
+        missing = [item for item in items if item not in outcomes]
+        unreadable: dict[LabelledItem, str] = {}
+        for item, events in itertools.groupby(self._computed(missing), key=lambda pair: pair[0]):
+            views, reason = [], ""
+            for _, event in events:
+                if isinstance(event, Unreadable):
+                    reason = event.detail
+                else:
+                    views.append(event)
+            if views:
+                outcomes[item] = self._keep(item, np.stack(views))
             else:
-                rows.append((found, classes.index(item.label)))
-            progress(done)
-        stacked = np.concatenate([found for found, _ in rows]) if rows else np.zeros((0, 2, 1), np.float32)
-        labels = np.concatenate([np.full(len(found), number) for found, number in rows]) if rows else np.zeros(0)
-        return Examples(stacked, labels.astype(np.int64), tuple(lost))
+                unreadable[item] = reason
+            progress(len(outcomes) + len(unreadable))
+        # In the order of the items: the same seed gives the same weights, whatever was stored before.
+        rows = [(outcomes[item], classes.index(item.label)) for item in items if item in outcomes]
+        stacked = np.concatenate([views for views, _ in rows]) if rows else np.zeros((0, 2, 1), np.float32)
+        labels = np.concatenate([np.full(len(views), number) for views, number in rows]) if rows else np.zeros(0)
+        left_out = tuple((str(item.path), unreadable[item]) for item in items if item in unreadable)
+        return Examples(stacked, labels.astype(np.int64), left_out)
 
-    def _each(self, items: Sequence[LabelledItem]) -> Iterator[tuple[LabelledItem, np.ndarray | str]]:
-        """(n, v, f) float32 of each item. A text says why there is none."""
-        pending: list[LabelledItem] = []
-        for item in items:
-            stored = self._stored_before(item)
-            if stored is not None:
-                yield from self._computed(pending)
-                pending = []
-                yield item, stored
-            elif item.is_video:
-                yield from self._computed(pending)
-                pending = []
-                yield item, self._of_video(item)
-            else:
-                pending.append(item)
-        yield from self._computed(pending)
-
-    def _stored_before(self, item: LabelledItem) -> np.ndarray | None:
+    def _stored(self, item: LabelledItem) -> np.ndarray | None:
         try:
             return np.asarray(np.load(self._path(item)))
         except (OSError, ValueError, EOFError):  # none, or one that was damaged since
             return None
 
-    def _computed(self, items: list[LabelledItem]) -> Iterator[tuple[LabelledItem, np.ndarray | str]]:
-        """Pictures: one decoder process for all of them, and full batches."""
-        waiting: list[tuple[LabelledItem, InputFrame]] = []
-        events = self._reading.frames([str(item.path) for item in items]) if items else iter(())
-        for item, event in zip(items, events, strict=True):
-            if isinstance(event, Unreadable):
-                yield item, event.detail
-                continue
-            waiting.append((item, event))
-            if len(waiting) == self._at_once:
-                yield from self._stored(waiting)
-                waiting = []
-        yield from self._stored(waiting)
+    def _computed(self, items: Sequence[LabelledItem]) -> Iterator[tuple[LabelledItem, np.ndarray | Unreadable]]:
+        """(v, f) float32 of each frame."""
+        events = by_item(items, lambda paths: self._reading.frames(paths, self._sampling))
+        return in_batches(events, self._at_once, self._infer)
 
-    def _stored(self, waiting: list[tuple[LabelledItem, InputFrame]]) -> Iterator[tuple[LabelledItem, np.ndarray]]:
-        found = self._infer([frame.picture for _, frame in waiting])
-        for (item, _), row in zip(waiting, found, strict=True):
-            yield item, self._keep(item, row[None])
-
-    def _of_video(self, item: LabelledItem) -> np.ndarray | str:
-        pictures, why = [], "no frame of it lies in the span"
-        for event in self._reading.frames([str(item.path)], self._sampling):
-            if isinstance(event, Unreadable):
-                why = event.detail
-            elif item.start_s <= event.sample.pts_s < item.end_s:
-                pictures.append(event.picture)
-            elif event.sample.pts_s >= item.end_s:
-                break
-        if not pictures:
-            return why
-        parts = [self._infer(pictures[at : at + self._at_once]) for at in range(0, len(pictures), self._at_once)]
-        return self._keep(item, np.concatenate(parts))
-
-    def _infer(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """(n, H, W, 3) uint8 to (n, v, f) float32."""
-        if not pictures:
-            return np.zeros((0, 2, 1), np.float32)
-        views = np.stack([view for picture in pictures for view in self._views(picture)])
-        bucket = next((size for size in self._engine.buckets if size >= len(views)), self._engine.buckets[-1])
-        found = []
-        for at in range(0, len(views), bucket):
-            batch = np.zeros((bucket, *self._preprocessing.shape), np.uint8)
-            part = views[at : at + bucket]
-            batch[: len(part)] = part
-            found.append(self._engine.dispatch(batch).result()[: len(part)])
-        rows = np.concatenate(found)
-        return rows.reshape(len(pictures), 2 + self._crops, -1)
+    def _infer(self, frames: list[InputFrame]) -> np.ndarray:
+        """(n, v, f) float32."""
+        views = [view for frame in frames for view in self._views(frame.picture)]
+        return self._engine.predict(views).reshape(len(frames), 2 + self._crops, -1)
 
     def _views(self, picture: np.ndarray) -> Iterator[np.ndarray]:
         """The picture, its mirror image, and squares of 0.5 to 1 of its side, every other one mirrored."""
@@ -186,6 +145,6 @@ class FeatureStore:
         """Another file, another size or date of it, another span or rate: another entry."""
         state = item.path.stat()
         fps = self._sampling if item.is_video else ""
-        sign = f"{item.path.resolve()} {state.st_size} {state.st_mtime_ns} {item.start_s} {item.end_s} {fps}"
+        identity = f"{item.path.resolve()} {state.st_size} {state.st_mtime_ns} {item.start_s} {item.end_s} {fps}"
         geometry = f"{self._preprocessing.size} {self._preprocessing.crop} {self._crops}"
-        return self._folder / f"{hashlib.sha256(f'{sign} {geometry}'.encode()).hexdigest()}.npy"
+        return self._folder / f"{hashlib.sha256(f'{identity} {geometry}'.encode()).hexdigest()}.npy"

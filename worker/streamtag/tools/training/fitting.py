@@ -19,7 +19,7 @@ from streamtag.tools.training.features import Examples
 
 BATCH = 32
 LEAST_STEPS = 16  # an epoch: with few pictures, batches are smaller
-Told = Callable[[str, int, int, dict[str, float]], None]  # phase, epoch, of how many, figures
+OnEpoch = Callable[[str, int, int, dict[str, float]], None]  # phase, epoch, of how many, figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,16 @@ class History:
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Tells of each epoch, and stops at the end of a batch when asked to."""
 
-    def __init__(self, phase: str, told: Told, stopping: list[bool]) -> None:
+    def __init__(self, phase: str, on_epoch: OnEpoch, stopping: list[bool]) -> None:
         super().__init__()
-        self._phase, self._told, self._stopping = phase, told, stopping
+        self._phase, self._on_epoch, self._stopping = phase, on_epoch, stopping
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if self._stopping:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._told(self._phase, epoch + 1, int(self.params["epochs"]), dict(logs or {}))
+        self._on_epoch(self._phase, epoch + 1, int(self.params["epochs"]), dict(logs or {}))
 
 
 @contextmanager
@@ -88,7 +88,13 @@ def stop_on_sigint() -> Iterator[list[bool]]:
 
 
 def fit_head(
-    recipe: Recipe, classes: int, train: Examples, held: Examples, history: History, told: Told, stopping: list[bool]
+    recipe: Recipe,
+    classes: int,
+    train: Examples,
+    held: Examples,
+    history: History,
+    on_epoch: OnEpoch,
+    stopping: list[bool],
 ) -> keras.Model:
     """A head for the features: (N, f) to (N, classes). Its weights are those of the best held-out loss."""
     model = head(train.views.shape[2], classes, recipe.units)
@@ -105,7 +111,7 @@ def fit_head(
         epochs=recipe.epochs,
         validation_data=(held.features, held.classes),
         class_weight=_weights(train.classes, classes) if recipe.balance else None,
-        callbacks=[_patience(recipe), _Watch("head", told, stopping)],
+        callbacks=[_patience(recipe), _Watch("head", on_epoch, stopping)],
         verbose=0,
     )
     history.add(fitted.history)
@@ -122,7 +128,7 @@ def fine_tune(
     held: tuple[np.ndarray, np.ndarray],
     seed: int,
     history: History,
-    told: Told,
+    on_epoch: OnEpoch,
     stopping: list[bool],
 ) -> None:
     """Train some layers of a whole network on, in place, unless that makes the held-out loss worse.
@@ -151,7 +157,7 @@ def fine_tune(
         epochs=recipe.fine_tune_epochs,
         validation_data=_Pictures(*held, mode, None),
         class_weight=_weights(train[1], classes) if recipe.balance else None,
-        callbacks=[_patience(recipe), _Watch("fine-tuning", told, stopping)],
+        callbacks=[_patience(recipe), _Watch("fine-tuning", on_epoch, stopping)],
         verbose=0,
     )
     history.add(fitted.history)

@@ -5,30 +5,28 @@ from __future__ import annotations
 import csv
 import functools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from streamtag import __version__
-from streamtag.core.bundle import Bundle
+from streamtag.core.bundle import WHOLE, Bundle
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
-from streamtag.networks.building import WHOLE, build, cut, with_head
+from streamtag.networks.building import build, cut, with_head
 from streamtag.networks.bundles import sha256, write_bundle
-from streamtag.networks.engines.base import Engine
+from streamtag.networks.loading import LoadStep, build_model, compile_model
 from streamtag.settings import Settings
 from streamtag.tools.dataset import Dataset, LabelledItem, by_item, split
 from streamtag.tools.drawing import charts
 from streamtag.tools.frames import Reading, Unreadable
 from streamtag.tools.training.features import Examples, FeatureStore
-from streamtag.tools.training.fitting import History, Recipe, Told, fine_tune, fit_head, last_blocks, stop_on_sigint
-
-EngineMaker = Callable[[keras.Model, Bundle], Engine]
+from streamtag.tools.training.fitting import History, Recipe, fine_tune, fit_head, last_blocks, stop_on_sigint
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +52,27 @@ class Outcome:
     train_samples: int
     held_samples: int
     history: History
-    lost: tuple[tuple[str, str], ...]
+    unreadable: tuple[tuple[str, str], ...]  # path and reason
 
 
-def train(
-    plan: Plan,
-    settings: Settings,
-    make: EngineMaker,
-    cache: Path,
-    out: Path,
-    progress: Callable[[str, int, int], None],
-    told: Told,
-) -> Outcome:
+class Listener(Protocol):
+    """Who is told how far a training is."""
+
+    def on_step(self, step: LoadStep) -> None:
+        """The backbone is being loaded."""
+
+    def on_pictures(self, phase: str, total: int, done: int) -> None:
+        """So many items have their features."""
+
+    def on_epoch(self, phase: str, epoch: int, total: int, figures: dict[str, float]) -> None:
+        """An epoch has ended with these figures."""
+
+
+def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: Listener) -> Outcome:
     """Train and write the bundle, with ``history.png`` and ``split.csv`` beside it.
 
     Args:
-        make: compiles the backbone.
-        progress: of the features: phase, items in all, items done.
+        cache: folder of features; a folder in it for each backbone.
 
     Raises:
         ConfigError: too little that can be read, or classes that cannot be split.
@@ -83,43 +85,62 @@ def train(
     # The same seed gives the same weights, at some cost in speed.
     tf.config.experimental.enable_op_determinism()
     kept, held = split(plan.dataset.items, plan.held_out, plan.seed)
-    backbone = cut(build(plan.backbone), plan.backbone.architecture)
-    engine = make(backbone, plan.backbone)
-    for bucket in engine.buckets:
-        engine.compile(bucket)
+    whole = build_model(plan.backbone, settings.engine, listener.on_step)
+    backbone = cut(whole, plan.backbone.architecture)
+    outputs = backbone.output_shape[-1]
+    engine = compile_model(backbone, plan.backbone, settings.engine, listener.on_step, outputs).engine
     reading = Reading(settings, plan.backbone.preprocessing, engine.buckets[-1])
     fingerprint = sha256(Path(plan.backbone.weights)) if plan.backbone.weights != "random" else f"{plan.seed:064d}"
-    sign = f"{fingerprint[:16]}-{engine.name}-{settings.engine.precision}"
-    store = FeatureStore(cache / sign, engine, plan.backbone.preprocessing, reading, plan.sampling, plan.recipe.crops)
+    folder = cache / f"{fingerprint[:16]}-{engine.name}-{settings.engine.precision}"
+    store = FeatureStore(folder, engine, plan.backbone.preprocessing, reading, plan.sampling, plan.recipe.crops)
     classes = plan.dataset.classes
-    found = [
-        store.examples(items, classes, functools.partial(progress, phase, len(items)))
+    train_examples, held_examples = (
+        store.examples(items, classes, functools.partial(listener.on_pictures, phase, len(items)))
         for phase, items in (("training pictures", kept), ("held-out pictures", held))
-    ]
-    _enough(found, classes)
+    )
+    _check_classes({"training": train_examples, "held-out": held_examples}, classes)
     history = History()
     with stop_on_sigint() as stopping:
-        head = fit_head(plan.recipe, len(classes), found[0], found[1], history, told, stopping)
+        head = fit_head(plan.recipe, len(classes), train_examples, held_examples, history, listener.on_epoch, stopping)
         model = with_head(backbone, len(classes), plan.recipe.units)
         _copy_head(head, model)
         if plan.unfreeze and not stopping:
             names = [*last_blocks(backbone, plan.unfreeze), *(layer.name for layer in head.layers)]
-            pictures = [_pictures(reading, items, classes, plan.sampling) for items in (kept, held)]
-            mode = plan.backbone.preprocessing.mode
-            fine_tune(plan.recipe, model, names, mode, pictures[0], pictures[1], plan.seed, history, told, stopping)
+            train_pictures, held_pictures = (
+                _pictures(reading, items, classes, plan.sampling) for items in (kept, held)
+            )
+            fine_tune(
+                plan.recipe,
+                model,
+                names,
+                plan.backbone.preprocessing.mode,
+                train_pictures,
+                held_pictures,
+                plan.seed,
+                history,
+                listener.on_epoch,
+                stopping,
+            )
         history.interrupted = bool(stopping)
-    accuracy = _accuracy(head, found[1], history)
+    accuracy = _accuracy(head, held_examples, history)
     _write(plan, model, history, accuracy, fingerprint, out)
     _write_split(out / "split.csv", kept, held)
     _draw_history(history, out / "history.png")
-    return Outcome(out, accuracy, len(found[0].classes), len(found[1].classes), history, found[0].lost + found[1].lost)
+    return Outcome(
+        out,
+        accuracy,
+        len(train_examples.classes),
+        len(held_examples.classes),
+        history,
+        train_examples.unreadable + held_examples.unreadable,
+    )
 
 
-def _enough(found: Sequence[Examples], classes: Sequence[str]) -> None:
-    for side, examples in zip(("training", "held-out"), found, strict=True):
+def _check_classes(sides: Mapping[str, Examples], classes: Sequence[str]) -> None:
+    for side, examples in sides.items():
         absent = [name for number, name in enumerate(classes) if number not in examples.classes]
         if absent:
-            why = f"; the first fault: {': '.join(examples.lost[0])}" if examples.lost else ""
+            why = f"; the first fault: {': '.join(examples.unreadable[0])}" if examples.unreadable else ""
             raise ConfigError(f"no readable {side} picture of {', '.join(absent)}{why}")
 
 
@@ -135,7 +156,7 @@ def _pictures(
     """(n, H, W, 3) uint8 RGB and (n,) int64 of what can be read."""
     pictures, labels = [], []
     for item, event in by_item(items, lambda paths: reading.frames(paths, sampling)):
-        if not isinstance(event, Unreadable) and item.start_s <= event.sample.pts_s < item.end_s:
+        if not isinstance(event, Unreadable):
             pictures.append(event.picture)
             labels.append(classes.index(item.label))
     return np.stack(pictures), np.array(labels, np.int64)
