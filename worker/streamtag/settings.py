@@ -18,6 +18,9 @@ from pydantic_settings import (
 
 from streamtag.core.options import Fraction, Group, Positive, SmoothingSettings
 
+# The largest picture that any worker may be set to read: 0.8 GB unpacked.
+MAX_PIXELS_CEILING = 16_384 * 16_384
+
 
 class RedisSettings(Group):
     url: SecretStr = Field(
@@ -112,7 +115,12 @@ class SourceSettings(Group):
     backoff_cap_s: Positive = Field(
         30.0, description="Seconds the back-off grows to. Live sources are retried for ever."
     )
-    max_pixels: int = Field(8192 * 4320, ge=1, description="Pixels a frame may have. Guards memory.")
+    max_pixels: int = Field(
+        8192 * 4320,
+        ge=1,
+        le=MAX_PIXELS_CEILING,
+        description="Pixels a picture or frame may have, told from its header. Guards memory.",
+    )
     memory_bytes: int = Field(
         4 * 1024**3, ge=256 * 1024**2, description="Address space of one decoder. Guards the host."
     )

@@ -26,8 +26,11 @@ from streamtag.core.source import source_kind
 from streamtag.core.stream_state import FailureKind
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest import geometry, wire
+from streamtag.ingest.errorlog import ErrorLog
+from streamtag.ingest.opening import open_reader
+from streamtag.ingest.pictures import ImageReader
 from streamtag.ingest.policy import AuthFailed, allowed
-from streamtag.ingest.readers import CorruptFrame, ErrorLog, ImageReader, Reader, open_reader
+from streamtag.ingest.readers import CorruptFrame, Reader
 from streamtag.ingest.slots import WAIT_S, SlotMemory, Slots
 from streamtag.settings import SourceSettings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from streamtag.core.source import SourceKind, source_kind
 from streamtag.errors import RejectJob, RetryJob
-from streamtag.redaction import redact
+from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
 MAX_REDIRECTS = 5
@@ -41,9 +42,8 @@ def allowed(source: str, settings: SourceSettings) -> str:
         source.partition("://")[0].lower() if "://" in source else ("camera" if kind is SourceKind.CAMERA else "file")
     )
     if scheme not in settings.schemes:
-        raise RejectJob(
-            f"{redact(source)}: scheme {scheme!r} is not allowed here (source.schemes: {', '.join(settings.schemes)})"
-        )
+        known = ", ".join(settings.schemes)
+        raise RejectJob(f"{shown_source(source)}: scheme {scheme!r} is not allowed here (source.schemes: {known})")
     if kind is SourceKind.CAMERA:
         return source
     if kind is SourceKind.RTSP:
@@ -63,10 +63,12 @@ def check_path(path: Path, settings: SourceSettings) -> None:
     """
     if not settings.file_roots:
         return
-    real = path.resolve()
+    real = Path(os.path.realpath(path))  # unlike Path.resolve it takes links that turn in a circle
     if not any(real.is_relative_to(root.resolve()) for root in settings.file_roots):
         roots = ", ".join(str(root) for root in settings.file_roots)
-        raise RejectJob(f"{path}: lies outside the folders that jobs may read (source.file_roots: {roots})")
+        raise RejectJob(
+            f"{shown_source(str(path))}: lies outside the folders that jobs may read (source.file_roots: {roots})"
+        )
 
 
 def check_host(url: str, settings: SourceSettings) -> None:
@@ -79,13 +81,13 @@ def check_host(url: str, settings: SourceSettings) -> None:
     try:
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise RejectJob(f"{redact(url)}: {error}") from None
+        raise RejectJob(f"{shown_source(url)}: {error}") from None
     if not host:
-        raise RejectJob(f"{redact(url)}: the URL names no host")
+        raise RejectJob(f"{shown_source(url)}: the URL names no host")
     try:
         found = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise RetryJob(f"{redact(url)}: host {host!r} cannot be resolved: {error}") from None
+        raise RetryJob(f"{shown_source(url)}: host {host!r} cannot be resolved: {error}") from None
     networks = [ipaddress.ip_network(network, strict=False) for network in settings.networks]
     for address_text in {entry[4][0] for entry in found}:
         address = ipaddress.ip_address(str(address_text).partition("%")[0])
@@ -93,11 +95,11 @@ def check_host(url: str, settings: SourceSettings) -> None:
         address = mapped or address
         if networks and not any(address in network for network in networks):
             raise RejectJob(
-                f"{redact(url)}: address {address} is not in source.networks ({', '.join(settings.networks)})"
+                f"{shown_source(url)}: address {address} is not in source.networks ({', '.join(settings.networks)})"
             )
         if not networks and (address.is_link_local or any(address in network for network in _METADATA)):
             raise RejectJob(
-                f"{redact(url)}: {address} is a link-local or metadata address, which jobs may not reach; "
+                f"{shown_source(url)}: {address} is a link-local or metadata address, which jobs may not reach; "
                 "name its network in source.networks to allow it"
             )
 
@@ -111,17 +113,17 @@ def _follow_redirects(url: str, settings: SourceSettings) -> str:
             target = urljoin(url, location)
             scheme = urlsplit(target).scheme
             if scheme not in ("http", "https") or scheme not in settings.schemes:
-                raise RejectJob(f"{redact(url)}: redirects to scheme {scheme!r}, which is not allowed")
+                raise RejectJob(f"{shown_source(url)}: redirects to scheme {scheme!r}, which is not allowed")
             url = target
             continue
         if status in (401, 403):
-            raise AuthFailed(f"{redact(url)}: the server answered {status}; check user and password in the URL")
+            raise AuthFailed(f"{shown_source(url)}: the server answered {status}; check user and password in the URL")
         if status in (408, 425, 429) or status >= 500:
-            raise RetryJob(f"{redact(url)}: the server answered {status}")
+            raise RetryJob(f"{shown_source(url)}: the server answered {status}")
         if status >= 400:
-            raise RejectJob(f"{redact(url)}: the server answered {status}; check the address")
+            raise RejectJob(f"{shown_source(url)}: the server answered {status}; check the address")
         return url
-    raise RejectJob(f"{redact(url)}: more than {MAX_REDIRECTS} redirects")
+    raise RejectJob(f"{shown_source(url)}: more than {MAX_REDIRECTS} redirects")
 
 
 def _probe(url: str, timeout_s: float) -> tuple[int, str]:
@@ -139,10 +141,10 @@ def download(url: str, limit_bytes: int, timeout_s: float) -> bytes:
     """
     with _answer(url, timeout_s, {}) as response:
         if response.status != 200:
-            raise RetryJob(f"{redact(url)}: the server answered {response.status}")
+            raise RetryJob(f"{shown_source(url)}: the server answered {response.status}")
         content = response.read(limit_bytes + 1)
     if len(content) > limit_bytes:
-        raise RejectJob(f"{redact(url)}: larger than {limit_bytes} bytes")
+        raise RejectJob(f"{shown_source(url)}: larger than {limit_bytes} bytes")
     return content
 
 
@@ -165,6 +167,6 @@ def _answer(url: str, timeout_s: float, headers: dict[str, str]) -> Iterator[htt
         connection.request("GET", urlunsplit(("", "", parts.path or "/", parts.query, "")), headers=headers)
         yield connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
-        raise RetryJob(f"{redact(url)}: cannot be reached: {error or type(error).__name__}") from None
+        raise RetryJob(f"{shown_source(url)}: cannot be reached: {error or type(error).__name__}") from None
     finally:
         connection.close()

@@ -14,7 +14,7 @@ from streamtag.core.segments import Segment, SegmentBuilder
 from streamtag.core.smoothing import Smoother
 from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError
-from streamtag.ingest.readers import image_paths
+from streamtag.ingest.pictures import image_paths
 from streamtag.ingest.session import forkserver
 from streamtag.networks import LoadedNetwork
 from streamtag.networks.engines.base import apply_temperature

@@ -16,8 +16,10 @@ from PIL import Image, ImageDraw, ImageFont
 from streamtag.core.source import is_picture, source_kind
 from streamtag.errors import StreamtagError
 from streamtag.ingest.decoder import confine_process
+from streamtag.ingest.errorlog import ErrorLog
+from streamtag.ingest.opening import open_reader
 from streamtag.ingest.policy import allowed
-from streamtag.ingest.readers import CorruptFrame, ErrorLog, Reader, open_reader
+from streamtag.ingest.readers import CorruptFrame, Reader
 from streamtag.settings import SourceSettings
 from streamtag.tools.drawing.lettering import Font
 

@@ -12,9 +12,11 @@ import numpy as np
 from streamtag.core.source import source_kind
 from streamtag.errors import StreamtagError
 from streamtag.ingest.decoder import confine_process
+from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.geometry import as_bgr
+from streamtag.ingest.opening import open_reader
 from streamtag.ingest.policy import allowed
-from streamtag.ingest.readers import CorruptFrame, ErrorLog, open_reader
+from streamtag.ingest.readers import CorruptFrame
 from streamtag.settings import SourceSettings
 
 

@@ -1,0 +1,42 @@
+"""FFmpeg's and OpenCV's own words, kept to explain a failure."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from streamtag.redaction import redact
+
+
+class ErrorLog:
+    """Both outputs of the process, in a file of its memory.
+
+    The libraries print to standard error and to standard output alike, where the results of ``--json`` belong.
+    """
+
+    KEEP_BYTES = 65_536
+
+    def __init__(self) -> None:
+        self._file = os.memfd_create("decoder-errors")
+        self._libc = ctypes.CDLL(None)
+        os.dup2(self._file, 1)
+        os.dup2(self._file, 2)
+
+    def tail(self) -> str:
+        """What was said last, without passwords, and forget it."""
+        self._libc.fflush(None)
+        size = os.lseek(self._file, 0, os.SEEK_END)
+        os.lseek(self._file, max(0, size - 4000), os.SEEK_SET)
+        content = os.read(self._file, 4000).decode("utf-8", "replace")
+        self.forget()
+        return redact(content)
+
+    def trim(self) -> None:
+        """Forget a long log: a damaged stream says something about each frame, for ever."""
+        if os.fstat(self._file).st_size > self.KEEP_BYTES:
+            self.forget()
+
+    def forget(self) -> None:
+        self._libc.fflush(None)
+        os.ftruncate(self._file, 0)
+        os.lseek(self._file, 0, os.SEEK_SET)

@@ -1,0 +1,196 @@
+"""Single pictures: of a file, a folder, a web server. Runs in the decoder process only: these bytes are a stranger's.
+
+Pillow reads the header, and OpenCV the pixels only where the header's size is within ``source.max_pixels``: a PNG of
+one megabyte unpacked to 2.3 GB before its pixels were counted.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+
+# Named one by one: Pillow would look for its formats when it needs them, which the cage does not allow any more.
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,  # noqa: F401 - what the reader of JPEG looks for in pictures of several views
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from streamtag.core.source import IMAGE_SUFFIXES
+from streamtag.errors import RejectJob
+from streamtag.ingest.policy import check_path, download
+from streamtag.ingest.readers import CorruptFrame, Opened
+from streamtag.redaction import printable, shown_source
+from streamtag.settings import SourceSettings
+
+Image.MAX_IMAGE_PIXELS = None  # its limit is fixed and its message names no size; ours, the setting, comes right after
+MAX_IMAGE_BYTES = 256 * 1024**2
+_FORMATS = [
+    plugin.format
+    for plugin in (
+        AvifImagePlugin.AvifImageFile,
+        BmpImagePlugin.BmpImageFile,
+        GifImagePlugin.GifImageFile,
+        Jpeg2KImagePlugin.Jpeg2KImageFile,
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        PpmImagePlugin.PpmImageFile,
+        TiffImagePlugin.TiffImageFile,
+        WebPImagePlugin.WebPImageFile,
+    )
+]
+
+
+class ImageReader:
+    """Images one after another, one second apart."""
+
+    def __init__(self, paths: list[Path], settings: SourceSettings) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._at = -1
+        self.bad_packets = 0
+        self.opened = Opened(0, 0, 1.0, len(paths))
+
+    def grab(self) -> bool:
+        self._at += 1
+        return self._at < len(self._paths)
+
+    def pts_s(self) -> float | None:
+        return float(self._at)
+
+    def retrieve(self) -> np.ndarray:
+        path = self._paths[self._at]
+        try:
+            check_path(path, self._settings)
+            return read_image(path, self._settings.max_pixels)
+        except (CorruptFrame, RejectJob) as error:
+            raise CorruptFrame(f"{printable(path.name, 200)}: {error}") from None
+
+    def close(self) -> None:
+        pass
+
+
+class WebPictureReader:
+    """One picture of a web server. FFmpeg would read it too, but not turn it upright as pictures of files are."""
+
+    def __init__(self, url: str, settings: SourceSettings) -> None:
+        self._content = download(url, MAX_IMAGE_BYTES, settings.read_timeout_s)
+        self._max_pixels = settings.max_pixels
+        self._grabbed = False
+        self.bad_packets = 0
+        self.opened = Opened(0, 0, 1.0, 1)
+
+    def grab(self) -> bool:
+        first = not self._grabbed
+        self._grabbed = True
+        return first
+
+    def pts_s(self) -> float | None:
+        return 0.0
+
+    def retrieve(self) -> np.ndarray:
+        return decode_image(self._content, self._max_pixels)
+
+    def close(self) -> None:
+        pass
+
+
+def read_image(path: Path, max_pixels: int) -> np.ndarray:
+    """(h, w, 3) uint8 BGR, upright by its EXIF orientation.
+
+    Raises:
+        CorruptFrame: it cannot be read or decoded, or is too large.
+    """
+    try:
+        # Opening a pipe would wait for its writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise CorruptFrame("is no regular file")
+            if status.st_size > MAX_IMAGE_BYTES:
+                raise CorruptFrame(f"larger than {MAX_IMAGE_BYTES} bytes")
+            if status.st_size == 0:
+                raise CorruptFrame("the file is empty")
+            check_size(file, max_pixels)
+            file.seek(0)
+            content = file.read(MAX_IMAGE_BYTES)
+    except OSError as error:
+        raise CorruptFrame(error.strerror or str(error)) from None
+    return _decode(content, max_pixels)
+
+
+def check_size(file: IO[bytes], max_pixels: int) -> None:
+    """
+    Raises:
+        CorruptFrame: the header names more pixels, or is none of a picture.
+    """
+    try:
+        with Image.open(file, formats=_FORMATS) as image:
+            width, height = image.size
+    except Exception as error:
+        # Pillow's readers of headers raise whatever the damage makes of them.
+        raise CorruptFrame(f"not an image, or its header is damaged ({type(error).__name__})") from None
+    if width * height > max_pixels:
+        raise CorruptFrame(f"{width} x {height} pixels is more than source.max_pixels ({max_pixels})")
+
+
+def decode_image(content: bytes, max_pixels: int) -> np.ndarray:
+    """As ``read_image``, from the content of a file."""
+    if not content:
+        raise CorruptFrame("the file is empty")
+    check_size(io.BytesIO(content), max_pixels)
+    return _decode(content, max_pixels)
+
+
+def _decode(content: bytes, max_pixels: int) -> np.ndarray:
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, MemoryError) as error:
+        raise CorruptFrame(f"cannot be decoded: {str(error).strip().splitlines()[-1]}") from None
+    if picture is None:
+        raise CorruptFrame("not an image that OpenCV can decode, or damaged")
+    if picture.shape[0] * picture.shape[1] > max_pixels:
+        raise CorruptFrame(f"more pixels than source.max_pixels ({max_pixels})")
+    return np.asarray(picture)
+
+
+def image_paths(source: str) -> list[Path]:
+    """The images of a folder or glob in order of their names; any other path alone.
+
+    Raises:
+        RejectJob: the folder holds no image, or no file matches.
+    """
+    try:
+        return _image_paths(source, Path(source))
+    except OSError as error:
+        raise RejectJob(f"{shown_source(source)}: cannot be listed: {error.strerror}") from None
+
+
+def _image_paths(source: str, path: Path) -> list[Path]:
+    if path.is_dir():
+        found = [child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES]
+        missing = f"{shown_source(source)}: the folder holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})"
+    elif any(char in source for char in "*?[") and not path.exists():
+        anchor = path.anchor or "."
+        pattern = str(path.relative_to(anchor)) if path.anchor else source
+        found = [child for child in Path(anchor).glob(pattern) if child.is_file()]
+        missing = f"{shown_source(source)}: no file matches"
+    else:
+        return [path]
+    if not found:
+        raise RejectJob(missing)
+    return sorted(found)
