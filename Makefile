@@ -13,9 +13,9 @@ SYSTEM := redis-server gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugin
 demo: $(VENV)/.demo
 	$(BIN)/streamtag demo
 
-# LONG=yes runs the tests marked `long` too, as CI does: every architecture in every engine.
+# LONG=yes runs the tests marked `long` too, as CI does: every architecture in every engine. TESTS names a few.
 test: setup system
-	$(BIN)/python -m pytest $(if $(LONG),,-m "not long")
+	$(BIN)/python -m pytest $(TESTS) $(if $(LONG),,-m "not long")
 
 check: lint types imports
 

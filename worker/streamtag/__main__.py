@@ -4,6 +4,7 @@ import sys
 
 
 def main() -> None:
+    """Run the command line and leave with its exit code."""
     from streamtag.cli import app
 
     sys.exit(app.main())

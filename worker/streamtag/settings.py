@@ -23,6 +23,8 @@ MAX_PIXELS_CEILING = 16_384 * 16_384
 
 
 class RedisSettings(Group):
+    """The queue: where it is and what it keeps."""
+
     url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
         description="redis://, rediss:// (TLS) or unix://. Secret: put the password in the environment.",
@@ -42,6 +44,8 @@ class RedisSettings(Group):
 
 
 class ModelSettings(Group):
+    """The network that is served."""
+
     name: str = Field(
         "demo", description="A network of `streamtag models list` (xception, vgg16, ...), or the folder of a bundle."
     )
@@ -60,6 +64,8 @@ class ModelSettings(Group):
 
 
 class EngineSettings(Group):
+    """What runs the network, and how."""
+
     name: Literal["auto", "tf_graph", "tf_xla", "jax", "openvino", "null"] = Field(
         "auto",
         description="auto: tf_xla with a GPU, else tf_graph (oneDNN). null answers without a network (benchmarks).",
@@ -82,6 +88,8 @@ class EngineSettings(Group):
 
 
 class SamplingSettings(Group):
+    """How many frames are classified, unless the job says."""
+
     live_fps: Positive = Field(
         2.0, description="Samples a second of a live source, unless the job says. Cost is linear."
     )
@@ -89,6 +97,8 @@ class SamplingSettings(Group):
 
 
 class BatchingSettings(Group):
+    """How long samples wait for company."""
+
     live_delay_s: float = Field(0.05, ge=0, description="Seconds a live sample may wait for company in its batch.")
     finite_delay_s: float = Field(
         0.25, ge=0, description="The same for finite sources. More waits fill batches better."
@@ -100,6 +110,8 @@ class BatchingSettings(Group):
 
 
 class SourceSettings(Group):
+    """What jobs may read, with which limits and how patiently."""
+
     schemes: list[Literal["file", "http", "https", "rtsp", "rtsps", "camera"]] = Field(
         ["file", "http", "https", "rtsp", "rtsps", "camera"], description="Kinds of source that a job may name."
     )
@@ -140,6 +152,8 @@ class SourceSettings(Group):
 
 
 class LeaseSettings(Group):
+    """A worker's right to its jobs, and when others take over."""
+
     seconds: Positive = Field(30.0, description="Seconds after which a silent worker's jobs are taken over.")
     renew_s: Positive = Field(5.0, description="Seconds between renewals.")
     stop_after_s: Positive = Field(
@@ -156,6 +170,8 @@ class LeaseSettings(Group):
 
 
 class WorkerSettings(Group):
+    """How much one worker does at once."""
+
     id: str = Field(
         "", pattern=r"^[A-Za-z0-9._:@-]*$", description="Name of this worker in Redis; empty: host, pid, random."
     )
@@ -169,12 +185,16 @@ class WorkerSettings(Group):
 
 
 class HttpSettings(Group):
+    """Metrics and health for those who watch."""
+
     host: str = Field("127.0.0.1", description="Address of /metrics, /livez and /readyz. 0.0.0.0 in a container.")
     port: int = Field(9108, ge=0, le=65535, description="Its port; 0: any free one, named in the log.")
     stuck_s: Positive = Field(60.0, description="Seconds without progress of a thread before /livez fails.")
 
 
 class LogSettings(Group):
+    """What is written to the log, and in which form."""
+
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe line that is written."
     )

@@ -62,6 +62,7 @@ def settings_from(
 def settings_and_origins(
     config: Path | None, model: str | None, weights: str | None, overrides: list[str] | None, **more: Any
 ) -> tuple[Settings, dict[str, str]]:
+    """The settings under the options every command has, and where each value came from."""
     values = dict(parse_override(text) for text in overrides or [])
     values |= {name: value for name, value in (("model.name", model), ("model.weights", weights)) if value is not None}
     values |= {name.replace("__", "."): value for name, value in more.items() if value is not None}

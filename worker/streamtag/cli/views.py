@@ -21,6 +21,7 @@ _COLOURS = {
 
 
 def table(found: list[JobView], workers: int) -> Table:
+    """All jobs of a queue, a row each."""
     title = f"{len(found)} jobs, {workers} workers"
     grid = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     grid.add_column("job", overflow="fold", min_width=16)
@@ -45,10 +46,12 @@ def table(found: list[JobView], workers: int) -> Table:
 
 
 def reason_line(view: JobView) -> Text:
+    """Why a job ended or waits."""
     return Text.assemble((view.job_id, "bold"), ": ", view.reason)
 
 
 def outcome_line(view: JobView) -> Text:
+    """How a job ended, in one line."""
     counters = view.counters
     line = Text.assemble((view.job_id, "bold"), "  ", (str(view.status), _COLOURS[view.status]))
     line.append(f"  {counters.published} samples of {counters.decoded} frames")
@@ -58,6 +61,7 @@ def outcome_line(view: JobView) -> Text:
 
 
 def result_line(result: Result) -> Text:
+    """A sample: its time, its frame and its best labels, active ones in green."""
     line = Text(f"{clock(result.pts_s)}  #{result.index:<7d}")
     for label in result.labels[:3]:
         line.append(f" {label.name} {label.smoothed:.2f}", style="bold green" if label.name in result.active else "")
@@ -65,6 +69,7 @@ def result_line(result: Result) -> Text:
 
 
 def event_line(event: Event) -> Text:
+    """An event: its time, its kind, its job and what else it says."""
     style = {"enter": "bold green", "exit": "yellow", "gap": "red", "frame_failed": "red"}.get(event.kind, "cyan")
     line = Text.assemble(clock(event.pts_s), "  ", (f"{event.kind:<6}", style), f" {event.job_id}")
     content = dict(event.content)
@@ -77,16 +82,19 @@ def event_line(event: Event) -> Text:
 
 
 def label_rows(labels: list[Label]) -> list[tuple[str, str, str]]:
+    """Rank, name and score, a row a label."""
     return [(str(rank), label.name, f"{label.score:.4f}") for rank, label in enumerate(labels, start=1)]
 
 
 def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss.mmm."""
     minutes, rest = divmod(max(0.0, seconds), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours:d}:{minutes:02d}:{rest:06.3f}"
 
 
 def duration(seconds: float) -> str:
+    """Seconds in their largest whole unit."""
     seconds = max(0, int(seconds))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:

@@ -26,13 +26,16 @@ class Waiting(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[Item]):
+    """Items that go to the device together, padded up to ``bucket``."""
+
     items: list[Item]
     bucket: int  # compiled batch size, at least len(items)
 
 
 @dataclass(slots=True)
 class Batcher(Generic[Item]):
-    """
+    """One queue a stream, and the decision which samples go to the device next, and when.
+
     Args:
         buckets: compiled batch sizes, ascending.
         per_stream: samples of one stream in a batch while others wait.

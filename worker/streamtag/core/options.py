@@ -11,11 +11,15 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Group(BaseModel):
+    """Settings that belong together; unknown names are errors."""
+
     # hide_input_in_errors: a validation error would print the neighbour's secret.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
 
 class SmoothingSettings(Group):
+    """How labels are steadied over time."""
+
     method: Literal["ema", "majority", "sticky", "none"] = Field(
         "ema", description="ema: exponential average; majority: vote of a window; sticky: HMM filter; none: raw scores."
     )

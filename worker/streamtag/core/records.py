@@ -10,6 +10,8 @@ from streamtag.core.job import Job
 
 
 class JobStatus(StrEnum):
+    """Where a job is on its way."""
+
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
@@ -116,6 +118,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Label:
+    """A class with its scores for one sample."""
+
     class_id: int
     name: str
     score: float  # of this sample alone

@@ -127,6 +127,7 @@ class MajorityFilter:
 
 
 def make_filter(settings: SmoothingSettings) -> Filter:
+    """The filter that the settings name."""
     match settings.method:
         case "ema":
             return ExponentialFilter(settings.tau_s)
@@ -271,8 +272,10 @@ class Smoother:
         return orjson.dumps(content) + b"\n" + body
 
     def load(self, state: bytes) -> None:
-        """Go on from a stored state. One of a network with other classes is passed over; of one of another smoothing
-        method the active labels are kept, and the filter starts anew.
+        """Go on from a stored state.
+
+        One of a network with other classes is passed over; of one of another smoothing method the active labels are
+        kept, and the filter starts anew.
 
         Raises:
             ConfigError: the bytes are not a state.

@@ -109,6 +109,8 @@ def confine_process(settings: SourceSettings) -> None:
 
 
 class Decoder:
+    """Reads one source, from opening to its end, and sends what the sampler keeps."""
+
     def __init__(self, request: Request, parent: socket.socket, memory: SlotMemory, log: ErrorLog) -> None:
         self._log = log
         self._request = request

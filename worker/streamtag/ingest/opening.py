@@ -21,7 +21,8 @@ _KERNEL_FOLDERS = ("/proc/", "/sys/")
 
 
 def open_reader(source: str, kind: SourceKind, settings: SourceSettings, keyframes: bool, log: ErrorLog) -> Reader:
-    """
+    """Open a source for reading.
+
     Args:
         source: a path, or a URL whose host has been checked.
         keyframes: decode key frames only.

@@ -134,7 +134,8 @@ def read_image(path: Path, max_pixels: int) -> np.ndarray:
 
 
 def check_size(file: IO[bytes], max_pixels: int) -> None:
-    """
+    """Refuse a picture with more pixels than are allowed, before it is decoded.
+
     Raises:
         CorruptFrame: the header names more pixels, or is none of a picture.
     """

@@ -57,7 +57,8 @@ def allowed(source: str, settings: SourceSettings) -> str:
 
 
 def check_path(path: Path, settings: SourceSettings) -> None:
-    """
+    """Refuse a file that lies where jobs may not read.
+
     Raises:
         RejectJob: the path, links followed, lies outside ``source.file_roots``.
     """
@@ -72,7 +73,8 @@ def check_path(path: Path, settings: SourceSettings) -> None:
 
 
 def check_host(url: str, settings: SourceSettings) -> None:
-    """
+    """Refuse a host that jobs may not reach.
+
     Raises:
         RejectJob: the URL has no host, or an address of it is not allowed.
         RetryJob: its name cannot be resolved now.

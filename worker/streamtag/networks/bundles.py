@@ -172,5 +172,6 @@ def write_bundle_file(folder: Path, content: BundleFile) -> None:
 
 
 def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

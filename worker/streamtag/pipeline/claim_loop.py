@@ -20,7 +20,8 @@ OWN_LIMIT = 1000
 
 
 class Claiming:
-    """
+    """The claims thread: takes jobs while slots are free.
+
     Args:
         start: begins the work on a claim.
         commits: for jobs that are put aside before they begin; over this thread's own connection.

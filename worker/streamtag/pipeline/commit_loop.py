@@ -21,7 +21,8 @@ PROGRESS_S = 1.0
 
 
 class Committing:
-    """
+    """The commits thread: smooths what is classified and publishes it.
+
     Args:
         end_stream: stops the decoder of a job that is no longer ours.
     """

@@ -52,6 +52,8 @@ class Health:
 
 
 class HttpServer:
+    """Serves ``/metrics``, ``/livez`` and ``/readyz`` in a thread of its own."""
+
     def __init__(self, settings: HttpSettings, metrics: Metrics, health: Health) -> None:
         self._settings = settings
 

@@ -30,6 +30,8 @@ class _Flight:
 
 
 class Inferring:
+    """The inference thread: batches samples of all streams and gives each its scores."""
+
     def __init__(
         self,
         engine: Engine,

@@ -14,7 +14,8 @@ from streamtag.settings import LeaseSettings
 
 
 class Leasing:
-    """
+    """The leases thread: renews while work goes on, and stops what is no longer ours.
+
     Args:
         abandon: stops a job whose lease is gone; called with the reason.
         cancel: stops a job that a person cancelled.

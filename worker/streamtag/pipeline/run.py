@@ -99,6 +99,8 @@ class Unclassified:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
+    """A stream's state became another."""
+
     run: Run
     state: StreamState
     detail: str
@@ -106,6 +108,8 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
+    """A live stream was not read for a while."""
+
     run: Run
     until_unix_s: float
     reason: str
@@ -113,6 +117,8 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
+    """A source is read to its end, or given up."""
+
     run: Run
     outcome: Outcome
 

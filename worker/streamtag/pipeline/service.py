@@ -47,6 +47,7 @@ class _LogSteps:
 
 
 def keys_for(settings: Settings) -> Keys:
+    """The keys of the queue that the settings name."""
     return Keys(settings.redis.prefix, settings.model.name, settings.redis.shard)
 
 

@@ -11,6 +11,8 @@ GROUP = "workers"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
+    """The names of all keys of one queue."""
+
     prefix: str
     model: str
     shard: int

@@ -13,6 +13,8 @@ Answer = Literal["OK", "LOST", "CANCELLED"]
 
 
 class Leases:
+    """Renews this worker's rights to its jobs."""
+
     def __init__(self, connection: Connection, consumer: str) -> None:
         self._connection = connection
         self._consumer = consumer

@@ -29,6 +29,8 @@ class DeadLetter:
 
 
 class Producer:
+    """The producer's side: submit, watch, cancel, read results."""
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._keys = connection.keys
@@ -165,6 +167,7 @@ class Producer:
 
 
 def no_such_job(job_id: str, model: str) -> JobNotFound:
+    """The error for an id that the queue does not know."""
     return JobNotFound(
         f"no job {job_id!r} in the queue of model {model!r}; `streamtag status` lists them, --model chooses the queue"
     )

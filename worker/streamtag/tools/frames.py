@@ -41,7 +41,8 @@ class Unreadable:
 
 
 class Reading:
-    """
+    """Network inputs of pictures and videos, read by decoder processes.
+
     Args:
         ahead: inputs that may wait decoded, about.
     """

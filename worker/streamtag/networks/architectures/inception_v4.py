@@ -65,7 +65,8 @@ _REDUCTION_B: tuple[_Branch, ...] = (
 
 
 def inception_v4(size: int = 299, classes: int = 1000, top: bool = True) -> keras.Model:
-    """
+    """Inception-v4 (Szegedy et al. 2016, arXiv:1602.07261).
+
     Args:
         size: height and width of the input, pixels.
         classes: outputs of the softmax.

@@ -11,7 +11,8 @@ from keras import layers
 
 
 def narrow_xception(size: int = 96, classes: int = 7, width: int = 24, top: bool = True) -> keras.Model:
-    """
+    """A small network in the manner of Xception, for drawn shapes.
+
     Args:
         size: height and width of the input, pixels.
         classes: outputs of the softmax.

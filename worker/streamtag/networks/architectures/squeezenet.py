@@ -15,7 +15,8 @@ _FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 2
 
 
 def squeezenet(size: int = 227, classes: int = 1000, top: bool = True) -> keras.Model:
-    """
+    """SqueezeNet 1.0 (Iandola et al. 2016, arXiv:1602.07360).
+
     Args:
         size: height and width of the input, pixels.
         classes: outputs of the softmax.

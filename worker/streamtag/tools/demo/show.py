@@ -37,7 +37,8 @@ class Started:
 
 
 class Demo:
-    """
+    """A Redis, a worker, a clip with known truth, and its labels as they come.
+
     Args:
         settings: those of the worker; its Redis is replaced by the embedded one.
         source: a clip of the user's own; by default one is drawn.

@@ -69,7 +69,8 @@ class Measures:
 def measure(
     scores: np.ndarray, truth: np.ndarray, labels: tuple[str, ...], temperature: float, wanted_precision: float
 ) -> Measures:
-    """
+    """All figures of a network on labelled pictures.
+
     Args:
         scores: (n, classes) float32 probabilities at temperature 1.
         truth: (n,) int64 true class.
@@ -109,10 +110,12 @@ def fit_temperature(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def log_loss(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Mean negative logarithm of the true class's probability."""
     return float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-12)).mean())
 
 
 def calibration(scores: np.ndarray, truth: np.ndarray, temperature: float) -> Calibration:
+    """How often the network is right, against how sure it is, at a temperature."""
     best, right = scores.max(axis=1), scores.argmax(axis=1) == truth
     place = np.minimum((best * BINS).astype(int), BINS - 1)
     counts = np.bincount(place, minlength=BINS)
@@ -124,7 +127,8 @@ def calibration(scores: np.ndarray, truth: np.ndarray, temperature: float) -> Ca
 
 
 def sweep(scores: np.ndarray, positive: np.ndarray, label: str, wanted_precision: float) -> Sweep:
-    """
+    """Hits and false alarms of one class at every threshold.
+
     Args:
         scores: (n,) of one class.
         positive: (n,) bool, whether the picture is of that class.

@@ -46,8 +46,9 @@ class Findings:
 
 
 def labelled(folder: Path | None, spans: Path | None, bundle: Path, labels: Sequence[str]) -> Dataset:
-    """The material to evaluate on: folders of classes, pictures with their wnid in the name, spans of videos, or what
-    training held out.
+    """The material to evaluate on.
+
+    Folders of classes, pictures with their wnid in the name, spans of videos, or what training held out.
 
     Raises:
         ConfigError: there is none, or labels in it that the network does not have.
@@ -81,7 +82,8 @@ def evaluate(
     sampling: Sampling,
     progress: Callable[[int], None],
 ) -> Findings:
-    """
+    """Classify a data set and keep what a report needs.
+
     Args:
         classifier: at temperature 1.
         progress: called with the number of samples done.

@@ -58,7 +58,8 @@ def as_json(measures: Measures, findings: Findings) -> dict[str, Any]:
 def write_html(
     path: Path, title: str, origin: str, measures: Measures, findings: Findings, labels: Sequence[str]
 ) -> None:
-    """
+    """One file that a browser shows without a network.
+
     Raises:
         StreamtagError: the file cannot be written.
     """
