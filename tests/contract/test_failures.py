@@ -84,7 +84,7 @@ def test_a_queue_that_was_deleted_is_unavailable_until_its_group_is_made_again(q
     queue.submit()
     one = queue.worker("one")
     claim = one.take()
-    (entry,) = one.claims.own(10)
+    (entry,) = one.claims.redelivered(10)
     queue.connection.client.xgroup_destroy(queue.keys.jobs, GROUP)
     with pytest.raises(QueueUnavailable, match="lost the queue"):
         one.claims.acquire(entry)

@@ -247,7 +247,7 @@ def test_what_was_delivered_in_a_lost_reply_is_found_again(queue: Queue) -> None
     queue.submit()
     one = queue.worker("one")
     one.claims.fetch(1)  # the reply that never arrived
-    (entry,) = one.claims.own(10)
+    (entry,) = one.claims.redelivered(10)
     assert one.claims.acquire(entry) is not None
 
 

@@ -150,12 +150,20 @@ def test_a_worker_started_before_its_redis_waits_says_so_and_then_works(
 ) -> None:
     settings = settings_for(own_redis)
     own_redis.kill()
-    worker = start_worker(workers, settings, *NULL, "lease.renew_s=0.3")
-    line = eventually(lambda: worker.said("no jobs without redis, trying on"), "it says so")
+    worker = Worker(settings, *NULL, "lease.renew_s=0.3")
+    workers.append(worker)
+    line = eventually(lambda: worker.said("redis does not answer, trying on", thread="claims"), "it says so")
     assert "is it running" in line["error"]
+    time.sleep(3.0)
     assert worker.get("/readyz")[0] == 503
+    assert worker.said("ready") is None
     own_redis.start()
-    eventually(lambda: worker.get("/readyz")[0] == 200, "ready")
+    worker.ready()
+    assert worker.get("/readyz")[0] == 200
+    eventually(lambda: worker.said("redis is there again", thread="claims"), "claims are back")
+    eventually(lambda: worker.said("redis is there again", thread="leases"), "leases are back")
+    told = sorted(line["event"] for line in worker.log if "redis" in line["event"])
+    assert told == ["redis does not answer, trying on"] * 2 + ["redis is there again"] * 2, "one line a thread"
     with Client(settings=settings) as client:
         assert client.wait(client.submit(str(clip)).job_id, 60).counters.published == 40
 

@@ -14,19 +14,20 @@ import numpy as np
 import pytest
 from streamtag.core.job import Sampling
 from streamtag.core.options import SmoothingSettings
+from streamtag.core.stream_state import OutcomeKind
 from streamtag.ingest.slots import allocate
 from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings
 
 from tests.support.media import expected_samples, seconds, true_times
-from tests.support.stream_reading import Listener, read
+from tests.support.stream_reading import Heard, read
 
 
 def test_samples_are_those_that_the_true_times_say(clip: Path) -> None:
     found = read(clip)
     assert [sample.index for sample in found.samples] == expected_samples(true_times(clip), 5)
     assert found.outcome is not None
-    assert (found.outcome.kind, found.outcome.decoded, found.outcome.sampled) == ("end", 200, 40)
+    assert (found.outcome.kind, found.outcome.decoded, found.outcome.sampled) == (OutcomeKind.ENDED, 200, 40)
     assert found.decoded == 200
     assert [sample.sampled for sample in found.samples] == list(range(1, 41))
     assert all(picture.std() > 0 for picture in found.pictures)
@@ -69,8 +70,8 @@ def test_a_resumed_source_gives_exactly_the_samples_that_are_missing(clip: Path)
 def test_a_decoder_that_is_killed_costs_nothing(clip: Path) -> None:
     killed: list[int] = []
 
-    def kill(stream: Stream, listener: Listener) -> None:
-        if len(killed) < 2 and stream.session is not None and len(listener.samples) >= 5 * (len(killed) + 1):
+    def kill(stream: Stream, heard: Heard) -> None:
+        if len(killed) < 2 and stream.session is not None and len(heard.samples) >= 5 * (len(killed) + 1):
             killed.append(stream.session.pid)
             os.kill(killed[-1], signal.SIGKILL)
 
@@ -83,8 +84,8 @@ def test_a_decoder_that_is_killed_costs_nothing(clip: Path) -> None:
 def test_a_decoder_that_hangs_is_killed_and_the_source_read_on(clip: Path) -> None:
     hung: list[int] = []
 
-    def hang(stream: Stream, listener: Listener) -> None:
-        if not hung and listener.samples and stream.session is not None:
+    def hang(stream: Stream, heard: Heard) -> None:
+        if not hung and heard.samples and stream.session is not None:
             hung.append(stream.session.pid)
             os.kill(hung[0], signal.SIGSTOP)
 
@@ -120,7 +121,7 @@ def test_key_frames_only(shared_data: Path) -> None:
 def test_what_is_no_video_is_rejected_at_once_with_its_reason(shared_data: Path, name: str, names: str) -> None:
     outcome = read(shared_data / "odd/video" / name).outcome
     assert outcome is not None
-    assert outcome.kind == "reject"
+    assert outcome.kind is OutcomeKind.REJECTED
     assert names in outcome.reason
     assert name in outcome.reason
 
@@ -128,14 +129,14 @@ def test_what_is_no_video_is_rejected_at_once_with_its_reason(shared_data: Path,
 def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
     outcome = read(tmp_path / "none.mp4").outcome
     assert outcome is not None
-    assert (outcome.kind, outcome.sampled) == ("reject", 0)
+    assert (outcome.kind, outcome.sampled) == (OutcomeKind.REJECTED, 0)
     assert "no such file" in outcome.reason
 
 
 def test_damage_inside_a_file_costs_single_frames(shared_data: Path) -> None:
     found = read(shared_data / "odd/video/bitflips_400_in_mdat.mp4")
     assert found.outcome is not None
-    assert found.outcome.kind == "end"
+    assert found.outcome.kind is OutcomeKind.ENDED
     assert 1150 < found.outcome.decoded < 1189
     assert "damaged packets passed over" in found.outcome.reason
 
@@ -169,7 +170,7 @@ def test_broken_images_of_a_folder_are_named_and_the_others_are_read(shared_data
     paths = sorted((shared_data / "odd/pngsuite").glob("*.png"))
     found = read(f"{shared_data / 'odd/pngsuite'}/")
     broken = sorted(path.name for path in paths if path.name.startswith("x"))
-    assert sorted(detail.split(":")[0] for _, _, _, detail in found.lost) == broken
+    assert sorted(event.detail.split(":")[0] for event in found.unclassified) == broken
     assert len(found.samples) == len(paths) - len(broken)
     assert found.outcome is not None
     assert found.outcome.sampled == len(paths)
@@ -179,7 +180,7 @@ def test_an_empty_folder_and_a_glob_without_matches_are_rejected(tmp_path: Path)
     for source in (f"{tmp_path}/", f"{tmp_path}/*.png"):
         outcome = read(source).outcome
         assert outcome is not None
-        assert outcome.kind == "reject"
+        assert outcome.kind is OutcomeKind.REJECTED
 
 
 def test_limits_hold(clip: Path, tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_limits_hold(clip: Path, tmp_path: Path) -> None:
     assert "source.max_pixels" in outcome.reason
     cv2.imwrite(str(tmp_path / "big.png"), np.zeros((100, 100, 3), np.uint8))
     found = read(tmp_path / "big.png", settings=SourceSettings(max_pixels=1000))
-    assert "source.max_pixels" in found.lost[0][3]
+    assert "source.max_pixels" in found.unclassified[0].detail
 
 
 def test_a_playlist_may_not_name_an_address(tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_a_playlist_may_not_name_an_address(tmp_path: Path) -> None:
     playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
     outcome = read(playlist).outcome
     assert outcome is not None
-    assert outcome.kind == "reject"
+    assert outcome.kind is OutcomeKind.REJECTED
 
 
 def test_a_cut_shows_as_change_and_motion_does_not(shared_data: Path) -> None:

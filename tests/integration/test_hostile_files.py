@@ -13,9 +13,10 @@ import numpy as np
 import psutil
 import pytest
 from streamtag.core.job import Sampling
+from streamtag.core.stream_state import OutcomeKind
 from streamtag.settings import SourceSettings
 
-from tests.support.stream_reading import Listener, read
+from tests.support.stream_reading import Heard, read
 
 QUICK = SourceSettings(backoff_s=0.05, attempts=1)
 
@@ -24,15 +25,16 @@ def refused(source: str | Path, settings: SourceSettings = QUICK) -> str:
     """The reason for which a source was rejected without one sample."""
     found = read(source, settings=settings)
     assert found.outcome is not None
-    assert (found.outcome.kind, len(found.samples)) == ("reject", 0), (found.outcome, found.samples)
+    assert (found.outcome.kind, len(found.samples)) == (OutcomeKind.REJECTED, 0), (found.outcome, found.samples)
     return found.outcome.reason
 
 
-def no_sample(found: Listener) -> str:
+def no_sample(found: Heard) -> str:
     """Why the only picture of a source could not be read."""
     assert not found.samples
-    assert [kind for kind, *_ in found.lost] == ["frame_failed"]
-    return found.lost[0][3]
+    (event,) = found.unclassified
+    assert not event.dropped
+    return event.detail
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ def test_a_picture_that_unpacks_to_gigabytes_is_refused_by_its_header(tmp_path: 
     bomb = bomb_png(tmp_path / "bomb.png", 20_000)
     peak: list[int] = [0]
 
-    def watch(stream: object, listener: Listener) -> None:
+    def watch(stream: object, heard: Heard) -> None:
         for child in psutil.Process().children(recursive=True):
             try:
                 peak[0] = max(peak[0], child.memory_info().rss)
@@ -175,7 +177,7 @@ def test_one_bad_entry_of_a_folder_costs_one_picture(tmp_path: Path) -> None:
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/na\xefve\n.png"))).write_bytes(b"not a picture")
     found = read(f"{tmp_path}/")
     assert found.outcome is not None
-    assert (found.outcome.kind, len(found.samples)) == ("end", 3)
-    details = sorted(detail for *_, detail in found.lost)
+    assert (found.outcome.kind, len(found.samples)) == (OutcomeKind.ENDED, 3)
+    details = sorted(event.detail for event in found.unclassified)
     assert len(details) == 4
     assert all(detail.isprintable() for detail in details)

@@ -12,9 +12,8 @@ import numpy as np
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Job, Sampling
 from streamtag.core.records import Checkpoint, Claim, Sample, StreamState
-from streamtag.ingest.session import DecoderSession
-from streamtag.ingest.stream import Outcome, Stream
-from streamtag.ingest.wire import SampleMessage
+from streamtag.core.stream_state import GapNoticed, GapReason, Outcome, StateChanged
+from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.settings import SamplingSettings, SourceSettings
 
 from tests.support.waiting import LIMIT_S
@@ -25,49 +24,48 @@ QUICK = SourceSettings(backoff_s=0.05, attempts=3)
 
 
 @dataclass
-class Listener:
-    """Keeps everything that a stream tells."""
+class Heard:
+    """Everything that a stream emitted."""
 
     samples: list[Sample] = field(default_factory=list)
     pictures: list[np.ndarray] = field(default_factory=list)
-    lost: list[tuple[str, Sample, str, str]] = field(default_factory=list)
+    unclassified: list[Unclassified] = field(default_factory=list)
     states: list[StreamState] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
+    gaps: list[GapReason] = field(default_factory=list)
     outcome: Outcome | None = None
     decoded: int = 0
 
-    def on_sample(self, stream: Stream, session: DecoderSession, message: SampleMessage) -> None:
-        self.samples.append(message.sample)
-        self.pictures.append(session.picture(message.sample.slot).copy())
-        session.release(message.sample.slot)
-
-    def on_lost(self, stream: Stream, kind: str, sample: Sample, reason: str, detail: str) -> None:
-        self.lost.append((kind, sample, reason, detail))
-
-    def on_decoded(self, stream: Stream, frames: int) -> None:
-        self.decoded += frames
-
-    def on_state(self, stream: Stream, state: StreamState, detail: str) -> None:
-        self.states.append(state)
-        self.details.append(detail)
-
-    def on_gap(self, stream: Stream, reason: str) -> None:
-        pass
-
-    def on_outcome(self, stream: Stream, outcome: Outcome) -> None:
-        self.outcome = outcome
+    def take(self, event: StreamEvent) -> None:
+        """Keep an event, and a copy of its picture."""
+        match event:
+            case SampleReady(session, sample):
+                self.samples.append(sample)
+                self.pictures.append(session.picture(sample.slot).copy())
+                session.release(sample.slot)
+            case Unclassified():
+                self.unclassified.append(event)
+            case FramesDecoded(count):
+                self.decoded += count
+            case StateChanged(state, detail):
+                self.states.append(state)
+                self.details.append(detail)
+            case GapNoticed(reason):
+                self.gaps.append(reason)
+            case Outcome():
+                self.outcome = event
 
 
-def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSettings = QUICK, **more: Any) -> Listener:
+def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSettings = QUICK, **more: Any) -> Heard:
     """Run a stream to its end. ``more``: ``resume`` a frame index, ``meddle`` called with the stream every turn."""
-    listener = Listener()
+    heard = Heard()
     checkpoint = Checkpoint(last_index=more.get("resume", -1))
     claim = Claim(Job("j", str(source), sampling=sampling), "1-0", 1, 1, checkpoint)
-    stream = Stream(claim, PREPROCESSING, settings, SamplingSettings(), listener)
+    stream = Stream(claim, PREPROCESSING, settings, SamplingSettings(), heard.take)
     stream.start()
     deadline_s = time.monotonic() + LIMIT_S
-    while listener.outcome is None:
-        assert time.monotonic() < deadline_s, (listener.states, listener.details)
+    while heard.outcome is None:
+        assert time.monotonic() < deadline_s, (heard.states, heard.details)
         if stream.session is not None:
             with selectors.DefaultSelector() as selector:
                 selector.register(stream.session, selectors.EVENT_READ)
@@ -77,5 +75,5 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
             time.sleep(0.01)
         stream.check()
         if "meddle" in more:
-            more["meddle"](stream, listener)
-    return listener
+            more["meddle"](stream, heard)
+    return heard

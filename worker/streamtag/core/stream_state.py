@@ -1,8 +1,24 @@
-"""What a stream is doing, told from what its decoder says and from the clock. Pure: clock and chance are arguments."""
+"""What a stream is doing, told from what its decoder says and from the clock. Pure: clock and chance are arguments.
+
+::
+
+    connecting ──sample──▶ live ◀──▶ stalled, frozen, black            (live sources only)
+        ▲                   │ failed
+        │ back-off over     ▼
+        └────────── reconnecting, auth_failed ──attempts used up──▶ failed     (finite sources only)
+
+``ended`` and ``failed`` are told by the ``Outcome``: the last samples are still on their way when it comes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
+
+from streamtag.core.records import Checkpoint, Sample, StreamState
+
+_CONNECTED = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
 
 
 class FailureKind(StrEnum):
@@ -11,3 +27,240 @@ class FailureKind(StrEnum):
     RETRY = "retry"  # it may pass
     AUTH = "auth"  # the server refuses us: it may pass, when a person has set it right
     REJECT = "reject"  # the source can never succeed as it stands
+
+
+class GapReason(StrEnum):
+    """Why a live stream missed something."""
+
+    HANDOVER = "handover"  # another worker had it before
+    RECONNECT = "reconnect"
+
+
+class OutcomeKind(StrEnum):
+    """How a stream ended."""
+
+    ENDED = "ended"  # read to its end
+    REJECTED = "rejected"  # can never succeed, or failed too often
+    STOPPED = "stopped"  # by us: its job goes on elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The stream is doing something else by now."""
+
+    state: StreamState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GapNoticed:
+    """A live stream goes on after something was missed."""
+
+    reason: GapReason
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The last that is heard of a stream."""
+
+    kind: OutcomeKind
+    decoded: int = 0
+    sampled: int = 0
+    reason: str = ""  # why it was rejected, or what to know about a file that ended
+
+
+News = StateChanged | GapNoticed | Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """The settings of ``source`` that decide about a stream's state."""
+
+    watchdog_s: float
+    open_timeout_s: float
+    read_timeout_s: float
+    backoff_s: float
+    backoff_cap_s: float
+    attempts: int
+    frozen_s: float
+    black_luma: float
+
+
+class StreamMachine:
+    """One stream from its first connection to its outcome. Every method takes what happened and returns the news.
+
+    Args:
+        now_s, unix_s: the time by the monotonic clock, by which all the rest goes, and by the wall clock, which alone
+            tells how long nobody read the stream.
+        chance: a number from 0 to 1, evenly; for the back-off.
+    """
+
+    def __init__(
+        self,
+        limits: StreamLimits,
+        live: bool,
+        checkpoint: Checkpoint,
+        now_s: float,
+        unix_s: float,
+        chance: Callable[[], float],
+    ) -> None:
+        counters = checkpoint.counters
+        self.live = live
+        self.state = StreamState.CONNECTING
+        self.connected = False  # there should be a decoder
+        self.outcome: Outcome | None = None
+        self.retry_s: float | None = None  # end of the back-off, while in one
+        self.decoded = int(counters.get("decoded", 0)) if live else 0
+        self.delivered = int(counters.get("sampled", 0))  # number of the last sample whose fate was told
+        self.last_index = checkpoint.last_index
+        self._limits = limits
+        self._chance = chance
+        self._handed_over = live and checkpoint.last_captured_unix_s > 0
+        self._interrupted = False  # the connection was lost since the last sample
+        self._had_sample = False
+        self._frames = 0
+        self._failures = 0  # since the last sample
+        self._heard_s = now_s  # when the decoder last gave a sign of life
+        self._still_since_s: float | None = None
+        self._last_pts_s = checkpoint.last_pts_s
+        missed_s = max(0.0, unix_s - checkpoint.last_captured_unix_s) if self._handed_over else 0.0
+        self._origin_s = now_s - (checkpoint.last_pts_s + missed_s)  # when presentation time was 0
+
+    # Questions.
+
+    @property
+    def progress(self) -> float | None:
+        """From 0 to 1 where the length is known."""
+        if self.outcome is not None and self.outcome.kind is OutcomeKind.ENDED:
+            return 1.0
+        return min(1.0, self.decoded / self._frames) if self._frames and not self.live else None
+
+    def healthy(self, now_s: float) -> bool:
+        """Whether its lease may be renewed: it moves, backs off, or waits for us."""
+        return self.retry_s is not None or now_s - self._heard_s < self._limits.watchdog_s + self._limits.open_timeout_s
+
+    def may_connect(self, now_s: float) -> bool:
+        """Whether the back-off is over."""
+        return self.retry_s is not None and now_s >= self.retry_s
+
+    def start_pts_s(self, now_s: float) -> float:
+        """Presentation time of the next connection's first frame.
+
+        Live time goes on across connections and owners: seconds since the stream's first frame ever.
+        """
+        if not self.live or not (self._handed_over or self._had_sample):
+            return 0.0
+        return max(self._last_pts_s, now_s - self._origin_s)
+
+    # What happened.
+
+    def connecting(self, now_s: float) -> list[News]:
+        """A decoder is being started."""
+        self.retry_s = None
+        self.connected = True
+        self._heard_s = now_s
+        return [] if self.state is StreamState.RECONNECTING else self._enter(StreamState.CONNECTING)
+
+    def heard(self, now_s: float) -> None:
+        """The decoder said something."""
+        self._heard_s = now_s
+
+    def opened(self, frames: int) -> None:
+        """The source is open; 0 frames where their number is not known."""
+        self._frames = frames
+
+    def count(self, decoded: int) -> int:
+        """So many frames are decoded by now; returns how many of them are new."""
+        new = max(0, decoded - self.decoded)
+        self.decoded = max(self.decoded, decoded)
+        return new
+
+    def unclassifiable(self, sample: Sample) -> None:
+        """A sample came without a picture."""
+        self.last_index, self.delivered = sample.index, sample.sampled
+
+    def sample(self, sample: Sample, motion: float, luma: float, now_s: float) -> list[News]:
+        """A sample came; the news are from before it.
+
+        Args:
+            motion: difference to the sample before, 0 to 1; 0 is the very same picture.
+            luma: mean brightness, 0 to 1.
+        """
+        self.last_index, self.delivered, self._last_pts_s = sample.index, sample.sampled, sample.pts_s
+        self._failures = 0
+        news: list[News] = []
+        if self.live:
+            if self._handed_over and not self._had_sample:
+                news.append(GapNoticed(GapReason.HANDOVER))
+            elif self._interrupted:
+                news.append(GapNoticed(GapReason.RECONNECT))
+            news += self._enter(self._seen(motion, luma, now_s))
+        elif self.state is not StreamState.LIVE:
+            news += self._enter(StreamState.LIVE)
+        self._had_sample, self._interrupted = True, False
+        return news
+
+    def ended(self, note: str, now_s: float) -> list[News]:
+        """The decoder has read the source to its end."""
+        if self.live:
+            return self.failed(FailureKind.RETRY, "the stream ended or stopped answering", now_s)
+        self.state = StreamState.ENDED
+        return self._over(OutcomeKind.ENDED, note)
+
+    def failed(self, kind: FailureKind, reason: str, now_s: float, counts: bool = True) -> list[News]:
+        """This connection failed: end the job, or back off and connect again.
+
+        Args:
+            counts: False where the source has no part in it.
+        """
+        if self.outcome is not None:
+            return []
+        self.connected = False
+        self._interrupted = self._had_sample
+        self._failures += counts
+        if kind is FailureKind.REJECT or (not self.live and self._failures >= self._limits.attempts):
+            self.state = StreamState.FAILED
+            return self._over(OutcomeKind.REJECTED, reason)
+        # Full jitter: a fleet that lost one camera server does not come back all at once.
+        grown_s = self._limits.backoff_s * 2.0 ** min(max(0, self._failures - 1), 16)
+        self.retry_s = now_s + self._chance() * min(self._limits.backoff_cap_s, grown_s)
+        return self._enter(StreamState.AUTH_FAILED if kind is FailureKind.AUTH else StreamState.RECONNECTING, reason)
+
+    def check(self, now_s: float) -> list[News]:
+        """The watchdog: look at the clock."""
+        if not self.connected:
+            return []
+        silent_s = now_s - self._heard_s
+        if silent_s > self._limits.watchdog_s:
+            reason = f"the decoder gave no sign of life for {silent_s:.0f} s and was killed"
+            return self.failed(FailureKind.RETRY, reason, now_s)
+        if self.live and self.state in _CONNECTED and silent_s > self._limits.read_timeout_s / 2:
+            return self._enter(StreamState.STALLED)
+        return []
+
+    def stop(self) -> list[News]:
+        """End here and now, with everything that was delivered."""
+        return [] if self.outcome is not None else self._over(OutcomeKind.STOPPED, "")
+
+    def _over(self, kind: OutcomeKind, reason: str) -> list[News]:
+        self.connected, self.retry_s = False, None
+        self.outcome = Outcome(kind, self.decoded, self.delivered, reason)
+        return [self.outcome]
+
+    def _seen(self, motion: float, luma: float, now_s: float) -> StreamState:
+        """Name what a live picture shows: nothing new, nothing at all, or life."""
+        if motion > 0 or not self._had_sample:
+            self._still_since_s = None
+        elif self._still_since_s is None:
+            self._still_since_s = now_s
+        if luma < self._limits.black_luma:
+            return StreamState.BLACK
+        if self._still_since_s is not None and now_s - self._still_since_s >= self._limits.frozen_s:
+            return StreamState.FROZEN
+        return StreamState.LIVE
+
+    def _enter(self, state: StreamState, detail: str = "") -> list[News]:
+        if state is self.state and not detail:
+            return []
+        self.state = state
+        return [StateChanged(state, detail)]

@@ -180,27 +180,41 @@ def _count(counts: dict[str, int], reason: str) -> None:
     counts[reason] = counts.get(reason, 0) + 1
 
 
-def record_batch(tracks: Sequence[Track], samples: Sequence[Sample], scores: np.ndarray, top_k: int) -> None:
+def record_batch(
+    tracks: Sequence[Track], samples: Sequence[Sample], scores: np.ndarray, top_k: int
+) -> list[tuple[int, Exception]]:
     """Smooth and publish one batch. Samples of one stream must be in order.
 
     Args:
         tracks: the track of each sample.
         scores: (len(samples), classes) float32 probabilities.
-        top_k: labels published a sample, by smoothed score.
+        top_k: labels published per sample, by smoothed score.
+
+    Returns:
+        The rows that could not be recorded, and why. Those of other streams are.
     """
     smoothed = np.empty_like(scores)
     active: list[list[int]] = []
+    failed: dict[int, Exception] = {}
     for row, (track, sample) in enumerate(zip(tracks, samples, strict=True)):
-        smoothed[row] = track.smooth(sample, scores[row])
-        active.append(track.smoother.active)
+        try:
+            smoothed[row] = track.smooth(sample, scores[row])
+            active.append(track.smoother.active)
+        except Exception as error:  # of one stream: the others of the batch must not suffer
+            smoothed[row] = scores[row]
+            active.append([])
+            failed[row] = error
     ids, raw, steady = _top(scores, smoothed, top_k)
     for row, (track, sample) in enumerate(zip(tracks, samples, strict=True)):
+        if row in failed:
+            continue
         names = track.labels
         labels = [
             {"class_id": class_id, "name": names[class_id], "score": score, "smoothed": value}
             for class_id, score, value in zip(ids[row], raw[row], steady[row], strict=True)
         ]
         track.publish(sample, labels, [names[class_id] for class_id in active[row]])
+    return list(failed.items())
 
 
 def _top(

@@ -8,76 +8,94 @@ import selectors
 import threading
 from collections.abc import Callable
 
+from streamtag.core.boundary import job_boundary
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream
+from streamtag.logs import log
 
 TICK_S = 0.2
 
 
 class Intake:
-    """Owns every stream of the worker. Other threads hand it work with ``call``."""
+    """Owns every stream of the worker. Other threads hand it streams to start, stop or kill."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_out, False)
         self._selector.register(self._wake_out, selectors.EVENT_READ, None)
-        self._calls: list[Callable[[], None]] = []
+        self._calls: list[tuple[Stream, Callable[[], None]]] = []  # by any thread, under the lock
         self._lock = threading.Lock()
-        self._streams: dict[str, Stream] = {}
-        self._registered: dict[str, DecoderSession] = {}  # job to the session whose socket the selector watches
+        # From here on the intake thread alone: each stream, with its session whose socket the selector watches.
+        self._streams: dict[Stream, DecoderSession | None] = {}
 
     def add(self, stream: Stream) -> None:
-        """Start a stream, from any thread."""
+        """Start a stream."""
 
         def start() -> None:
-            self._streams[stream.claim.job.job_id] = stream
+            self._streams[stream] = None
             stream.start()
 
-        self.call(start)
+        self._call(stream, start)
 
-    def call(self, action: Callable[[], None]) -> None:
-        """Run something in the intake thread, from any thread."""
-        with self._lock:
-            self._calls.append(action)
-        with contextlib.suppress(OSError):
-            os.write(self._wake_in, b"\0")
+    def stop(self, stream: Stream) -> None:
+        """End a stream with everything that its decoder has delivered."""
+        self._call(stream, stream.stop)
 
-    def turn(self) -> None:
+    def kill(self, stream: Stream) -> None:
+        """End a stream at once."""
+        self._call(stream, stream.kill)
+
+    def run_once(self) -> None:
         """One turn of the loop: at most ``TICK_S`` of waiting, then everything that is ready."""
         for key, _ in self._selector.select(TICK_S):
             if key.data is None:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_out, 4096)
             else:
-                key.data.receive()
+                self._guarded(key.data, key.data.receive)
         with self._lock:
             calls, self._calls = self._calls, []
-        for action in calls:
-            action()
-        for stream in self._streams.values():
-            stream.check()
+        for stream, action in calls:
+            self._guarded(stream, action)
+        for stream in self._streams:
+            self._guarded(stream, stream.check)
         self._follow_sockets()
 
     def close(self) -> None:
-        for stream in self._streams.values():
+        """Kill what is left and give the descriptors back. Call when the thread has ended."""
+        for stream in self._streams:
             stream.kill()
         self._selector.close()
         os.close(self._wake_in)
         os.close(self._wake_out)
+
+    def _call(self, stream: Stream, action: Callable[[], None]) -> None:
+        with self._lock:
+            self._calls.append((stream, action))
+        with contextlib.suppress(OSError):
+            os.write(self._wake_in, b"\0")
+
+    def _guarded(self, stream: Stream, action: Callable[[], object]) -> None:
+        def end_connection(error: Exception) -> None:
+            log.error("stream failed within the worker", exc_info=error)
+            stream.break_off(error)
+
+        with job_boundary(end_connection):
+            action()
 
     def _follow_sockets(self) -> None:
         """Keep the selector in step with the sockets, of which each connection has a new one.
 
         All closed ones leave before any new one enters: a new socket may have the number of a closed one.
         """
-        for job_id, session in list(self._registered.items()):
-            if self._streams[job_id].session is not session:
-                self._selector.unregister(session)
-                del self._registered[job_id]
-        for job_id, stream in list(self._streams.items()):
+        for stream, watched in self._streams.items():
+            if watched is not None and stream.session is not watched:
+                self._selector.unregister(watched)
+                self._streams[stream] = None
+        for stream, watched in list(self._streams.items()):
             if stream.outcome is not None:
-                del self._streams[job_id]
-            elif stream.session is not None and job_id not in self._registered:
+                del self._streams[stream]
+            elif watched is None and stream.session is not None:
                 self._selector.register(stream.session, selectors.EVENT_READ, stream)
-                self._registered[job_id] = stream.session
+                self._streams[stream] = stream.session

@@ -4,140 +4,164 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from streamtag.core.records import JobStatus
+from streamtag.core.boundary import job_boundary
+from streamtag.core.records import JobStatus, StreamState
+from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
 from streamtag.core.track import record_batch
-from streamtag.errors import JobCancelled, LeaseLost, QueueUnavailable
+from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
+from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
-from streamtag.pipeline.run import Classified, Ended, Gap, Mailbox, Message, Run, Runs, StateChange, Unclassified
-from streamtag.queue.commits import Commits
+from streamtag.pipeline.outage import Outage
+from streamtag.pipeline.run import Classified, JobEnd, Mailbox, Run, RunNews, Runs
+from streamtag.queue.claims import Entry
+from streamtag.queue.session import QueueSession
 from streamtag.settings import WorkerSettings
 
-RETRY_S = 0.3
+IDLE_S = 0.1
 PROGRESS_S = 1.0
 
 
-class Committing:
-    """The commits thread: smooths what is classified and publishes it.
+class CommitLoop:
+    """Takes in what came of all runs, and commits each when its time has come.
 
     Args:
-        end_stream: stops the decoder of a job that is no longer ours.
+        kill_stream: stops the decoder of a job that ends here.
     """
 
     def __init__(
         self,
-        commits: Commits,
+        session: QueueSession,
         runs: Runs,
         mailbox: Mailbox,
         settings: WorkerSettings,
         metrics: Metrics,
-        end_stream: Callable[[Run], None],
+        kill_stream: Callable[[Run], None],
+        outage: Outage,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._end_stream = end_stream
-        self._commits = commits
+        self._kill_stream = kill_stream
+        self._commits = session.commits()
         self._runs = runs
         self._mailbox = mailbox
         self._settings = settings
         self._metrics = metrics
-        self._retry_s = 0.0
+        self._outage = outage
+        self._now_s = now_s
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         """Take in what came, then commit every job whose time has come.
 
         While Redis is away nothing more is taken in: the mailbox fills, and the device and the decoders wait.
         """
-        if time.monotonic() < self._retry_s:
-            time.sleep(0.05)
-        else:
-            for message in self._mailbox.take(self._patience_s()):
-                self._take_in(message)
-        now_s = time.monotonic()
         for run in self._runs.all():
-            try:
-                self._step(run, now_s)
-            except QueueUnavailable as error:
-                self._metrics.redis_errors.labels("commits").inc()
-                log.warning("commit failed, will be repeated", job_id=run.job_id, error=str(error))
-                self._retry_s = time.monotonic() + RETRY_S
-                return
-            except (LeaseLost, JobCancelled) as error:
-                run.lost = run.lost or isinstance(error, LeaseLost)
-                run.cancelled = run.cancelled or isinstance(error, JobCancelled)
-                self._end_stream(run)
+            if run.lease_lost:
+                self._leave(run, JobEnd.LOST)
+        if (wait_s := self._outage.wait_s()) > 0:
+            time.sleep(min(wait_s, IDLE_S))
+            return
+        for message in self._mailbox.take(self._patience_s()):
+            if isinstance(message, Classified):
+                self._record(message)
+            else:
+                self._hear(message)
+        now_s = self._now_s()
+        try:
+            for run in self._runs.all():
+                with job_boundary(partial(self._fail, run)):
+                    self._step(run, now_s)
+        except QueueUnavailable as error:
+            self._outage.failed(error)
 
     def _patience_s(self) -> float:
         """Until the next commit is due, at most one period."""
         due_s = min((run.next_commit_s for run in self._runs.all() if run.track.has_pending), default=float("inf"))
-        return max(0.001, min(self._settings.commit_s, due_s - time.monotonic()))
+        return max(0.001, min(self._settings.commit_s, due_s - self._now_s()))
 
-    def _take_in(self, message: Message) -> None:
-        if isinstance(message, Classified):
-            self._record(message)
-            return
-        run = message.run
-        if run.lost:
-            return
-        if isinstance(message, Unclassified):
-            sample = message.sample
-            if message.kind == "dropped":
-                run.track.drop(sample, message.reason)
-                self._metrics.dropped.labels(message.reason).inc()
-            else:
-                run.track.fail(sample, message.reason, message.detail)
-                self._metrics.failed.labels(message.reason).inc()
-        elif isinstance(message, StateChange):
-            run.state, run.detail, run.changed = message.state, message.detail, True
-            run.track.event("state", state=message.state, detail=message.detail)
-        elif isinstance(message, Gap):
-            run.track.gap(message.until_unix_s, message.reason)
-        elif isinstance(message, Ended):
-            run.outcome = message.outcome
+    def _hear(self, news: RunNews) -> None:
+        if not _over(news.run):
+            with job_boundary(partial(self._fail, news.run)):
+                self._take_in(news)
+
+    def _take_in(self, news: RunNews) -> None:
+        run, track = news.run, news.run.track
+        match news.event:
+            case Unclassified(sample, dropped=True, reason=reason):
+                track.drop(sample, reason)
+                self._metrics.dropped.labels(reason).inc()
+            case Unclassified(sample, reason=reason, detail=detail):
+                track.fail(sample, reason, detail)
+                self._metrics.failed.labels(reason).inc()
+            case StateChanged(state, detail):
+                run.state, run.detail, run.dirty = state, detail, True
+                track.event("state", state=state, detail=detail)
+            case GapNoticed(reason):
+                track.gap(news.unix_s, reason)
+            case Outcome():
+                run.outcome = news.event
 
     def _record(self, batch: Classified) -> None:
-        rows = [row for row, item in enumerate(batch.items) if not (item.run.lost or item.run.cancelled)]
+        rows = [row for row, item in enumerate(batch.items) if not _over(item.run)]
         if not rows:
             return
         items = [batch.items[row] for row in rows]
         scores = batch.scores if len(rows) == len(batch.items) else batch.scores[rows]
-        record_batch([item.run.track for item in items], [item.sample for item in items], scores, self._settings.top_k)
+        failed = record_batch(
+            [item.run.track for item in items], [item.sample for item in items], scores, self._settings.top_k
+        )
+        for row, error in failed:
+            self._fail(items[row].run, error)
+
+    def _fail(self, run: Run, error: Exception) -> None:
+        """End a job for what went wrong about it: the next step makes it a dead letter."""
+        if not run.failure:
+            refused = isinstance(error, QueueRefused)
+            run.failure = str(error) if refused else f"internal error: {type(error).__name__}: {error}"
+            log.error("job failed within the worker", job_id=run.job_id, exc_info=None if refused else error)
+            self._kill_stream(run)
 
     def _step(self, run: Run, now_s: float) -> None:
         """Commit what is due of one job, and end it once everything of it is committed."""
-        if run.lost:
-            self._leave(run, "lost")
+        if run.lease_lost:
             return
-        if run.cancelled:
-            self._commits.finish(run.claim, JobStatus.CANCELLED, "cancelled", "ended")
-            self._leave(run, "cancelled")
-            return
-        finished = run.outcome is not None and run.track.counters.handled >= run.outcome.sampled
-        if finished:
-            self._end(run)
-        elif self._is_due(run, now_s):
-            self._commit(run, now_s)
+        try:
+            if run.failure:
+                self._give_up(run)
+            elif run.cancelled:
+                self._commits.finish(run.claim, JobStatus.CANCELLED, "cancelled", StreamState.ENDED)
+                self._leave(run, JobEnd.CANCELLED)
+            elif run.outcome is not None and run.track.counters.handled >= run.outcome.sampled:
+                self._end(run, run.outcome)
+            elif self._is_due(run, now_s):
+                self._commit(run, now_s)
+        except (LeaseLost, JobCancelled) as error:
+            run.lease_lost = run.lease_lost or isinstance(error, LeaseLost)
+            run.cancelled = run.cancelled or isinstance(error, JobCancelled)
+            self._kill_stream(run)
 
     def _is_due(self, run: Run, now_s: float) -> bool:
         if run.track.pending_results >= self._settings.commit_results:
             return True
         if now_s < run.next_commit_s:
             return False
-        return run.track.has_pending or run.changed or now_s > run.next_commit_s + PROGRESS_S
+        return run.track.has_pending or run.dirty or now_s > run.next_commit_s + PROGRESS_S
 
     def _commit(self, run: Run, now_s: float) -> None:
-        run.changed = False
+        run.dirty = False
         commit = run.track.commit()
-        progress = run.stream.progress if run.stream is not None else None
-        began_s = time.monotonic()
+        began_s = self._now_s()
         try:
-            self._commits.commit(run.claim, commit, run.state, progress, run.detail)
+            self._commits.commit(run.claim, commit, run.state, run.stream.progress, run.detail)
         except (LeaseLost, JobCancelled) as error:
             self._metrics.commits.labels(type(error).__name__).inc()
             raise
-        ended_s = time.monotonic()
-        run.renewed_s = began_s
+        ended_s = self._now_s()
+        self._outage.answered()
+        run.committed_s = began_s
         run.next_commit_s = now_s + self._settings.commit_s
         self._metrics.commit_s.observe(ended_s - began_s)
         self._metrics.commits.labels("ok").inc()
@@ -148,45 +172,72 @@ class Committing:
         run.track.committed()
 
     def _commit_all(self, run: Run) -> None:
-        self._commit(run, time.monotonic())
+        self._commit(run, self._now_s())
         while run.track.has_pending:
-            self._commit(run, time.monotonic())
+            self._commit(run, self._now_s())
 
-    def _end(self, run: Run) -> None:
+    def _end(self, run: Run, outcome: Outcome) -> None:
         """Everything that was sampled is accounted for: commit the rest and say how the job ended."""
-        outcome, track = run.outcome, run.track
-        assert outcome is not None
-        if outcome.kind == "stopped":
+        if outcome.kind is OutcomeKind.STOPPED:
             self._commit_all(run)
             self._commits.release(run.claim)
-            self._leave(run, "released")
+            self._leave(run, JobEnd.RELEASED)
             return
+        track = run.track
         track.totals(outcome.decoded)
         track.close()
+        self._tell_end(run, outcome)
         self._commit_all(run)
         counters = track.counters
         useless = counters.published == 0 and not counters.dropped
-        if outcome.kind == "reject" or useless:
+        if outcome.kind is OutcomeKind.REJECTED or useless:
             reason = outcome.reason or track.last_failure or "no frame of it could be decoded"
             self._commits.dead_letter(run.claim, reason)
-            self._leave(run, "failed", reason)
+            self._leave(run, JobEnd.FAILED, reason)
             return
         failed = sum(counters.failed.values())
         notes = [outcome.reason] if outcome.reason else []
         if failed:
             notes.append(f"{failed} of {counters.sampled} samples failed, the last: {track.last_failure}")
-        self._commits.finish(run.claim, JobStatus.DONE, "; ".join(notes), "ended")
-        self._leave(run, "done")
+        self._commits.finish(run.claim, JobStatus.DONE, "; ".join(notes), StreamState.ENDED)
+        self._leave(run, JobEnd.DONE)
 
-    def _leave(self, run: Run, outcome: str, reason: str = "") -> None:
+    def _tell_end(self, run: Run, outcome: Outcome) -> None:
+        """The last state, after the last labels have left; once, however often the end is tried."""
+        ended = outcome.kind is OutcomeKind.ENDED
+        state, detail = (StreamState.ENDED, "") if ended else (StreamState.FAILED, outcome.reason)
+        if run.state is not state:
+            run.state, run.detail = state, detail
+            run.track.event("state", state=state, detail=detail)
+
+    def _give_up(self, run: Run) -> None:
+        try:
+            self._commits.dead_letter(run.claim, run.failure)
+        except QueueRefused:
+            # What is wrong about its keys is in the way of this, too: then by its entry alone.
+            self._dead_letter_entry(run)
+        self._leave(run, JobEnd.FAILED, run.failure)
+
+    def _dead_letter_entry(self, run: Run) -> None:
+        try:
+            self._commits.dead_letter_entry(Entry(run.claim.entry_id, None), run.failure)
+        except QueueRefused as error:
+            log.error("job cannot be dead-lettered, it is left to its lease", job_id=run.job_id, error=str(error))
+
+    def _leave(self, run: Run, end: JobEnd, reason: str = "") -> None:
         self._runs.remove(run)
-        self._metrics.jobs.labels(outcome).inc()
+        self._metrics.jobs.labels(end).inc()
         self._metrics.leases.set(len(self._runs))
-        counters = run.track.counters.to_dict()
+        counters = run.track.counters
         log.info(
-            f"job {outcome}",
+            f"job {end}",
             job_id=run.job_id,
             reason=reason,
-            published=counters["published"],
-            sampled=counters["sampled"],
+            published=counters.published,
+            sampled=counters.sampled,
         )
+
+
+def _over(run: Run) -> bool:
+    """Nothing more of it is taken in."""
+    return run.lease_lost or run.cancelled or bool(run.failure)

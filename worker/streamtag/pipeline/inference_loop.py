@@ -6,15 +6,20 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from streamtag.core.batcher import Batch, Batcher, Waiting
-from streamtag.core.bundle import Bundle
+from streamtag.core.boundary import job_boundary
+from streamtag.ingest.stream import Unclassified
+from streamtag.logs import log
 from streamtag.metrics import Metrics
-from streamtag.networks.engines.base import Engine, Pending, apply_temperature
-from streamtag.pipeline.run import Classified, Item, Mailbox, Run, Unclassified
+from streamtag.networks import LoadedNetwork
+from streamtag.networks.engines.base import Pending, apply_temperature
+from streamtag.pipeline.run import Classified, Mailbox, PendingSample, Run, RunNews
 from streamtag.settings import BatchingSettings
 
 IDLE_S = 0.2
@@ -24,39 +29,41 @@ IDLE_S = 0.2
 class _Flight:
     """A batch on the device."""
 
-    items: list[Item]
+    items: list[PendingSample]
     pending: Pending
     began_s: float
 
 
-class Inferring:
-    """The inference thread: batches samples of all streams and gives each its scores."""
+class InferenceLoop:
+    """Keeps the device busy with what intake puts in."""
 
     def __init__(
         self,
-        engine: Engine,
-        bundle: Bundle,
+        network: LoadedNetwork,
         settings: BatchingSettings,
-        cost_s: dict[int, float],
         mailbox: Mailbox,
         metrics: Metrics,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine = engine
-        self._bundle = bundle
+        engine = self._engine = network.engine
+        self._bundle = network.bundle
         self._settings = settings
         self._mailbox = mailbox
         self._metrics = metrics
-        self._batcher: Batcher[Item] = Batcher(engine.buckets, settings.per_stream, dict(cost_s))
+        self._now_s = now_s
+        self._batcher: Batcher[PendingSample] = Batcher(
+            engine.buckets, settings.per_stream, dict(network.warm_up.batch_s)
+        )
         self._changed = threading.Condition()
         self._flights: deque[_Flight] = deque()
         # One more than may be in flight: the next is filled while they run.
-        shape = (engine.in_flight + 1, engine.buckets[-1], *bundle.preprocessing.shape)
+        shape = (engine.in_flight + 1, engine.buckets[-1], *network.bundle.preprocessing.shape)
         self._buffers = np.zeros(shape, np.uint8)
         self._next_buffer = 0
 
-    def put(self, item: Item) -> None:
+    def put(self, item: PendingSample) -> None:
         """Queue a sample. Called by intake."""
-        now_s, live = time.monotonic(), item.run.live
+        now_s, live = self._now_s(), item.run.live
         delay_s = self._settings.live_delay_s if live else self._settings.finite_delay_s
         stale_s = now_s + self._settings.staleness_s if live else math.inf
         with self._changed:
@@ -70,7 +77,7 @@ class Inferring:
             for item in self._batcher.forget(run.job_id):
                 item.session.release(item.sample.slot)
 
-    def turn(self, stopping: threading.Event) -> None:
+    def run_once(self, stopping: threading.Event) -> None:
         """Dispatch one batch, or finish one, or wait a little for samples."""
         batch = self._draw()
         if batch is not None:
@@ -78,37 +85,62 @@ class Inferring:
         if self._flights and (batch is None or len(self._flights) >= self._engine.in_flight):
             self._land(self._flights.popleft(), stopping)
 
-    def _draw(self) -> Batch[Item] | None:
+    def _draw(self) -> Batch[PendingSample] | None:
         with self._changed:
-            stale = self._batcher.stale(time.monotonic())
-            batch = self._batcher.take(time.monotonic())
+            stale = self._batcher.stale(self._now_s())
+            batch = self._batcher.take(self._now_s())
             if batch is None and not self._flights and not stale:
-                self._changed.wait(max(0.0, min(IDLE_S, self._batcher.due_s() - time.monotonic())))
-                batch = self._batcher.take(time.monotonic())
+                self._changed.wait(max(0.0, min(IDLE_S, self._batcher.due_s() - self._now_s())))
+                batch = self._batcher.take(self._now_s())
         if stale:
             self._metrics.samples.inc(len(stale))
         for item in stale:
             item.session.release(item.sample.slot)
-            self._mailbox.put(Unclassified(item.run, item.sample, "dropped", "stale"))
+            self._leave_out(item, Unclassified(item.sample, True, "stale"))
         return batch
 
-    def _dispatch(self, batch: Batch[Item]) -> None:
+    def _dispatch(self, batch: Batch[PendingSample]) -> None:
         buffer = self._buffers[self._next_buffer]
         self._next_buffer = (self._next_buffer + 1) % len(self._buffers)
-        for row, item in enumerate(batch.items):
-            # As bytes, which keeps the interpreter's lock: numpy would give it up and fight for it again each time.
-            buffer[row].data.cast("B")[:] = item.session.picture(item.sample.slot).data.cast("B")
-            item.session.release(item.sample.slot)
+        items: list[PendingSample] = []
+        for item in batch.items:
+            with job_boundary(partial(self._failed, item)):
+                # As bytes, which keeps the interpreter's lock: numpy would give it up and fight for it each time.
+                buffer[len(items)].data.cast("B")[:] = item.session.picture(item.sample.slot).data.cast("B")
+                item.session.release(item.sample.slot)
+                items.append(item)
+        if not items:
+            return
         self._metrics.samples.inc(len(batch.items))
-        self._metrics.decode_s.observe([item.decode_s for item in batch.items])
-        self._metrics.batch_size.observe(len(batch.items))
-        oldest_unix_s = min(item.sample.captured_unix_s for item in batch.items)
+        self._metrics.decode_s.observe([item.decode_s for item in items])
+        self._metrics.batch_size.observe(len(items))
+        oldest_unix_s = min(item.sample.captured_unix_s for item in items)
         self._metrics.queue_s.observe(max(0.0, time.time() - oldest_unix_s))
-        began_s = time.monotonic()
-        self._flights.append(_Flight(batch.items, self._engine.dispatch(buffer[: batch.bucket]), began_s))
+        began_s = self._now_s()
+        self._flights.append(_Flight(items, self._engine.dispatch(buffer[: batch.bucket]), began_s))
 
     def _land(self, flight: _Flight, stopping: threading.Event) -> None:
-        scores = flight.pending.result()[: len(flight.items)]
-        self._metrics.inference_s.observe(time.monotonic() - flight.began_s)
+        items, scores = flight.items, flight.pending.result()[: len(flight.items)]
+        self._metrics.inference_s.observe(self._now_s() - flight.began_s)
         scores = apply_temperature(scores, self._bundle.temperature)
-        self._mailbox.put_batch(Classified(flight.items, scores), stopping)
+        # One sum for the batch, and a closer look only where it is no number.
+        if not math.isfinite(float(scores.sum())):
+            items, scores = self._finite(items, scores)
+        if items:
+            self._mailbox.put_batch(Classified(items, scores), stopping)
+
+    def _finite(self, items: list[PendingSample], scores: np.ndarray) -> tuple[list[PendingSample], np.ndarray]:
+        """Without the samples for which the network gave no numbers: their streams go on without them."""
+        finite = np.isfinite(scores).all(axis=1)
+        for item, fine in zip(items, finite, strict=True):
+            if not fine:
+                detail = "the network's scores of it are not finite"
+                self._leave_out(item, Unclassified(item.sample, False, "not_finite", detail))
+        return [item for item, fine in zip(items, finite, strict=True) if fine], scores[finite]
+
+    def _failed(self, item: PendingSample, error: Exception) -> None:
+        log.error("sample failed within the worker", job_id=item.run.job_id, exc_info=error)
+        self._leave_out(item, Unclassified(item.sample, False, "internal", f"{type(error).__name__}: {error}"))
+
+    def _leave_out(self, item: PendingSample, event: Unclassified) -> None:
+        self._mailbox.put(RunNews(item.run, event, time.time()))

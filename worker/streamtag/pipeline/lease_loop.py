@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
-from streamtag.errors import QueueUnavailable
-from streamtag.logs import log
+from streamtag.core.boundary import job_boundary
+from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.metrics import Metrics
+from streamtag.pipeline.outage import Outage
 from streamtag.pipeline.run import Run, Runs
-from streamtag.queue.leases import Leases
-from streamtag.settings import LeaseSettings
+from streamtag.queue.leases import Answer
+from streamtag.queue.session import QueueSession
 
 
-class Leasing:
-    """The leases thread: renews while work goes on, and stops what is no longer ours.
+class LeaseLoop:
+    """Keeps what this worker holds.
 
     Args:
         abandon: stops a job whose lease is gone; called with the reason.
@@ -23,52 +25,62 @@ class Leasing:
 
     def __init__(
         self,
-        leases: Leases,
+        session: QueueSession,
         runs: Runs,
-        lease: LeaseSettings,
         metrics: Metrics,
         abandon: Callable[[Run, str], None],
         cancel: Callable[[Run], None],
-        on_redis: Callable[[bool], None],
+        outage: Outage,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._leases = leases
+        self._leases = session.leases()
+        self._lease = session.lease
         self._runs = runs
-        self._lease = lease
         self._metrics = metrics
         self._abandon = abandon
         self._cancel = cancel
-        self._on_redis = on_redis
+        self._outage = outage
+        self._now_s = now_s
         self._next_s = 0.0
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         """Renew when it is time; look every turn for leases that have run out on our own clock."""
-        now_s = time.monotonic()
-        if now_s >= self._next_s:
-            self._next_s = now_s + self._lease.renew_s
+        now_s = self._now_s()
+        if now_s >= self._next_s and self._outage.wait_s() == 0:
             try:
                 self._renew(now_s)
-                self._on_redis(True)
+                self._next_s = now_s + self._lease.renew_s
+                self._outage.answered()
             except QueueUnavailable as error:
-                self._next_s = now_s + min(1.0, self._lease.renew_s)
-                self._metrics.redis_errors.labels("leases").inc()
-                self._on_redis(False)
-                if len(self._runs):
-                    log.warning("leases could not be renewed", error=str(error))
+                self._outage.failed(error)
         for run in self._runs.all():
-            silent_s = time.monotonic() - run.renewed_s
-            if not run.lost and silent_s > self._lease.stop_after_s:
+            silent_s = self._now_s() - run.held_s
+            if not run.lease_lost and silent_s > self._lease.stop_after_s:
                 self._abandon(run, f"its lease could not be renewed for {silent_s:.0f} s")
 
     def _renew(self, now_s: float) -> None:
         # A stream that hangs is not renewed: another worker may do better.
-        runs = [run for run in self._runs.all() if not run.lost and (run.stream is None or run.stream.healthy)]
-        answers = self._leases.renew([run.claim for run in runs])
+        runs = [run for run in self._runs.all() if not run.lease_lost and run.stream.healthy]
+        try:
+            answers = self._leases.renew([run.claim for run in runs])
+        except QueueRefused:
+            # One of them is in the way of all.
+            for run in runs:
+                with job_boundary(partial(self._refused, run)):
+                    self._note(run, self._leases.renew([run.claim])[0], now_s)
+            return
         for run, answer in zip(runs, answers, strict=True):
-            self._metrics.renewals.labels(answer.lower()).inc()
-            if answer == "LOST":
-                self._abandon(run, "another worker has taken it over")
-            else:
-                # The time before the call: the lease counts from when Redis may have seen it.
-                run.renewed_s = now_s
-            if answer == "CANCELLED":
-                self._cancel(run)
+            self._note(run, answer, now_s)
+
+    def _note(self, run: Run, answer: Answer, now_s: float) -> None:
+        self._metrics.renewals.labels(answer.lower()).inc()
+        if answer == "LOST":
+            self._abandon(run, "another worker has taken it over")
+            return
+        # The time before the call: the lease counts from when Redis may have seen it.
+        run.renewed_s = now_s
+        if answer == "CANCELLED":
+            self._cancel(run)
+
+    def _refused(self, run: Run, error: Exception) -> None:
+        self._abandon(run, f"its lease cannot be renewed: {error}")

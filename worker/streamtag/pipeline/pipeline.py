@@ -2,23 +2,29 @@
 
 ::
 
-    claims ──Claim──▶ intake ──Item──▶ inference ──Classified──▶ commits ──▶ Redis
-                        │                                          ▲
-                        └── Unclassified, StateChange, Gap, Ended ──┘          leases ──▶ Redis
+    claims ──Claim──▶ intake ──PendingSample──▶ inference ──Classified──▶ commits ──▶ Redis
+                        │                                                   ▲
+                        └───────────────────── RunNews ─────────────────────┘    leases ──▶ Redis
 
-1. **claims** (``stages/claiming.py``) reads a job from the queue and acquires it. ``Pipeline._start`` makes it a
-   ``Run``: a stream to read it and a track to publish it.
-2. **intake** (``ingest/intake.py``) starts a decoder process for the stream. That process opens, grabs, samples,
-   retrieves and resizes into a shared-memory slot (``ingest/decoder.py``), and sends a ``Sample`` over its socket.
-3. Intake puts each sample into the batcher as an ``Item``. **inference** (``stages/inferring.py``) draws a batch
-   across all streams, copies the pictures out of their slots, gives the slots back, and runs the engine.
-4. The scores go to **commits** (``stages/committing.py``): each stream's ``Track`` smooths them, notes which labels
-   enter or exit, and every 0.25 s one script publishes results, events and checkpoint together.
-5. **leases** (``stages/leasing.py``) renews every job's lease over a connection that nothing else uses.
+1. **claims** (``claim_loop.py``) reads a job from the queue and acquires it. ``Pipeline.start_run`` makes of the claim
+   a ``Run``: a ``Stream`` to read its source and a ``Track`` to publish it.
+2. **intake** (``ingest/intake.py``) starts the stream's ``DecoderSession``: a process that opens, grabs, samples,
+   retrieves and resizes into a shared-memory slot (``ingest/decoder.py``), and says so over a socket. What it says is
+   checked (``ingest/wire.py``); what the stream is doing, and when it is tried again, follows from that and from the
+   clock (``core/stream_state.py``). The stream emits events, and ``Pipeline.route`` sends each on its way.
+3. A sample goes into the batcher as a ``PendingSample``. **inference** (``inference_loop.py``) draws a batch across
+   all streams, copies the pictures out of their slots, gives the slots back, and runs the engine.
+4. The scores go to **commits** (``commit_loop.py``), and so does all other news of a run: each ``Track`` smooths them,
+   notes which labels enter or exit, and every 0.25 s one script publishes results, events and checkpoint together.
+5. **leases** (``lease_loop.py``) renews every job's lease over a connection that nothing else uses.
 
 Every way is bounded. A finite decoder waits for a free slot, so a slow Redis holds the commits, full commits hold the
 device, and the device holds the decoders. A live decoder never waits: what finds no slot, or grows stale before the
 device is free, is dropped and counted.
+
+Whatever goes wrong about one job ends that job and nothing else: each loop draws the line with ``core/boundary.py``,
+claims around an entry, intake around a stream, inference around a sample, commits around a run. What gets through ends
+the thread, and a dead thread ends the service.
 """
 
 from __future__ import annotations
@@ -28,28 +34,27 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from streamtag.core.bundle import Bundle
-from streamtag.core.records import Claim, Sample, StreamState
+from streamtag.core.records import Claim, StreamState
 from streamtag.core.source import SourceKind
+from streamtag.core.stream_state import StateChanged
 from streamtag.core.track import Track
 from streamtag.errors import ConfigError
 from streamtag.ingest import decoder
 from streamtag.ingest.intake import Intake
-from streamtag.ingest.session import Decode, DecoderSession
-from streamtag.ingest.stream import Outcome, Stream
-from streamtag.ingest.wire import SampleMessage
+from streamtag.ingest.session import Decode
+from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
-from streamtag.networks.engines.base import Engine
-from streamtag.pipeline.claim_loop import Claiming
-from streamtag.pipeline.commit_loop import Committing
+from streamtag.networks import LoadedNetwork
+from streamtag.pipeline.claim_loop import ClaimLoop
+from streamtag.pipeline.commit_loop import CommitLoop
 from streamtag.pipeline.health import Health
-from streamtag.pipeline.inference_loop import Inferring
-from streamtag.pipeline.lease_loop import Leasing
-from streamtag.pipeline.run import Ended, Gap, Item, Mailbox, Run, Runs, StateChange, Unclassified
-from streamtag.queue.claims import Claims
-from streamtag.queue.commits import Commits
-from streamtag.queue.leases import Leases
+from streamtag.pipeline.inference_loop import InferenceLoop
+from streamtag.pipeline.lease_loop import LeaseLoop
+from streamtag.pipeline.outage import Outage
+from streamtag.pipeline.run import Mailbox, PendingSample, Run, RunNews, Runs
+from streamtag.pipeline.threads import Threads
+from streamtag.queue.session import QueueSessions
 from streamtag.settings import Settings
 
 MAILBOX_LIMIT = 64
@@ -57,110 +62,131 @@ LEASE_TICK_S = 0.25
 
 
 class Pipeline:
-    """The stages, their queues and their threads.
+    """The loops, the queues between them and their threads.
 
     Args:
-        claims, rejects: over the claims thread's connection.
-        commits: over the commits thread's.
-        leases: over the leases thread's.
-        cost_s: measured seconds of one batch of each bucket.
         decode: what a decoder process runs; the benchmark of everything else gives one that decodes nothing.
     """
 
     def __init__(
         self,
         settings: Settings,
-        bundle: Bundle,
-        engine: Engine,
-        cost_s: dict[int, float],
-        claims: Claims,
-        rejects: Commits,
-        commits: Commits,
-        leases: Leases,
+        network: LoadedNetwork,
+        sessions: QueueSessions,
+        threads: Threads,
         metrics: Metrics,
         health: Health,
         decode: Decode = decoder.main,
     ) -> None:
         self.runs = Runs()
-        self.failure: BaseException | None = None  # what ended a thread that should not have ended
         self._settings = settings
-        self._bundle = bundle
+        self._bundle = network.bundle
+        self._threads = threads
         self._metrics = metrics
         self._health = health
         self._decode = decode
         self._mailbox = Mailbox(MAILBOX_LIMIT)
         self._intake = Intake()
-        self._inferring = Inferring(engine, bundle, settings.batching, cost_s, self._mailbox, metrics)
-        self._committing = Committing(commits, self.runs, self._mailbox, settings.worker, metrics, self._kill_stream)
-        self._claiming = Claiming(
-            claims, rejects, self.runs, settings.worker.slots, settings.lease, metrics, self._start, self._on_redis
+        self._inference = InferenceLoop(network, settings.batching, self._mailbox, metrics)
+        self._commits = CommitLoop(
+            sessions.commits,
+            self.runs,
+            self._mailbox,
+            settings.worker,
+            metrics,
+            self._kill_stream,
+            Outage("commits", metrics),
         )
-        self._leasing = Leasing(leases, self.runs, settings.lease, metrics, self._abandon, self._cancel, self._on_redis)
-        self._stop_claiming = threading.Event()
+        self._claims = ClaimLoop(
+            sessions.claims,
+            self.runs,
+            settings.worker.slots,
+            metrics,
+            self.start_run,
+            Outage("claims", metrics, self._on_redis),
+        )
+        self._leases = LeaseLoop(
+            sessions.leases,
+            self.runs,
+            metrics,
+            self._abandon,
+            self._cancel,
+            Outage("leases", metrics, self._on_redis),
+        )
+        self._stop_claims = threading.Event()
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._on_failure: Callable[[], None] = lambda: None
-        metrics.slots.set(settings.worker.slots)
-        metrics.watch_states(self._states)
 
-    def start(self, on_failure: Callable[[], None]) -> None:
-        """Start the threads. ``on_failure`` is called when one of them dies, since the service must not live on."""
-        self._on_failure = on_failure
-        self._spawn("commits", self._committing.turn, self._stop)
-        self._spawn("inference", lambda: self._inferring.turn(self._stop), self._stop)
-        self._spawn("intake", self._intake.turn, self._stop)
-        self._spawn("leases", self._lease_turn, self._stop)
-        self._spawn("claims", lambda: self._claiming.turn(self._stop_claiming), self._stop_claiming)
+    def start(self) -> None:
+        """Start the threads, those that others hand something to before those others."""
+        self._metrics.slots.set(self._settings.worker.slots)
+        self._metrics.watch_states(self._states)
+        self._threads.spawn("commits", self._commits.run_once, self._stop)
+        self._threads.spawn("inference", lambda: self._inference.run_once(self._stop), self._stop)
+        self._threads.spawn("intake", self._intake.run_once, self._stop)
+        self._threads.spawn("leases", self._renew_leases, self._stop)
+        self._threads.spawn("claims", lambda: self._claims.run_once(self._stop_claims), self._stop_claims)
 
     def drain(self, deadline_s: float) -> None:
         """Take no new job; hand live ones back now, finite ones when they end or at the deadline."""
-        self._stop_claiming.set()
-        self._join("claims")
+        self._stop_claims.set()
+        self._threads.join("claims")
         self._stop_streams(lambda run: run.live)
-        while len(self.runs) and time.monotonic() < deadline_s and self.failure is None:
-            time.sleep(0.05)
+        self._wait_for_runs(deadline_s)
         self._stop_streams(lambda run: True)
 
     def stop(self, deadline_s: float) -> None:
         """End everything, in the order of the frames; the leases last, so that what is flushed is still ours."""
-        while len(self.runs) and time.monotonic() < deadline_s and self.failure is None:
-            time.sleep(0.02)
+        self._wait_for_runs(deadline_s)
         self._stop.set()
-        for name in ("intake", "inference", "commits", "leases"):
-            self._join(name)
+        self._threads.join("intake", "inference", "commits", "leases")
         self._intake.close()
 
-    # What the claims thread calls.
+    def start_run(self, claim: Claim) -> None:
+        """Make a claim a run: a stream that reads it and a track that publishes it. Called by the claims thread."""
 
-    def _start(self, claim: Claim) -> None:
-        """Make a claim a run: a stream that reads it and a track that publishes it."""
+        def emit(event: StreamEvent) -> None:
+            self.route(run, event)  # the first event comes when intake has started the stream
+
+        stream = Stream(
+            claim, self._bundle.preprocessing, self._settings.source, self._settings.sampling, emit, self._decode
+        )
+        run = Run(claim, self._track(claim), stream)
+        if self.runs.add(run):
+            self._metrics.leases.set(len(self.runs))
+            log.info("job started", job_id=run.job_id, source=claim.job.redacted_source, attempt=claim.attempts)
+            self._intake.add(stream)
+
+    def route(self, run: Run, event: StreamEvent) -> None:
+        """Send what a stream emits on its way. Called by the intake thread."""
+        match event:
+            case SampleReady(session, sample, decode_s):
+                self._inference.put(PendingSample(run, session, sample, decode_s))
+                return
+            case FramesDecoded(count):
+                self._metrics.frames_decoded.inc(count)
+                return
+            case Unclassified():
+                self._metrics.samples.inc()
+            case StateChanged(state, detail):
+                if state in (StreamState.RECONNECTING, StreamState.AUTH_FAILED):
+                    self._metrics.reconnects.inc()
+                log.info("stream state", job_id=run.job_id, state=state, detail=detail)
+        self._mailbox.put(RunNews(run, event, time.time()))
+
+    def _track(self, claim: Claim) -> Track:
         smoothing = self._settings.smoothing
         if claim.job.kind in (SourceKind.IMAGE, SourceKind.IMAGES) and not smoothing.images:
             smoothing = smoothing.model_copy(update={"method": "none", "min_on_s": 0.0, "min_off_s": 0.0})
         try:
-            track = Track(claim, self._bundle, smoothing)
+            return Track(claim, self._bundle, smoothing)
         except ConfigError as error:
             log.warning("smoothing starts anew", job_id=claim.job.job_id, error=str(error))
-            claim = replace(claim, checkpoint=replace(claim.checkpoint, smoother=b""))
-            track = Track(claim, self._bundle, smoothing)
-        run = Run(claim, track)
-        run.stream = Stream(
-            claim,
-            self._bundle.preprocessing,
-            self._settings.source,
-            self._settings.sampling,
-            _Listener(self, run),
-            self._decode,
-        )
-        if self.runs.add(run):
-            self._metrics.leases.set(len(self.runs))
-            log.info("job started", job_id=run.job_id, source=claim.job.redacted_source, attempt=claim.attempts)
-            self._intake.add(run.stream)
+            return Track(replace(claim, checkpoint=replace(claim.checkpoint, smoother=b"")), self._bundle, smoothing)
 
-    # What the leases thread calls.
+    # What the leases and the commits thread call.
 
     def _abandon(self, run: Run, reason: str) -> None:
-        run.lost = True
+        run.lease_lost = True
         log.warning("job given up", job_id=run.job_id, reason=reason)
         self._kill_stream(run)
 
@@ -168,35 +194,15 @@ class Pipeline:
         run.cancelled = True
         self._kill_stream(run)
 
-    def _lease_turn(self) -> None:
-        self._leasing.turn()
-        self._stop.wait(LEASE_TICK_S)
-
-    # What intake calls, through the stream's listener.
-
-    def on_sample(self, run: Run, session: DecoderSession, message: SampleMessage) -> None:
-        self._inferring.put(Item(run, session, message.sample, message.decode_s))
-
-    def on_lost(self, run: Run, kind: str, sample: Sample, reason: str, detail: str) -> None:
-        self._metrics.samples.inc()
-        self._mailbox.put(Unclassified(run, sample, kind, reason, detail))
-
-    def on_state(self, run: Run, state: StreamState, detail: str) -> None:
-        if state in (StreamState.RECONNECTING, StreamState.AUTH_FAILED):
-            self._metrics.reconnects.inc()
-        log.info("stream state", job_id=run.job_id, state=state, detail=detail)
-        self._mailbox.put(StateChange(run, state, detail))
-
-    def on_gap(self, run: Run, reason: str) -> None:
-        self._mailbox.put(Gap(run, time.time(), reason))
-
-    def on_decoded(self, frames: int) -> None:
-        self._metrics.frames_decoded.inc(frames)
-
-    def on_outcome(self, run: Run, outcome: Outcome) -> None:
-        self._mailbox.put(Ended(run, outcome))
+    def _kill_stream(self, run: Run) -> None:
+        self._inference.forget(run)
+        self._intake.kill(run.stream)
 
     # The rest.
+
+    def _renew_leases(self) -> None:
+        self._leases.run_once()
+        self._stop.wait(LEASE_TICK_S)
 
     def _on_redis(self, reachable: bool) -> None:
         self._health.redis = reachable
@@ -209,58 +215,9 @@ class Pipeline:
 
     def _stop_streams(self, wanted: Callable[[Run], bool]) -> None:
         for run in self.runs.all():
-            if wanted(run) and run.stream is not None:
-                self._intake.call(run.stream.stop)
+            if wanted(run):
+                self._intake.stop(run.stream)
 
-    def _kill_stream(self, run: Run) -> None:
-        self._inferring.forget(run)
-        if run.stream is not None:
-            self._intake.call(run.stream.kill)
-
-    def _spawn(self, name: str, turn: Callable[[], None], stop: threading.Event) -> None:
-        def loop() -> None:
-            try:
-                while not stop.is_set():
-                    self._health.beat(name)
-                    turn()
-                self._health.forget(name)
-            except BaseException as error:
-                # No silent half-life: one dead thread ends the service.
-                self.failure = self.failure or error
-                log.error("thread died", thread=name, exc_info=True)
-                self._on_failure()
-
-        thread = threading.Thread(target=loop, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _join(self, name: str) -> None:
-        for thread in self._threads:
-            if thread.name == name:
-                thread.join(10.0)
-
-
-class _Listener:
-    """A stream's news with the run they are about."""
-
-    def __init__(self, pipeline: Pipeline, run: Run) -> None:
-        self._pipeline = pipeline
-        self._run = run
-
-    def on_sample(self, stream: Stream, session: DecoderSession, message: SampleMessage) -> None:
-        self._pipeline.on_sample(self._run, session, message)
-
-    def on_lost(self, stream: Stream, kind: str, sample: Sample, reason: str, detail: str) -> None:
-        self._pipeline.on_lost(self._run, kind, sample, reason, detail)
-
-    def on_decoded(self, stream: Stream, frames: int) -> None:
-        self._pipeline.on_decoded(frames)
-
-    def on_state(self, stream: Stream, state: StreamState, detail: str) -> None:
-        self._pipeline.on_state(self._run, state, detail)
-
-    def on_gap(self, stream: Stream, reason: str) -> None:
-        self._pipeline.on_gap(self._run, reason)
-
-    def on_outcome(self, stream: Stream, outcome: Outcome) -> None:
-        self._pipeline.on_outcome(self._run, outcome)
+    def _wait_for_runs(self, deadline_s: float) -> None:
+        while len(self.runs) and time.monotonic() < deadline_s and self._threads.failure is None:
+            time.sleep(0.02)

@@ -6,41 +6,71 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 
 from streamtag.core.records import Claim, Sample, StreamState
+from streamtag.core.stream_state import GapNoticed, Outcome, StateChanged
 from streamtag.core.track import Track
 from streamtag.ingest.session import DecoderSession
-from streamtag.ingest.stream import Outcome, Stream
+from streamtag.ingest.stream import Stream, Unclassified
+
+SUSPECT_CRASHES = 2  # from so many on, a job may harm its neighbours and runs alone
+
+
+class JobEnd(StrEnum):
+    """How a job leaves this worker."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"  # handed back for another worker
+    LOST = "lost"  # another worker has it, or may
+    DEAD_LETTER = "dead_letter"  # crashed too often to be started once more
+    REJECTED = "rejected"  # an entry that never became a job
 
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """Who writes what: ``track`` and ``outcome`` the commits thread, ``stream`` intake, the flags anyone, once."""
+    """A claim, the stream that reads its source, and the track that publishes it."""
 
     claim: Claim
-    track: Track
-    stream: Stream | None = None
+    track: Track  # the commits thread's alone
+    stream: Stream  # the intake thread's; any thread may read ``healthy`` and ``progress``
+
+    # Written by the commits thread, read by any.
     state: StreamState = StreamState.CONNECTING
     detail: str = ""  # why the stream is in this state
     outcome: Outcome | None = None
-    renewed_s: float = field(default_factory=time.monotonic)  # when the lease was last known to be ours
-    lost: bool = False  # nothing more of it may be published here
-    cancelled: bool = False
+    failure: str = ""  # why the job ends here and now
+    committed_s: float = 0.0  # when the last commit that Redis took was sent
     next_commit_s: float = 0.0
-    changed: bool = True  # state or progress that Redis has not seen
-    job_id: str = ""
-    live: bool = False
+    dirty: bool = True  # state or progress that Redis has not seen
+
+    # Written by the leases thread, read by any.
+    renewed_s: float = field(default_factory=time.monotonic)  # when the last renewal that Redis took was sent
+
+    # Set once, to True, by the leases or the commits thread; read by any.
+    lease_lost: bool = False  # nothing more of it may be published here
+    cancelled: bool = False
+
+    # Never written again. Kept, since telling the kind of a source costs some microseconds, for each sample.
+    job_id: str = field(init=False)
+    live: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        # Once, not for each sample: telling the kind of a source costs some microseconds.
         self.job_id, self.live = self.claim.job.job_id, self.claim.job.is_live
 
     @property
+    def held_s(self) -> float:
+        """When the lease was last known to be ours; renewals and commits both say so."""
+        return max(self.renewed_s, self.committed_s)
+
+    @property
     def alone(self) -> bool:
-        """Whether its attempts so far make it a suspect that may harm its neighbours."""
-        return self.claim.attempts > 2
+        """Whether its crashes so far make it a suspect that may harm its neighbours."""
+        return self.claim.attempts - 1 >= SUSPECT_CRASHES
 
 
 class Runs:
@@ -51,16 +81,18 @@ class Runs:
         self._lock = threading.Lock()
 
     def add(self, run: Run) -> bool:
-        """False where the job runs here already."""
+        """Take a run in; False where the job runs here already."""
         with self._lock:
             return self._runs.setdefault(run.job_id, run) is run
 
     def remove(self, run: Run) -> None:
+        """Forget a run."""
         with self._lock:
             if self._runs.get(run.job_id) is run:
                 del self._runs[run.job_id]
 
     def all(self) -> list[Run]:
+        """Those there are by now."""
         with self._lock:
             return list(self._runs.values())
 
@@ -69,7 +101,7 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class PendingSample:
     """A sample on its way to the device, with the slot its picture is in."""
 
     run: Run
@@ -82,48 +114,20 @@ class Item:
 class Classified:
     """A batch back from the device."""
 
-    items: list[Item]
+    items: list[PendingSample]
     scores: np.ndarray  # (len(items), classes) float32
 
 
 @dataclass(frozen=True, slots=True)
-class Unclassified:
-    """A sample that never reached the device."""
+class RunNews:
+    """What the commits thread should know of a run, apart from its scores."""
 
     run: Run
-    sample: Sample
-    kind: str  # dropped | frame_failed
-    reason: str
-    detail: str = ""
+    event: Unclassified | StateChanged | GapNoticed | Outcome
+    unix_s: float  # when it happened
 
 
-@dataclass(frozen=True, slots=True)
-class StateChange:
-    """A stream's state became another."""
-
-    run: Run
-    state: StreamState
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A live stream was not read for a while."""
-
-    run: Run
-    until_unix_s: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A source is read to its end, or given up."""
-
-    run: Run
-    outcome: Outcome
-
-
-Message = Classified | Unclassified | StateChange | Gap | Ended
+Message = Classified | RunNews
 
 
 class Mailbox:
@@ -134,7 +138,8 @@ class Mailbox:
         self._messages: deque[Message] = deque()
         self._changed = threading.Condition()
 
-    def put(self, message: Message) -> None:
+    def put(self, message: RunNews) -> None:
+        """Leave news."""
         with self._changed:
             self._messages.append(message)
             self._changed.notify_all()

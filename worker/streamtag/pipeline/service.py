@@ -9,10 +9,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from streamtag import networks
-from streamtag.errors import QueueUnavailable
+from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.ingest import decoder
 from streamtag.ingest.session import Decode, forkserver
 from streamtag.logs import log
@@ -20,11 +19,12 @@ from streamtag.metrics import Metrics
 from streamtag.networks import LoadedNetwork, LoadStage, LoadStep
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.pipeline.pipeline import Pipeline
+from streamtag.pipeline.signals import watch_signals
+from streamtag.pipeline.threads import Threads
 from streamtag.queue.claims import Claims
-from streamtag.queue.commits import Commits
 from streamtag.queue.connection import Connection
 from streamtag.queue.keys import Keys
-from streamtag.queue.leases import Leases
+from streamtag.queue.session import QueueSession, QueueSessions
 from streamtag.settings import Settings
 
 
@@ -52,17 +52,19 @@ def keys_for(settings: Settings) -> Keys:
 
 
 class Service:
-    """One worker. ``run`` blocks until a signal, ``stop`` or a failure."""
+    """One worker: owns what it starts. ``run`` blocks until a signal, ``stop`` or a failure."""
 
     def __init__(self, settings: Settings, decode: Decode = decoder.main) -> None:
         self.settings = settings
-        self._decode = decode
+        self.worker_id = settings.worker.id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self.metrics = Metrics()
         self.health = Health(settings.http.stuck_s)
         self.http = HttpServer(settings.http, self.metrics, self.health)
-        self.worker_id = settings.worker.id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self._decode = decode
+        self._threads = Threads(self.health, self.stop)
+        self._connections: list[Connection] = []
+        self._pipeline: Pipeline | None = None
         self._stopping = threading.Event()
-        self._failed = False
 
     def run(self, on_ready: Callable[[Service], None] = lambda service: None) -> int:
         """Start, work until told to stop, drain.
@@ -78,56 +80,87 @@ class Service:
         self.http.start()
         log.info("http", metrics=f"{self.http.url}/metrics")
         try:
-            pipeline, connections = self.start()
-            on_ready(self)
+            self.start()
+            if self._reach_redis():
+                on_ready(self)
             while not self._stopping.wait(0.5):
                 self.health.beat("main")
-            self.drain(pipeline, connections)
+            self.drain()
         finally:
             self.http.stop()
-        return 70 if self._failed else 0
+        return 70 if self.failure is not None else 0
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended a thread that should not have ended."""
+        return self._threads.failure
 
     def stop(self) -> None:
-        """Begin to drain; may be called from a signal handler or another thread."""
+        """Begin to drain; may be called from any thread."""
         self._stopping.set()
 
     def install_signals(self) -> None:
-        """SIGTERM and SIGINT drain; a second one leaves at once."""
+        """SIGTERM and SIGINT drain. The second one leaves at once, and so does the first while there is no job yet."""
 
-        def handle(number: int, frame: Any) -> None:
-            if self._stopping.is_set():
+        def on_signal(number: signal.Signals) -> None:
+            if self._pipeline is None or self._stopping.is_set():
                 os._exit(128 + number)
-            log.info("draining", signal=signal.Signals(number).name, again="leaves at once")
+            log.info("draining", signal=number.name, again="leaves at once")
             self.stop()
 
-        signal.signal(signal.SIGTERM, handle)
-        signal.signal(signal.SIGINT, handle)
+        watch_signals(on_signal)
 
-    def start(self) -> tuple[Pipeline, list[Connection]]:
+    def start(self) -> None:
         """Compile the network, connect, and start the threads."""
         network = networks.load(self.settings, _LogSteps())
         self._note(network)
-        keys, lease = keys_for(self.settings), self.settings.lease
-        # A connection for each thread that talks to Redis: none waits for another's reply.
-        connections = [Connection(self.settings.redis, keys) for _ in range(3)]
-        for_claims, for_commits, for_leases = connections
         pipeline = Pipeline(
             self.settings,
-            network.bundle,
-            network.engine,
-            network.warm_up.batch_s,
-            Claims(for_claims, self.worker_id, lease),
-            Commits(for_claims, self.worker_id, lease.seconds),
-            Commits(for_commits, self.worker_id, lease.seconds),
-            Leases(for_leases, self.worker_id),
+            network,
+            self._connect(),
+            self._threads,
             self.metrics,
             self.health,
             self._decode,
         )
-        pipeline.start(on_failure=self._fail)
+        self._pipeline = pipeline
+        pipeline.start()
         self.health.warm = True
-        log.info("ready", worker=self.worker_id, queue=keys.jobs, slots=self.settings.worker.slots)
-        return pipeline, connections
+
+    def drain(self) -> None:
+        """Hand back what cannot end in time, end the threads, leave the group."""
+        pipeline = self._pipeline
+        assert pipeline is not None
+        self.health.draining = True
+        self.metrics.draining.set(1)
+        began_s = time.monotonic()
+        drain_s = self.settings.worker.drain_s
+        pipeline.drain(began_s + drain_s)
+        pipeline.stop(time.monotonic() + max(2.0, 0.2 * drain_s))
+        left = len(pipeline.runs)
+        self._retire()
+        for connection in self._connections:
+            connection.close()
+        log.info("stopped", seconds=round(time.monotonic() - began_s, 1), jobs_left_to_their_lease=left)
+
+    def _connect(self) -> QueueSessions:
+        """A session for each thread that talks to Redis."""
+        keys = keys_for(self.settings)
+        self._connections = [Connection(self.settings.redis, keys) for _ in range(3)]
+        claims, commits, leases = (
+            QueueSession(connection, self.worker_id, self.settings.lease) for connection in self._connections
+        )
+        return QueueSessions(claims, commits, leases)
+
+    def _reach_redis(self) -> bool:
+        """Wait until the threads have heard from Redis; False when told to stop before."""
+        while not self.health.redis:
+            self.health.beat("main")
+            if self._stopping.wait(0.05):
+                return False
+        queue = keys_for(self.settings).jobs
+        log.info("ready", worker=self.worker_id, queue=queue, slots=self.settings.worker.slots)
+        return True
 
     def _note(self, network: LoadedNetwork) -> None:
         bundle, engine, figures = network.bundle, network.engine, network.warm_up
@@ -139,30 +172,14 @@ class Service:
         seconds = round(sum(figures.compile_s.values()), 1)
         log.info("compiled", model=bundle.name, engine=engine.name, seconds=seconds, images_per_s=rates)
 
-    def drain(self, pipeline: Pipeline, connections: list[Connection]) -> None:
-        """Hand back what cannot end in time, end the threads, leave the group."""
-        self.health.draining = True
-        self.metrics.draining.set(1)
-        began_s = time.monotonic()
-        drain_s = self.settings.worker.drain_s
-        pipeline.drain(began_s + drain_s)
-        pipeline.stop(time.monotonic() + max(2.0, 0.2 * drain_s))
-        left = len(pipeline.runs)
-        self._retire(connections[0])
-        for connection in connections:
-            connection.close()
-        self._failed = self._failed or pipeline.failure is not None
-        log.info("stopped", seconds=round(time.monotonic() - began_s, 1), jobs_left_to_their_lease=left)
-
-    def _retire(self, connection: Connection) -> None:
+    def _retire(self) -> None:
+        connection = Connection(self.settings.redis, keys_for(self.settings))
         try:
             Claims(connection, self.worker_id, self.settings.lease).retire()
-        except QueueUnavailable as error:
+        except (QueueUnavailable, QueueRefused) as error:
             log.warning("could not leave the group", error=str(error))
-
-    def _fail(self) -> None:
-        self._failed = True
-        self.stop()
+        finally:
+            connection.close()
 
 
 def _nothing() -> None:

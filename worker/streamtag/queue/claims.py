@@ -48,7 +48,7 @@ class Claims:
         """Wait for new entries, at most ``count``."""
         return self._read(">", count, block_ms)
 
-    def own(self, count: int) -> list[Entry]:
+    def redelivered(self, count: int) -> list[Entry]:
         """Entries that were delivered to me: after a lost connection, some may be unknown here."""
         return self._read("0", count, None)
 

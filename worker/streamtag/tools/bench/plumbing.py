@@ -13,7 +13,6 @@ from typing import Any
 from streamtag.client import Client
 from streamtag.errors import StreamtagError
 from streamtag.networks.registry import resolve
-from streamtag.pipeline.pipeline import Pipeline
 from streamtag.pipeline.service import Service
 from streamtag.settings import Settings
 from streamtag.tools.bench import synthetic
@@ -38,15 +37,15 @@ def measure(settings: Settings, streams: int, samples: int, progress: Callable[[
         settings = Settings(**values)
         service = Service(settings, decode=synthetic.main)
         with Client(settings=settings) as client:
-            pipeline, connections = service.start()
+            service.start()
             for number in range(streams):
                 client.submit(f"/synthetic-{number}/{samples}", job_id=f"bench-{number}")
-            found = _watch(pipeline, service, streams * samples, progress)
-            service.drain(pipeline, connections)
+            found = _watch(service, streams * samples, progress)
+            service.drain()
     return found | {"streams": streams, "classes": _classes(service)}
 
 
-def _watch(pipeline: Pipeline, service: Service, total: int, progress: Callable[[int], None]) -> dict[str, Any]:
+def _watch(service: Service, total: int, progress: Callable[[int], None]) -> dict[str, Any]:
     """Measure between a tenth and the end of the work: start-up is not the steady state."""
     published = service.metrics.published
     started = (time.process_time(), time.monotonic(), 0.0)
@@ -59,8 +58,8 @@ def _watch(pipeline: Pipeline, service: Service, total: int, progress: Callable[
         if not warm and done >= total * 0.1:
             warm = True
             started = (time.process_time(), time.monotonic(), done)
-        if pipeline.failure is not None:
-            raise StreamtagError(f"a thread of the worker died: {pipeline.failure!r}")
+        if service.failure is not None:
+            raise StreamtagError(f"a thread of the worker died: {service.failure!r}")
         time.sleep(0.05)
     cpu_s, wall_s, count = time.process_time() - started[0], time.monotonic() - started[1], done - started[2]
     batches = service.metrics.batch_size

@@ -1,0 +1,41 @@
+"""One thread's access to the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streamtag.queue.claims import Claims
+from streamtag.queue.commits import Commits
+from streamtag.queue.connection import Connection
+from streamtag.queue.leases import Leases
+from streamtag.settings import LeaseSettings
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSession:
+    """A connection that no other thread uses, and in whose name it speaks."""
+
+    connection: Connection
+    consumer: str  # the worker's name in the group
+    lease: LeaseSettings
+
+    def claims(self) -> Claims:
+        """To come by jobs."""
+        return Claims(self.connection, self.consumer, self.lease)
+
+    def commits(self) -> Commits:
+        """To write about jobs."""
+        return Commits(self.connection, self.consumer, self.lease.seconds)
+
+    def leases(self) -> Leases:
+        """To keep jobs."""
+        return Leases(self.connection, self.consumer)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSessions:
+    """The sessions of a worker's threads: none waits for another's reply."""
+
+    claims: QueueSession
+    commits: QueueSession
+    leases: QueueSession
