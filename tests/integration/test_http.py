@@ -8,6 +8,7 @@ import cv2
 import pytest
 from streamtag.core.job import Sampling
 from streamtag.core.records import StreamState
+from streamtag.core.stream_state import OutcomeKind
 from streamtag.settings import SourceSettings
 from streamtag.tools.demo.drawing import frames, plan
 
@@ -37,7 +38,7 @@ def web(web_server: WebServer, clip_bytes: bytes) -> str:
 def test_a_file_is_read_also_behind_redirects(web: str, path: str) -> None:
     found = read(web + path, Sampling(fps=5), QUICK)
     assert found.outcome is not None
-    assert (found.outcome.kind, found.outcome.decoded, len(found.samples)) == ("end", 50, 10)
+    assert (found.outcome.kind, found.outcome.decoded, len(found.samples)) == (OutcomeKind.ENDED, 50, 10)
 
 
 def test_credentials_of_the_url_are_used_and_wrong_ones_are_told(web: str) -> None:

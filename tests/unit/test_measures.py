@@ -58,9 +58,11 @@ def test_thresholds_of_equal_errors_and_of_a_wanted_precision() -> None:
 # --- Streams ---
 
 
-def clip(scores: list[list[float]], *segments: Segment, change: list[float] | None = None) -> Clip:
+def clip(scores: list[list[float]], *segments: Segment, scene_change: list[float] | None = None) -> Clip:
     pts_s = np.arange(len(scores)) * 0.2
-    return Clip("c", pts_s, np.array(scores, np.float32), np.array(change or [0.0] * len(scores), np.float32), segments)
+    return Clip(
+        "c", pts_s, np.array(scores, np.float32), np.array(scene_change or [0.0] * len(scores), np.float32), segments
+    )
 
 
 def test_truth_outside_of_spans_is_no_label() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamtag.core.options import SmoothingSettings
-from streamtag.core.smoothing import Change, Smoother
+from streamtag.core.smoothing import LabelTransition, Smoother
 from streamtag.errors import ConfigError
 
 METHODS = ("ema", "majority", "sticky", "none")
@@ -21,7 +21,7 @@ def scores_of(best: int, classes: int = 4, score: float = 0.9) -> np.ndarray:
     return scores
 
 
-def play(smoother: Smoother, steps: list[tuple[float, int, float]]) -> tuple[list[bytes], list[Change]]:
+def play(smoother: Smoother, steps: list[tuple[float, int, float]]) -> tuple[list[bytes], list[LabelTransition]]:
     outputs, changes = [], []
     for pts_s, best, change in steps:
         smoothed, new = smoother.update(pts_s, scores_of(best), change)

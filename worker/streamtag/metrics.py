@@ -29,10 +29,10 @@ class Metrics:
         def histogram(name: str, text: str, buckets: Iterable[float]) -> Histogram:
             return Histogram(f"streamtag_{name}", text, buckets=tuple(buckets), registry=registry)
 
-        def spread(name: str, text: str, bounds: Iterable[float]) -> Spread:
-            found = Spread(f"streamtag_{name}", text, tuple(bounds))
-            registry.register(found)
-            return found
+        def batch_histogram(name: str, text: str, bounds: Iterable[float]) -> BatchHistogram:
+            made = BatchHistogram(f"streamtag_{name}", text, tuple(bounds))
+            registry.register(made)
+            return made
 
         def gauge(name: str, text: str) -> Gauge:
             return Gauge(f"streamtag_{name}", text, registry=registry)
@@ -42,7 +42,9 @@ class Metrics:
         self.published = counter("samples_published_total", "Samples whose result is committed in Redis.")
         self.dropped = counter("samples_dropped_total", "Samples dropped unclassified.", "reason")
         self.failed = counter("samples_failed_total", "Samples that could not be classified.", "reason")
-        self.decode_s = spread("decode_seconds", "CPU of a decoder for one sample and the frames before it.", _FAST_S)
+        self.decode_s = batch_histogram(
+            "decode_seconds", "CPU of a decoder for one sample and the frames before it.", _FAST_S
+        )
         self.queue_s = histogram(
             "queue_seconds", "From capture to the start of inference, per batch: the oldest sample.", _SLOW_S
         )
@@ -51,7 +53,9 @@ class Metrics:
         )
         self.inference_s = histogram("inference_seconds", "From dispatch of a batch to its scores.", _FAST_S)
         self.commit_s = histogram("commit_seconds", "One commit script.", _FAST_S)
-        self.latency_s = spread("capture_to_commit_seconds", "From a sample's capture to its result in Redis.", _SLOW_S)
+        self.latency_s = batch_histogram(
+            "capture_to_commit_seconds", "From a sample's capture to its result in Redis.", _SLOW_S
+        )
         self.commits = counter("commits_total", "Commit scripts by outcome.", "outcome")
         self.events = counter("events_total", "Events committed.")
         self.jobs = counter("jobs_total", "Jobs that left this worker, by how.", "outcome")
@@ -85,7 +89,7 @@ class Metrics:
         self.registry.register(_States(count))
 
 
-class Spread(Collector):
+class BatchHistogram(Collector):
     """A histogram that takes many values at once: observing each sample alone cost more than encoding its result."""
 
     def __init__(self, name: str, text: str, bounds: tuple[float, ...]) -> None:

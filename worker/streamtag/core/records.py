@@ -111,7 +111,7 @@ class Sample:
     pts_s: float  # presentation time, from the stream's start
     captured_unix_s: float  # when the decoder had it
     slot: int
-    change: float  # 0 the same picture as the sample before, 1 nothing in common
+    scene_change: float  # 0 the same picture as the sample before, 1 nothing in common
     decoded: int  # frames decoded so far, this one included
     sampled: int  # samples so far, this one included
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from streamtag.core.smoothing import Change
+from streamtag.core.smoothing import LabelTransition
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class SegmentBuilder:
     def __init__(self, labels: Sequence[str]) -> None:
         self.enters = 0
         self._labels = labels
-        self._open: dict[int, Change] = {}
+        self._open: dict[int, LabelTransition] = {}
         self._segments: list[Segment] = []
 
-    def add(self, transitions: Iterable[Change]) -> None:
+    def add(self, transitions: Iterable[LabelTransition]) -> None:
         """Take what one sample, or the end of the stream, made enter and exit."""
         for transition in transitions:
             if transition.kind == "enter":

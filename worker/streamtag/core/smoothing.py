@@ -139,7 +139,7 @@ def make_filter(settings: SmoothingSettings) -> Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LabelTransition:
     """A label that became active or stopped being so."""
 
     kind: str  # enter | exit
@@ -160,9 +160,9 @@ class Hysteresis:
         self._rising: dict[int, float] = {}  # class to when it rose above enter
         self._falling: dict[int, float] = {}  # active class to when it fell below exit
 
-    def update(self, pts_s: float, smoothed: np.ndarray, cut: bool) -> list[Change]:
-        """The changes at one sample. After a ``cut`` a label that is gone stops at once."""
-        changes: list[Change] = []
+    def update(self, pts_s: float, smoothed: np.ndarray, cut: bool) -> list[LabelTransition]:
+        """The transitions at one sample. After a ``cut`` a label that is gone stops at once."""
+        transitions: list[LabelTransition] = []
         for class_id in list(self.active):
             score = float(smoothed[class_id])
             if score >= self._exit[class_id]:
@@ -170,7 +170,7 @@ class Hysteresis:
                 continue
             since_s = self._falling.setdefault(class_id, pts_s)
             if cut or pts_s - since_s >= self._min_off_s:
-                changes.append(self._leave(class_id, pts_s, since_s, score))
+                transitions.append(self._leave(class_id, pts_s, since_s, score))
         above = np.flatnonzero(smoothed >= self._enter).tolist()
         if self._rising:
             self._rising = {c: since for c, since in self._rising.items() if c in above}
@@ -181,18 +181,18 @@ class Hysteresis:
             if pts_s - since_s >= self._min_on_s:
                 del self._rising[class_id]
                 self.active[class_id] = pts_s
-                changes.append(Change("enter", class_id, pts_s, since_s, float(smoothed[class_id])))
-        return changes
+                transitions.append(LabelTransition("enter", class_id, pts_s, since_s, float(smoothed[class_id])))
+        return transitions
 
-    def close(self, pts_s: float) -> list[Change]:
+    def close(self, pts_s: float) -> list[LabelTransition]:
         """Everything active stops: the stream ended, or too long was missed to know."""
         self._rising.clear()
         return [self._leave(class_id, pts_s, self._falling.get(class_id, pts_s), 0.0) for class_id in list(self.active)]
 
-    def _leave(self, class_id: int, pts_s: float, since_s: float, score: float) -> Change:
+    def _leave(self, class_id: int, pts_s: float, since_s: float, score: float) -> LabelTransition:
         del self.active[class_id]
         self._falling.pop(class_id, None)
-        return Change("exit", class_id, pts_s, since_s, score)
+        return LabelTransition("exit", class_id, pts_s, since_s, score)
 
     def dump(self) -> list[list[tuple[int, float]]]:
         return [list(times.items()) for times in (self.active, self._rising, self._falling)]
@@ -232,30 +232,32 @@ class Smoother:
     def active(self) -> list[int]:
         return list(self._hysteresis.active)
 
-    def update(self, pts_s: float, scores: np.ndarray, change: float = 0.0) -> tuple[np.ndarray, list[Change]]:
+    def update(
+        self, pts_s: float, scores: np.ndarray, scene_change: float = 0.0
+    ) -> tuple[np.ndarray, list[LabelTransition]]:
         """Take one sample.
 
         Args:
             scores: (classes,) float32 probabilities.
-            change: how much the picture differs from the sample before, 0 to 1.
+            scene_change: how much the picture differs from the sample before, 0 to 1.
 
         Returns:
             Smoothed scores, (classes,) float32, good until the next call and not to be written to; and the labels that
             entered or left.
         """
-        changes: list[Change] = []
+        transitions: list[LabelTransition] = []
         elapsed_s = 0.0 if self._last_pts_s is None else max(0.0, pts_s - self._last_pts_s)
-        cut = change > self._settings.scene_cut
+        cut = scene_change > self._settings.scene_cut
         if self._last_pts_s is not None and elapsed_s > self._settings.reset_gap_s:
-            changes = self._hysteresis.close(self._last_pts_s)
+            transitions = self._hysteresis.close(self._last_pts_s)
             self._filter.reset()
         elif cut:
             self._filter.reset()
         smoothed = self._filter.update(elapsed_s, scores)
         self._last_pts_s = pts_s
-        return smoothed, changes + self._hysteresis.update(pts_s, smoothed, cut)
+        return smoothed, transitions + self._hysteresis.update(pts_s, smoothed, cut)
 
-    def close(self) -> list[Change]:
+    def close(self) -> list[LabelTransition]:
         """The stream ended: every active label exits at its last sample."""
         return self._hysteresis.close(self._last_pts_s or 0.0)
 

@@ -16,9 +16,9 @@ import orjson
 from streamtag.core.bundle import Bundle
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Checkpoint, Claim, Counters, Sample
-from streamtag.core.smoothing import Change, Smoother
+from streamtag.core.smoothing import LabelTransition, Smoother
 
-LEAST_CHANGE = 0.3  # of a picture that is worth a word: a replay needs those that may be cuts
+LEAST_SCENE_CHANGE = 0.3  # of a picture that is worth a word: a replay needs those that may be cuts
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,15 @@ class Track:
 
     def smooth(self, sample: Sample, scores: np.ndarray) -> np.ndarray:
         """Take one sample's scores, (classes,) float32; note what entered or left; return the smoothed ones."""
-        smoothed, changes = self.smoother.update(sample.pts_s, scores, sample.change)
-        self._note_changes(changes)
+        smoothed, transitions = self.smoother.update(sample.pts_s, scores, sample.scene_change)
+        self._note_transitions(transitions)
         return smoothed
 
     def publish(self, sample: Sample, labels: list[dict[str, Any]], active: list[str]) -> None:
         """Queue the result of a sample that ``smooth`` has seen."""
         payload = {"index": sample.index, "pts_s": round(sample.pts_s, 6), "labels": labels, "active": active}
-        if sample.change >= LEAST_CHANGE:
-            payload["change"] = round(sample.change, 3)
+        if sample.scene_change >= LEAST_SCENE_CHANGE:
+            payload["change"] = round(sample.scene_change, 3)
         self._results.append((self._next_id(sample), orjson.dumps(payload)))
         self._captured_unix_s.append(sample.captured_unix_s)
         self.counters.published += 1
@@ -115,7 +115,7 @@ class Track:
 
     def close(self) -> None:
         """The stream ended: its active labels exit."""
-        self._note_changes(self.smoother.close())
+        self._note_transitions(self.smoother.close())
 
     def commit(self) -> Commit:
         """Everything pending, as one step. The very same step again until ``committed`` is called.
@@ -142,11 +142,11 @@ class Track:
         self._seq += 1
         self._sent = None
 
-    def _note_changes(self, changes: list[Change]) -> None:
-        for change in changes:
-            label = {"class_id": change.class_id, "name": self.labels[change.class_id]}
-            since_s, score = round(change.since_s, 6), round(change.score, 6)
-            self.event(change.kind, change.pts_s, label=label, since_pts_s=since_s, score=score)
+    def _note_transitions(self, transitions: list[LabelTransition]) -> None:
+        for transition in transitions:
+            label = {"class_id": transition.class_id, "name": self.labels[transition.class_id]}
+            since_s, score = round(transition.since_s, 6), round(transition.score, 6)
+            self.event(transition.kind, transition.pts_s, label=label, since_pts_s=since_s, score=score)
 
     def _in_turn(self, sample: Sample, apply: Callable[[], None]) -> None:
         self._held.append((sample, apply))

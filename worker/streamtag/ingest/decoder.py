@@ -191,10 +191,10 @@ class Decoder:
                 lost = (index, pts_s, captured_unix_s, self._decoded, self._sampled)
                 self.tell(wire.FrameFailed(*lost, "corrupt", str(error)[:500]))
             return
-        change, motion, luma = self._compare(picture)
+        scene_change, motion, luma = self._compare(picture)
         if not resumed:
             now_s = time.process_time()
-            sample = Sample(index, pts_s, captured_unix_s, slot, change, self._decoded, self._sampled)
+            sample = Sample(index, pts_s, captured_unix_s, slot, scene_change, self._decoded, self._sampled)
             self.tell(wire.SampleMessage(sample, motion, luma, now_s - self._cpu_s))
             self._cpu_s = now_s
 
@@ -210,22 +210,23 @@ class Decoder:
     def _compare(self, picture: np.ndarray) -> tuple[float, float, float]:
         """How much the picture differs from the sample before, and its brightness; each from 0 to 1.
 
-        ``change`` compares colours (1 minus the intersection of 8x8x8 histograms, Swain and Ballard 1991), which motion
-        mostly leaves alone and a cut does not. It does so in each quarter and takes the second largest: half of the
-        picture must be new, and a banner that stays cannot hide a cut. ``motion`` compares pixels: 0 is the very same.
+        ``scene_change`` compares colours (1 minus the intersection of 8x8x8 histograms, Swain and Ballard 1991), which
+        motion mostly leaves alone and a cut does not. It does so in each quarter and takes the second largest: half of
+        the picture must be new, and a banner that stays cannot hide a cut. ``motion`` compares pixels: 0 is the very
+        same.
         """
         size = (_SIGNATURE_SIZE, _SIGNATURE_SIZE)
         signature = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         bins = (signature >> 5).astype(np.int32)
         keys = (bins[..., 0] << 6) | (bins[..., 1] << 3) | bins[..., 2] | _QUARTERS
         histograms = np.bincount(keys.ravel(), minlength=2048).reshape(4, 512) / (keys.size / 4)
-        change = motion = 0.0
+        scene_change = motion = 0.0
         if self._signature is not None and self._histograms is not None:
             motion = float(cv2.absdiff(signature, self._signature).mean()) / 255.0
             distances = 1.0 - np.minimum(histograms, self._histograms).sum(axis=1)
-            change = float(np.sort(distances)[-2])
+            scene_change = float(np.sort(distances)[-2])
         self._signature, self._histograms = signature, histograms
-        return change, motion, float(signature.mean()) / 255.0
+        return scene_change, motion, float(signature.mean()) / 255.0
 
     def _report_progress(self) -> None:
         now_s = time.monotonic()

@@ -145,7 +145,7 @@ def _pack_sample(message: SampleMessage) -> bytes:
         sample.index,
         sample.pts_s,
         sample.captured_unix_s,
-        sample.change,
+        sample.scene_change,
         message.motion,
         message.luma,
         sample.decoded,
@@ -208,7 +208,7 @@ class Unpacker:
     def _unpack_sample(self, packet: bytes) -> SampleMessage:
         if len(packet) != _SAMPLE.size:
             raise MalformedMessage(f"a sample of {len(packet)} bytes")
-        _, slot, index, pts_s, captured, change, motion, luma, decoded, sampled, decode_s = _SAMPLE.unpack(packet)
+        _, slot, index, pts_s, captured, scene_change, motion, luma, decoded, sampled, decode_s = _SAMPLE.unpack(packet)
         # Written so that NaN, which compares as false with everything, is refused too. Shares may be off by rounding.
         if not (
             slot < self._slots
@@ -216,7 +216,7 @@ class Unpacker:
             and 0 < sampled <= decoded
             and -TIME_LIMIT_S <= pts_s <= TIME_LIMIT_S
             and 0 <= captured <= TIME_LIMIT_S
-            and -0.001 <= change <= 1.001
+            and -0.001 <= scene_change <= 1.001
             and 0 <= motion <= 1.001
             and 0 <= luma <= 1.001
             and 0 <= decode_s <= TIME_LIMIT_S
@@ -225,4 +225,6 @@ class Unpacker:
                 f"a sample out of range: slot {slot} of {self._slots}, index {index}, pts_s {pts_s}, "
                 f"captured {captured}, decoded {decoded}, sampled {sampled}"
             )
-        return SampleMessage(Sample(index, pts_s, captured, slot, change, decoded, sampled), motion, luma, decode_s)
+        return SampleMessage(
+            Sample(index, pts_s, captured, slot, scene_change, decoded, sampled), motion, luma, decode_s
+        )

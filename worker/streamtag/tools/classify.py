@@ -116,7 +116,7 @@ class Classifier:
             progress(samples)
             total += event.scores
             sample = event.frame.sample
-            smoothed, changes = smoother.update(sample.pts_s, event.scores, sample.change)
+            smoothed, changes = smoother.update(sample.pts_s, event.scores, sample.scene_change)
             segments.add(changes)
             active = [f"{self._bundle.labels[c]} {smoothed[c]:.0%}" for c in smoother.active]
             captions.append(Caption(sample.index, ", ".join(active)))

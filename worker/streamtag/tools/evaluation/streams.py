@@ -34,7 +34,7 @@ class Clip:
     name: str
     pts_s: np.ndarray  # (t,) float64
     scores: np.ndarray  # (t, classes) float32
-    change: np.ndarray  # (t,) float32, for scene cuts
+    scene_change: np.ndarray  # (t,) float32, for scene cuts
     segments: tuple[Segment, ...]  # in order; time in no segment has no label
 
     def truth(self) -> np.ndarray:
@@ -97,19 +97,19 @@ def read_clips(
                 if event.whole:
                     raise ConfigError(f"{path}: {event.detail}")
                 continue
-            rows.append((event.frame.sample.pts_s, event.scores, event.frame.sample.change))
+            rows.append((event.frame.sample.pts_s, event.scores, event.frame.sample.scene_change))
             done += 1
             progress(done)
         if not rows:
             raise ConfigError(f"{path}: no frame of it could be read")
-        pts_s, scores, change = zip(*rows, strict=True)
+        pts_s, scores, scene_change = zip(*rows, strict=True)
         # What means "nothing there" is no label.
         truth = tuple(
             Segment(item.label, item.start_s, min(item.end_s, pts_s[-1]))
             for item in spans
             if bundle.labels.index(item.label) not in bundle.background
         )
-        clips.append(Clip(path.name, np.array(pts_s), np.stack(scores), np.array(change, np.float32), truth))
+        clips.append(Clip(path.name, np.array(pts_s), np.stack(scores), np.array(scene_change, np.float32), truth))
     return clips
 
 
@@ -121,8 +121,8 @@ def predicted_labels(clip: Clip, settings: SmoothingSettings | None, bundle: Bun
         return best
     smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
     labels = []
-    for pts_s, scores, change in zip(clip.pts_s.tolist(), clip.scores, clip.change.tolist(), strict=True):
-        smoothed, _ = smoother.update(pts_s, scores, change)
+    for pts_s, scores, scene_change in zip(clip.pts_s.tolist(), clip.scores, clip.scene_change.tolist(), strict=True):
+        smoothed, _ = smoother.update(pts_s, scores, scene_change)
         shown = max(smoother.active, key=lambda number: smoothed[number], default=None)
         labels.append(NONE if shown is None else bundle.labels[shown])
     return np.array(labels)
