@@ -16,7 +16,7 @@ from streamtag.core.job import Sampling
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.segments import Segment
 from streamtag.networks.registry import imagenet_classes
-from streamtag.settings import Settings
+from streamtag.settings import ModelSettings, Settings
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LabelledItem
 from streamtag.tools.demo import flicker
@@ -302,7 +302,7 @@ def test_show_opens_what_was_drawn(tmp_path: Path, settings: Settings) -> None:
 
 def test_the_defaults_reach_the_goal_on_the_flicker_set(tmp_path: Path) -> None:
     """At least 90 % fewer changes than the raw argmax, a better segment F1, a median onset of 0.6 s at most."""
-    settings = Settings()
+    settings = Settings(model=ModelSettings(name="demo"))
     network = networks.load(settings)
     items = [
         LabelledItem(path, one.label, str(path), one.start_s, one.end_s)

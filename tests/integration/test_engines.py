@@ -29,7 +29,7 @@ ENGINES = ("tf_graph", "tf_xla", "openvino")
 
 @pytest.fixture(scope="module")
 def demo() -> tuple[Bundle, Any]:
-    bundle = resolve(ModelSettings())
+    bundle = resolve(ModelSettings(name="demo"))
     return bundle, build(bundle)
 
 

@@ -18,6 +18,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return own | {
         "STREAMTAG_REDIS__URL": settings.redis.url.get_secret_value(),
         "STREAMTAG_REDIS__PREFIX": settings.redis.prefix,
+        "STREAMTAG_MODEL__NAME": settings.model.name,
         "STREAMTAG_HTTP__PORT": "0",
         "STREAMTAG_LOG__FORMAT": "json",
         "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -11,6 +11,14 @@ from tests.support.redis_server import RedisServer
 
 
 def settings_for(server: RedisServer, **more: object) -> Settings:
-    """Settings with a queue of the test's own; ``lease__seconds`` names the setting ``lease.seconds``."""
-    values = {"redis.url": server.url, "redis.prefix": f"t{uuid.uuid4().hex[:12]}", "http.port": 0}
+    """Settings with a queue of the test's own; ``lease__seconds`` names the setting ``lease.seconds``.
+
+    The network is the small one that is shipped: tests of everything else need no better one.
+    """
+    values = {
+        "redis.url": server.url,
+        "redis.prefix": f"t{uuid.uuid4().hex[:12]}",
+        "http.port": 0,
+        "model.name": "demo",
+    }
     return load(None, values | {name.replace("__", "."): value for name, value in more.items()})[0]

@@ -47,7 +47,8 @@ class ModelSettings(Group):
     """The network that is served."""
 
     name: str = Field(
-        "demo", description="A network of `streamtag models list` (xception, vgg16, ...), or the folder of a bundle."
+        "efficientnet-lite0",
+        description="A network of `streamtag models list` (xception, vgg16, ...), or the folder of a bundle.",
     )
     weights: str = Field(
         "", description="imagenet (downloaded once), a file, or random (benchmarks). Empty: the model's own choice."

@@ -44,7 +44,7 @@ def evaluate_stream(
     overrides: Overrides = None,
 ) -> None:
     """Measure how steady, how right and how prompt labels are, for each smoothing method and many settings of it."""
-    settings = settings_from(config, model, weights, overrides)
+    settings = settings_from(config, model or ("demo" if spans is None else None), weights, overrides)
     if spans is None and settings.model.name != "demo":
         raise ConfigError("evaluate-stream: the drawn clips are for the demo network; give a CSV of spans for another")
     try:

@@ -44,7 +44,7 @@ def train(
     ] = None,
     backbone: Annotated[
         str, typer.Option("--backbone", help="A network of `streamtag models list`, or a bundle.")
-    ] = "xception",
+    ] = "efficientnet-lite0",
     weights: Weights = None,
     head: Annotated[str, typer.Option("--head", help="Widths of the dense layers, or linear.")] = "100-100-100",
     epochs: Annotated[
