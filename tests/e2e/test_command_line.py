@@ -77,9 +77,6 @@ def test_status_as_table_and_as_json(served: tuple[Settings, Worker], clip: Path
     table = run_cli(settings, "status").stdout
     assert "shown" in table
     assert "done" in table
-    narrow = run_cli(settings, "status", env={"COLUMNS": "80"}).stdout
-    assert "shown" in narrow
-    assert max(len(row) for row in narrow.splitlines()) <= 80
 
 
 def test_bad_sources_have_their_reason_and_harm_no_other(

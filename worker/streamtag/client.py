@@ -77,7 +77,7 @@ class Client:
             StreamtagError: the job is not valid, the queue is full, or Redis cannot be reached.
         """
         if not source.strip():
-            raise ConfigError("source must be a path or URL, not an empty text")
+            raise ConfigError("the source is empty; name a file, a folder, a URL or camera:0")
         try:
             job = Job(
                 job_id=job_id or new_job_id(source),

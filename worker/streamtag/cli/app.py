@@ -7,7 +7,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from typer.core import TyperGroup
 
 from streamtag import __version__
@@ -24,9 +23,10 @@ from streamtag.cli import (
     models,
     replay,
     run,
+    status,
     train,
 )
-from streamtag.cli.common import CRASHED, EXIT_CODES, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, err
+from streamtag.cli.common import CRASHED, EXIT_CODES, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, complain, err
 from streamtag.errors import ConfigError, QueueUnavailable, StreamtagError
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(run.run)
 app.command()(jobs.submit)
-app.command()(jobs.status)
+app.command()(status.status)
 app.command()(jobs.tail)
 app.command()(jobs.cancel)
 app.command()(replay.replay)
@@ -78,6 +78,10 @@ def main() -> int:
         # The reader of our pipe has had enough (`| head`): that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # what Rich makes of the same
+            return 0
+        raise
     except QueueUnavailable as error:
         return _say(error, UNAVAILABLE)
     except ConfigError as error:
@@ -93,6 +97,5 @@ def main() -> int:
 
 
 def _say(error: Exception, code: int) -> int:
-    for line in str(error).splitlines():
-        err.print(f"[bold red]error:[/] {escape(line)}", highlight=False, soft_wrap=True)
+    complain(error)
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from streamtag import logs
 from streamtag.configuration import load, parse_override
+from streamtag.redaction import printable
 from streamtag.settings import Settings
 
 FAILED = 1  # a job or picture failed, or what was asked for is not there
@@ -26,8 +29,17 @@ EXIT_CODES = (
     "3 Redis cannot be reached; 70 a bug; 130 interrupted."
 )
 
+
+def _is_same_terminal() -> bool:
+    try:
+        return os.isatty(1) and os.isatty(2) and os.path.samestat(os.fstat(1), os.fstat(2))
+    except OSError:
+        return False
+
+
 out = Console()
-err = Console(file=logs.own_stderr())
+# One console where both streams are the same terminal: lines are then printed above a progress bar and not into it.
+err = out if _is_same_terminal() else Console(file=logs.own_stderr())
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings file (YAML). Default: STREAMTAG_CONFIG, or none.")
@@ -75,6 +87,12 @@ def print_json(content: dict[str, Any]) -> None:
     """One object, one line, at once: a reader of a pipe waits for it."""
     sys.stdout.buffer.write(orjson.dumps(content) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def complain(problem: object) -> None:
+    """Say on standard error what went wrong, each line by itself."""
+    for line in str(problem).splitlines():
+        err.print(Text.assemble(("error: ", "bold red"), printable(line)), soft_wrap=True)
 
 
 def end_on_sigterm() -> None:

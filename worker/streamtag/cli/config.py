@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from streamtag.cli.common import Config, Json, Model, Overrides, Weights, out, print_json, settings_and_origins
+from streamtag.cli.common import Config, Json, Model, Overrides, Weights, print_json, settings_and_origins
+from streamtag.cli.tables import Column, Grid
 from streamtag.configuration import flatten, template
 from streamtag.core.job import job_schema
 from streamtag.settings import Settings
@@ -26,13 +25,13 @@ def show(
     values = flatten(settings)
     if json:
         for name, value in values.items():
-            print_json({"name": name, "value": _plain(value), "origin": origins.get(name, "default")})
+            print_json({"name": name, "value": _jsonable(value), "origin": origins.get(name, "default")})
         return
-    grid = Table("setting", "value", "from", header_style="bold")
+    grid = Grid("setting", Column("value", wraps=True), Column("from", wraps=True))
     for name, value in values.items():
         origin = origins.get(name, "default")
-        grid.add_row(name, escape(str(_plain(value))), escape(origin), style="" if origin == "default" else "bold")
-    out.print(grid)
+        grid.row(name, str(_jsonable(value)), origin, style="" if origin == "default" else "bold")
+    grid.print()
 
 
 @app.command()
@@ -51,7 +50,7 @@ def template_() -> None:
     typer.echo(template(), nl=False)
 
 
-def _plain(value: Any) -> Any:
+def _jsonable(value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_jsonable(item) for item in value]
     return str(value) if isinstance(value, Path) else value

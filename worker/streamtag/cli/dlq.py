@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from streamtag.cli import views
-from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, err, out, print_json, settings_from
+from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, complain, out, print_json, settings_from
+from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client, DeadLetter
 from streamtag.errors import ConfigError, StreamtagError
+from streamtag.redaction import printable
 
 app = typer.Typer(no_args_is_help=True, help="Jobs that were put aside: list them, try them again, drop them.")
 
@@ -30,13 +30,12 @@ def list_(config: Config = None, model: Model = None, json: Json = False, overri
         for letter in letters:
             print_json(asdict(letter))
         return
-    grid = Table("job", "age", "tries", "source", "reason", title=f"{len(letters)} dead letters", title_justify="left")
+    sentences = Column("source", wraps=True), Column("reason", wraps=True)
+    grid = Grid("job", Column("age", right=True), Column("tries", right=True), *sentences, title=_title(len(letters)))
     for letter in letters:
         age = views.duration(time.time() - letter.at_unix_s)
-        grid.add_row(
-            *(escape(text) for text in (letter.job_id, age, str(letter.deliveries), letter.source, letter.reason))
-        )
-    out.print(grid)
+        grid.row(letter.job_id, age, str(letter.deliveries), letter.source, letter.reason)
+    grid.print()
 
 
 @app.command()
@@ -55,7 +54,7 @@ def requeue(
             try:
                 client.requeue(letter)
             except StreamtagError as error:
-                err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+                complain(error)
                 failed = True
                 continue
             _say(letter, "queued", json)
@@ -79,6 +78,10 @@ def drop(
             _say(letter, "dropped", json)
 
 
+def _title(letters: int) -> str:
+    return f"{letters} dead letter{'' if letters == 1 else 's'}"
+
+
 def _chosen(client: Client, ids: list[str] | None, all_: bool) -> list[DeadLetter]:
     if bool(ids) == all_:
         raise ConfigError("name dead letters, or give --all; `streamtag dlq list` shows them")
@@ -97,4 +100,4 @@ def _say(letter: DeadLetter, status: str, json: bool) -> None:
     if json:
         print_json({"id": letter.id, "job_id": letter.job_id, "status": status})
     else:
-        out.print(f"{letter.job_id}  {status}", highlight=False)
+        out.print(f"{printable(letter.job_id)}  {status}", highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``submit``, ``status``, ``tail`` and ``cancel``: jobs from the outside."""
+"""``submit``, ``tail`` and ``cancel``: jobs from the outside."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from streamtag.cli import views
-from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, err, out, print_json, settings_from
+from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, complain, err, out, print_json, settings_from
 from streamtag.client import Client
 from streamtag.core.records import JobStatus, JobView
 from streamtag.errors import ConfigError, StreamtagError
@@ -41,36 +40,40 @@ def submit(
     if job_id and len(sources) > 1:
         raise ConfigError("--id names one job; give one source, or leave it out")
     with Client(settings=settings_from(config, model, None, overrides)) as client:
-        found = [
-            client.submit(source, job_id=job_id, stream=stream, fps=fps, every=every, keyframes=keyframes, live=live)
-            for source in sources
-        ]
+        submitted = []
+        for source in sources:
+            view = client.submit(
+                source, job_id=job_id, stream=stream, fps=fps, every=every, keyframes=keyframes, live=live
+            )
+            submitted.append(view.job_id)
+            _say_submitted(view, wait, json)
+        _note_absent_workers(client)
         if not wait:
-            _print_submitted(client, found, json)
             return
-        found = _wait(client, [view.job_id for view in found], quiet=json)
-        for view in found:
-            if json:
-                print_json(
-                    {
-                        "job_id": view.job_id,
-                        "status": view.status,
-                        "reason": view.reason,
-                        "counters": view.counters.to_dict(),
-                    }
-                )
-            else:
-                out.print(views.outcome_line(view))
-    if any(view.status is not JobStatus.DONE for view in found):
+        ended = _wait(client, submitted, quiet=json)
+    for view in ended:
+        if json:
+            print_json(_outcome_json(view))
+        else:
+            out.print(views.outcome_line(view), soft_wrap=True)
+    if any(view.status is not JobStatus.DONE for view in ended):
         raise typer.Exit(FAILED)
 
 
-def _print_submitted(client: Client, found: list[JobView], json: bool) -> None:
-    for view in found:
-        if json:
-            print_json({"job_id": view.job_id, "status": view.status})
-        else:
-            out.print(f"{view.job_id}  {view.status}", highlight=False)
+def _say_submitted(view: JobView, wait: bool, json: bool) -> None:
+    """The id at once: whoever waits may want to look at the job, or cancel it, from elsewhere."""
+    if not json or wait:  # with both, standard output belongs to the outcomes
+        (err if json else out).print(f"{view.job_id}  {view.status}", highlight=False, markup=False, soft_wrap=True)
+    else:
+        print_json({"job_id": view.job_id, "status": view.status})
+
+
+def _outcome_json(view: JobView) -> dict[str, Any]:
+    counters = view.counters.to_dict()
+    return {"job_id": view.job_id, "status": view.status, "reason": view.reason, "counters": counters}
+
+
+def _note_absent_workers(client: Client) -> None:
     if not client.workers():
         model = client.settings.model.name
         remedy = f"start one with: streamtag run --model {model}"
@@ -87,65 +90,27 @@ def _wait(client: Client, job_ids: list[str], quiet: bool) -> list[JobView]:
         console=err,
         disable=quiet,
     )
-    with progress:
-        bar = progress.add_task("jobs", total=len(job_ids))
-        while True:
-            found = [client.status(job_id) for job_id in job_ids]
-            done = sum(1.0 if view.status.is_terminal else (view.progress or 0.0) for view in found)
-            published = sum(view.counters.published for view in found)
-            progress.update(bar, completed=round(done, 2), description=f"{published} samples")
-            if all(view.status.is_terminal for view in found):
-                return found
-            time.sleep(0.2)
+    try:
+        with progress:
+            bar = progress.add_task("jobs", total=len(job_ids))
+            while True:
+                jobs = [client.status(job_id) for job_id in job_ids]
+                published = sum(view.counters.published for view in jobs)
+                done = round(sum(map(_done, jobs)), 2)
+                progress.update(bar, completed=done, description=f"{published} samples")
+                if all(view.status.is_terminal for view in jobs):
+                    return jobs
+                time.sleep(0.2)
+    except KeyboardInterrupt:
+        err.print(f"not cancelled; look with: streamtag status {' '.join(job_ids)}", markup=False, soft_wrap=True)
+        raise
 
 
-def status(
-    job_ids: Annotated[list[str] | None, typer.Argument(help="Jobs; all when none is named.")] = None,
-    config: Config = None,
-    model: Model = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the table up to date until Ctrl-C.")] = False,
-    json: Json = False,
-    overrides: Overrides = None,
-) -> None:
-    """Show jobs: their status, progress and account."""
-    with Client(settings=settings_from(config, model, None, overrides)) as client:
-
-        def look() -> list[JobView]:
-            return [client.status(job_id) for job_id in job_ids] if job_ids else client.jobs()
-
-        if json:
-            for view in _watched(look) if watch else look():
-                print_json(_status_json(view))
-        elif watch:
-            with Live(views.table(look(), client.workers()), console=out, refresh_per_second=4) as live:
-                while True:
-                    time.sleep(0.5)
-                    live.update(views.table(look(), client.workers()))
-        else:
-            found = look()
-            out.print(views.table(found, client.workers()))
-            for view in found:
-                if view.reason:
-                    out.print(views.reason_line(view), soft_wrap=True)
-
-
-def _watched(look: Any) -> Any:
-    """Each job again whenever it has changed."""
-    seen: dict[str, float] = {}
-    while True:
-        for view in look():
-            if seen.get(view.job_id) != view.updated_unix_s:
-                seen[view.job_id] = view.updated_unix_s
-                yield view
-        time.sleep(0.5)
-
-
-def _status_json(view: JobView) -> dict[str, Any]:
-    content = view.to_dict()
-    first = ("job_id", "status", "reason", "counters")
-    return {name: content[name] for name in first} | {
-        name: value for name, value in content.items() if name not in first
-    }
+def _done(view: JobView) -> float:
+    """The part of a job that is done, 0 to 1. A job that failed has got as far as it read."""
+    if view.status is JobStatus.DONE:
+        return 1.0
+    return (view.progress or 0.0) if view.counters.decoded else 0.0
 
 
 def tail(
@@ -204,12 +169,12 @@ def cancel(
             except StreamtagError as error:
                 if len(job_ids) == 1:
                     raise
-                err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+                complain(error)
                 missing = True
                 continue
             if json:
                 print_json({"job_id": job_id, "status": answer})
             else:
-                out.print(f"{job_id}  {answer}", highlight=False)
+                out.print(f"{job_id}  {answer}", highlight=False, markup=False, soft_wrap=True)
     if missing:
         raise typer.Exit(FAILED)

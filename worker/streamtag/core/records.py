@@ -173,6 +173,8 @@ class JobView:
     started_unix_s: float = 0.0
     updated_unix_s: float = 0.0
     finished_unix_s: float = 0.0
+    last_sample_unix_s: float = 0.0  # when the last published sample was captured
+    active: tuple[str, ...] = ()  # names of the labels that are active, while the job runs
 
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)

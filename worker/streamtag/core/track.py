@@ -30,6 +30,7 @@ class Commit:
     events: list[bytes]
     checkpoint: Checkpoint
     captured_unix_s: list[float] = field(default_factory=list)  # of the results, for the latency histogram
+    active: tuple[str, ...] = ()  # names of the labels that are active by then
 
 
 class Track:
@@ -133,7 +134,8 @@ class Track:
                 counters=self.counters.to_dict(),
                 smoother=self.smoother.dump(),
             )
-            self._sent = Commit(self._seq, self._results, self._events, checkpoint, self._captured_unix_s)
+            active = tuple(self.labels[class_id] for class_id in self.smoother.active)
+            self._sent = Commit(self._seq, self._results, self._events, checkpoint, self._captured_unix_s, active)
             self._results, self._events, self._captured_unix_s = [], [], []
         return self._sent
 

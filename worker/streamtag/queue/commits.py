@@ -59,7 +59,7 @@ class Commits:
         ]
         for entry_id, payload in commit.results:
             arguments += (entry_id, payload)
-        arguments += [len(commit.events), *commit.events]
+        arguments += [len(commit.events), *commit.events, orjson.dumps(commit.active)]
         answer = self._connection.script("commit", self._job_keys(claim), arguments)
         if answer[0] == b"SEQ" and int(answer[1]) == commit.expected_seq + 1:
             return  # The fence is ours, so the step is ours too: only its reply was lost.

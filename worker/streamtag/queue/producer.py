@@ -179,9 +179,10 @@ def _view(job_id: str, fields: dict[bytes, bytes]) -> JobView:
 
     raw: dict[str, Any] = orjson.loads(fields[b"job"]) if b"job" in fields else {}
     counters = orjson.loads(fields[b"counters"]) if fields.get(b"counters") else {}
+    status = JobStatus(text(fields.get(b"status")) or "queued")
     return JobView(
         job_id=job_id,
-        status=JobStatus(text(fields.get(b"status")) or "queued"),
+        status=status,
         source=redact(str(raw.get("source", ""))),
         stream=str(raw.get("stream") or job_id),
         state=text(fields.get(b"state")),
@@ -194,6 +195,8 @@ def _view(job_id: str, fields: dict[bytes, bytes]) -> JobView:
         started_unix_s=number(b"started"),
         updated_unix_s=number(b"updated"),
         finished_unix_s=number(b"finished"),
+        last_sample_unix_s=number(b"last_captured"),
+        active=tuple(orjson.loads(fields[b"active"])) if status is JobStatus.RUNNING and fields.get(b"active") else (),
     )
 
 

@@ -3,7 +3,7 @@
 -- KEYS jobs, job, res, events
 -- ARGV group, consumer, entry, fence, expected seq, now, results maxlen, events maxlen,
 --      last_index, last_pts, last_id, last_captured, counters, smoother, state, progress, reason,
---      number of results, (id, payload)..., number of events, payload...
+--      number of results, (id, payload)..., number of events, payload..., active labels
 local fence, seq, cancel = unpack(redis.call('HMGET', KEYS[2], 'fence', 'seq', 'cancel'))
 if fence ~= ARGV[4] then
   return {'FENCED'}
@@ -39,7 +39,7 @@ end
 local next_seq = tonumber(ARGV[5]) + 1
 redis.call('HSET', KEYS[2], 'seq', next_seq, 'updated', ARGV[6], 'last_index', ARGV[9], 'last_pts', ARGV[10],
   'last_id', ARGV[11], 'last_captured', ARGV[12], 'counters', ARGV[13], 'smoother', ARGV[14],
-  'state', ARGV[15], 'progress', ARGV[16], 'reason', ARGV[17])
+  'state', ARGV[15], 'progress', ARGV[16], 'reason', ARGV[17], 'active', ARGV[#ARGV])
 if results > 0 then
   -- Healthy progress: earlier crashes no longer count against the job.
   redis.call('HSET', KEYS[2], 'attempts', 0)

@@ -1,0 +1,86 @@
+"""The command line on a terminal: bars, lines and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamtag.client import Client
+from streamtag.settings import Settings
+
+from tests.support import NULL, RedisServer, Worker, environment, eventually, run_cli, settings_for
+from tests.support.terminal import Terminal
+
+
+@pytest.fixture(scope="module")
+def served(redis_server: RedisServer) -> Iterator[Settings]:
+    settings = settings_for(redis_server)
+    worker = Worker(settings, *NULL).ready()
+    yield settings
+    worker.kill()
+
+
+@pytest.mark.parametrize("loaded", ["pydantic_core", "numpy", "cv2"])
+def test_ctrl_c_while_the_modules_load_is_quiet(settings: Settings, loaded: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamtag", "status", "--watch", "--json"],
+        env=environment(settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    maps = Path(f"/proc/{process.pid}/maps")
+    eventually(lambda: loaded in maps.read_text(), f"{loaded} is loaded", 60)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "")
+
+
+def test_waiting_names_the_job_at_once_and_a_failure_fills_no_bar(served: Settings, tmp_path: Path) -> None:
+    with Terminal(served, "submit", str(tmp_path / "gone.mp4"), "--wait", "--id", "gone") as terminal:
+        lines = terminal.end()
+    assert terminal.process.returncode == 1
+    assert lines[0].split()[0] == "gone"
+    bar = next(line for line in lines if "━" in line)
+    assert "0%" in bar
+    assert "100%" not in bar
+    assert "0 frames" not in "".join(lines)
+
+
+def test_ctrl_c_while_waiting_says_that_the_job_goes_on(settings: Settings, client: Client) -> None:
+    with Terminal(settings, "submit", "a.mp4", "--wait", "--id", "patient") as terminal:
+        terminal.see("no worker serves")
+        terminal.see("━")
+        terminal.type("\x03")
+        lines = terminal.end()
+    assert terminal.process.returncode == 130
+    assert any("streamtag status patient" in line for line in lines)
+    assert not client.status("patient").status.is_terminal
+
+
+def test_head_of_a_long_list_is_no_failure(settings: Settings, client: Client) -> None:
+    for number in range(200):
+        client.submit("a.mp4", job_id=f"job{number}")
+    for command in ("status", "status --json", "config template", "--help"):
+        piped = subprocess.run(
+            ["/bin/bash", "-c", f"set -o pipefail; {sys.executable} -m streamtag {command} | head -n 1"],
+            env=environment(settings),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (piped.returncode, piped.stderr) == (0, ""), command
+
+
+def test_an_empty_source_is_refused(settings: Settings, client: Client) -> None:
+    for empty in ("", "  "):
+        ran = run_cli(settings, "submit", empty)
+        assert ran.returncode == 2
+        assert "the source is empty" in ran.stderr
+    assert client.jobs() == []

@@ -1,0 +1,71 @@
+"""Tables: whole in a pipe, fitted to a terminal, deaf to what their cells would like to do."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.text import Text
+from streamtag.cli.tables import Column, Grid
+
+LONG_ID = "camera-" + "x" * 90
+
+
+def drawn(grid: Grid, width: int, terminal: bool) -> tuple[list[str], frozenset[str]]:
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=terminal, color_system=None, legacy_windows=False)
+    omitted = grid.print(console)
+    return file.getvalue().splitlines(), omitted
+
+
+def grid_of(*ids: str) -> Grid:
+    grid = Grid(Column("job"), Column("age", rank=1), Column("reason", wraps=True, rank=2), title="jobs")
+    for job_id in ids:
+        grid.row(job_id, "3m", "a reason of many words that goes on and on " * 4)
+    return grid
+
+
+def test_a_pipe_gets_each_row_whole_on_one_line() -> None:
+    lines, omitted = drawn(grid_of(LONG_ID, "short"), 80, terminal=False)
+    assert not omitted
+    (row,) = [line for line in lines if LONG_ID in line]
+    assert row.count("a reason of many words") == 4
+    assert "…" not in "".join(lines)
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_terminal_does_without_what_matters_least_and_wraps_sentences() -> None:
+    lines, omitted = drawn(grid_of("gate", "yard"), 60, terminal=True)
+    assert not omitted
+    assert max(map(len, lines)) <= 60
+    assert sum("many" in line for line in lines) > 2
+    lines, omitted = drawn(grid_of("gate" * 6), 40, terminal=True)
+    assert omitted == {"reason"}
+    assert max(map(len, lines)) <= 40
+
+
+def test_an_id_is_whole_on_any_terminal() -> None:
+    for width in (20, 40, 80):
+        lines, omitted = drawn(grid_of(LONG_ID), width, terminal=True)
+        assert any(LONG_ID in line for line in lines)
+        assert omitted == {"age", "reason"}
+
+
+def test_cells_are_text_and_nothing_else() -> None:
+    grid = Grid("name")
+    grid.row("\x1b[2Jgone\x07 [bold]x[/] two\nlines \u202egnp.exe caf\udce9")
+    grid.row(Text("[red]y", style="red"))
+    lines, _ = drawn(grid, 80, terminal=False)
+    text = "\n".join(lines)
+    assert "\x1b" not in text
+    assert "?[2Jgone? [bold]x[/] two?lines ?gnp.exe caf?" in text
+    assert "[red]y" in text
+
+
+def test_a_screen_says_what_it_leaves_out() -> None:
+    grid = grid_of(*(f"job{number}" for number in range(50)))
+    file = io.StringIO()
+    console = Console(file=file, width=80, height=20, force_terminal=True, color_system=None)
+    console.print(grid.screen(console, 20))
+    lines = file.getvalue().splitlines()
+    assert "more" in lines[-1]

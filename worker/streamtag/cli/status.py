@@ -1,0 +1,173 @@
+"""``streamtag status``: the jobs of a queue and the workers that serve it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from streamtag.cli import views
+from streamtag.cli.common import Config, Json, Model, Overrides, err, out, print_json, settings_from
+from streamtag.cli.tables import Column, Grid
+from streamtag.client import Client
+from streamtag.core.records import JobStatus, JobView
+from streamtag.errors import ConfigError, QueueUnavailable
+from streamtag.redaction import printable
+
+PERIOD_S = 0.5
+_ORDER = {JobStatus.RUNNING: 0, JobStatus.QUEUED: 1}
+_COLUMNS = (
+    Column("job"),
+    Column("status"),
+    Column("stream", rank=6),
+    Column("state", rank=2),
+    Column("done", right=True, rank=1),
+    Column("frames", right=True, rank=9),
+    Column("samples", right=True, rank=3),
+    Column("drop", right=True, rank=7),
+    Column("fail", right=True, rank=7),
+    Column("active", rank=4),
+    Column("last", right=True, rank=5),
+    Column("age", right=True, rank=8),
+    Column("worker", rank=10),
+    Column("note", rank=11),
+)
+
+
+def status(
+    job_ids: Annotated[list[str] | None, typer.Argument(help="Jobs; all when none is named.")] = None,
+    only: Annotated[
+        list[JobStatus] | None, typer.Option("--status", "-s", help="Jobs of this status only. May be given again.")
+    ] = None,
+    stream: Annotated[str | None, typer.Option("--stream", help="Jobs of this stream only.")] = None,
+    last: Annotated[int | None, typer.Option("--last", "-n", help="The first N of the list only.", min=1)] = None,
+    config: Config = None,
+    model: Model = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the table up to date until Ctrl-C.")] = False,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Show jobs, running and newest first: their status, progress, active labels and what they wait for.
+
+    `last` is the age of the last sample, `age` that of the job.
+    """
+    if watch and not json and not out.is_terminal:
+        raise ConfigError("--watch draws on a terminal; into a pipe or file use --watch --json")
+    with Client(settings=settings_from(config, model, None, overrides)) as client:
+
+        def look() -> list[JobView]:
+            views_ = [client.status(job_id) for job_id in job_ids] if job_ids else client.jobs()
+            return _chosen(views_, only, stream, last)
+
+        if json:
+            for view in _changes(look) if watch else look():
+                print_json(_json_of(view, client.workers()))
+        elif watch:
+            _watch(look, client.workers)
+        else:
+            _print(look(), client.workers())
+
+
+def _chosen(jobs: list[JobView], only: list[JobStatus] | None, stream: str | None, last: int | None) -> list[JobView]:
+    """The jobs asked for: running ones first, then those that wait, the newest of each first."""
+    jobs = [view for view in jobs if (not only or view.status in only) and stream in (None, view.stream)]
+    jobs.sort(key=lambda view: (_ORDER.get(view.status, 2), -view.submitted_unix_s, view.job_id))
+    return jobs[:last]
+
+
+def _print(jobs: list[JobView], workers: int) -> None:
+    omitted = _grid(jobs, workers).print()
+    if "note" in omitted:
+        for view in jobs:
+            if note := _note(view, workers):
+                out.print(Text.assemble((printable(view.job_id), "bold"), ": ", printable(note)), soft_wrap=True)
+
+
+def _watch(look: Callable[[], list[JobView]], workers: Callable[[], int]) -> None:
+    jobs, serving = look(), workers()
+    trouble = ""
+    with Live(console=out, auto_refresh=False) as live:
+        while True:
+            screen = _grid(jobs, serving).screen(out, out.height - bool(trouble))
+            live.update(Group(screen, Text(printable(trouble), style="bold red")) if trouble else screen, refresh=True)
+            time.sleep(PERIOD_S)
+            try:
+                jobs, serving = look(), workers()
+                trouble = ""
+            except QueueUnavailable as error:
+                trouble = str(error)
+
+
+def _grid(jobs: list[JobView], workers: int) -> Grid:
+    grid = Grid(*_COLUMNS, title=f"{_counted(len(jobs), 'job')}, {_counted(workers, 'worker')}")
+    now_unix_s = time.time()
+    for view in jobs:
+        counters = view.counters
+        running = view.status is JobStatus.RUNNING
+        grid.row(
+            view.job_id,
+            Text(view.status, style=views.COLOURS[view.status]),
+            view.stream,
+            view.state,
+            f"{view.progress:.0%}" if view.progress is not None and counters.decoded else "",
+            str(counters.decoded),
+            str(counters.published),
+            str(sum(counters.dropped.values())),
+            str(sum(counters.failed.values())),
+            Text(", ".join(view.active), style="bold green"),
+            _age(view.last_sample_unix_s, now_unix_s) if running else "",
+            _age(view.submitted_unix_s, now_unix_s),
+            view.worker if running else "",
+            _note(view, workers),
+        )
+    return grid
+
+
+def _note(view: JobView, workers: int) -> str:
+    """Why a job waits, why its stream is in that state, or how it ended."""
+    return "; ".join(part for part in (_waits_for(view, workers), view.reason) if part)
+
+
+def _waits_for(view: JobView, workers: int) -> str:
+    """What a job is waiting for, where that is known."""
+    if view.status is JobStatus.QUEUED and not workers:
+        return "waits: no worker serves this model"
+    return ""
+
+
+def _age(since_unix_s: float, now_unix_s: float) -> str:
+    return views.duration(now_unix_s - since_unix_s) if since_unix_s else ""
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _changes(look: Callable[[], list[JobView]]) -> Iterator[JobView]:
+    """Each job again whenever it has changed."""
+    seen: dict[str, float] = {}
+    while True:
+        try:
+            jobs = look()
+        except QueueUnavailable as error:
+            if not seen:
+                raise
+            err.print(printable(str(error)), markup=False, soft_wrap=True)
+            jobs = []
+        for view in jobs:
+            if seen.get(view.job_id) != view.updated_unix_s:
+                seen[view.job_id] = view.updated_unix_s
+                yield view
+        time.sleep(PERIOD_S)
+
+
+def _json_of(view: JobView, workers: int) -> dict[str, Any]:
+    content = view.to_dict()
+    first = ("job_id", "status", "reason", "counters")
+    head = {name: content.pop(name) for name in first}
+    return head | content | {"waits_for": _waits_for(view, workers).removeprefix("waits: ")}
