@@ -19,6 +19,7 @@ from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights
 from streamtag.core.job import Sampling
 from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
+from streamtag.extras import require
 from streamtag.ingest.session import forkserver
 from streamtag.settings import Settings
 from streamtag.tools.classify import Answer, Classifier, expand
@@ -55,6 +56,7 @@ def classify(
     settings = settings_from(config, model, weights, overrides)
     if show and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError("--show: there is no display here; write files with --plot FILE.png or --annotate FOLDER")
+    require(*(["--plot"] if plot is not None else []), *(["--show"] if show else []))
     chosen = list(expand(sources))
     if plot is not None and len(chosen) > PLOT_ROWS:
         raise ConfigError(f"--plot: {len(chosen)} pictures do not fit one plot; give at most {PLOT_ROWS}")

@@ -16,6 +16,7 @@ from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, pri
 from streamtag.core.bundle import Bundle
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError, StreamtagError
+from streamtag.extras import require
 from streamtag.networks.bundles import read_bundle_file, write_bundle_file
 from streamtag.networks.registry import resolve
 from streamtag.settings import Settings
@@ -50,12 +51,10 @@ def evaluate(
     """Accuracy, confusion, calibration and thresholds of a network on labelled pictures."""
     settings = settings_from(config, model, weights, overrides)
     chosen = _writes(write or [], Path(model))
-    try:
-        from streamtag.tools.evaluation import pictures
-        from streamtag.tools.evaluation import report as reports
-        from streamtag.tools.evaluation.measures import measure
-    except ImportError as error:
-        raise ConfigError(f"evaluation needs {error.name}; run: pip install 'streamtag[train]'") from None
+    require("evaluate" if report is None else "evaluate --report")
+    from streamtag.tools.evaluation import pictures, summary  # import scikit-learn
+    from streamtag.tools.evaluation.measures import measure
+
     # The material first: a wrong folder is known before a network is compiled.
     dataset = pictures.labelled(folder, spans, Path(model), resolve(settings.model).labels)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -74,10 +73,12 @@ def evaluate(
         )
         bar.update(task, description="measuring")
         measures = measure(findings.scores, findings.truth, bundle.labels, bundle.temperature, precision)
-        content = reports.as_json(measures, findings)
+        content = summary.as_json(measures, findings)
         if report is not None:
             origin = f"{measures.samples} samples of {folder or spans or 'what training held out'}"
-            reports.write_html(report, bundle.name, origin, measures, findings, bundle.labels)
+            from streamtag.tools.evaluation.report import write_html  # imports Jinja
+
+            write_html(report, bundle.name, origin, measures, findings, bundle.labels)
             content["report"] = str(report)
     if chosen:
         content["written"] = _write(Path(model), content, chosen, settings)

@@ -16,9 +16,11 @@ from streamtag import networks
 from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
+from streamtag.extras import require
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LabelledItem, read_spans
 from streamtag.tools.demo import flicker
+from streamtag.tools.evaluation import streams
 
 RAW_NAME = "raw argmax"
 
@@ -47,10 +49,8 @@ def evaluate_stream(
     settings = settings_from(config, model or ("demo" if spans is None else None), weights, overrides)
     if spans is None and settings.model.name != "demo":
         raise ConfigError("evaluate-stream: the drawn clips are for the demo network; give a CSV of spans for another")
-    try:
-        from streamtag.tools.evaluation import streams
-    except ImportError as error:
-        raise ConfigError(f"evaluation needs {error.name}; run: pip install 'streamtag[train]'") from None
+    if plot is not None:
+        require("--plot")
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=json) as bar, tempfile.TemporaryDirectory() as folder:
         task = bar.add_task("", total=None)

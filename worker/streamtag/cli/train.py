@@ -22,6 +22,7 @@ from rich.progress import (
 from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
+from streamtag.extras import require
 from streamtag.logs import quiet_stderr
 from streamtag.networks.loading import LoadStep, import_keras
 from streamtag.networks.registry import ensure_weights, resolve
@@ -79,6 +80,7 @@ def train(
     settings = settings_from(config, backbone, weights, overrides)
     if settings.engine.name in ("jax", "null"):
         raise ConfigError(f"train: engine {settings.engine.name} does not train; leave engine.name out")
+    require("train")
     dataset = _dataset(folder, spans, group_by)
     units = _units(head)
     if (out_folder / "bundle.json").exists() and not force:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from streamtag.core.bundle import Bundle
-from streamtag.errors import ConfigError
+from streamtag.extras import require
 from streamtag.logs import quiet_stderr
 from streamtag.networks.engines.base import Engine, WarmUp, warm_up
 from streamtag.networks.engines.null import NullEngine
@@ -123,7 +123,13 @@ def compile_model(
 
 
 def import_keras(settings: EngineSettings, on_step: OnStep = _ignore) -> None:
-    """Choose Keras's backend and import it, in this order: it cannot be changed afterwards."""
+    """Choose Keras's backend and import it, in this order: it cannot be changed afterwards.
+
+    Raises:
+        ConfigError: the framework of the engine is not installed.
+    """
+    if settings.name in ("jax", "openvino"):
+        require(f"engine {settings.name}")
     os.environ["KERAS_BACKEND"] = "jax" if settings.name == "jax" else "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     on_step(LoadStep(LoadStage.IMPORTING, "JAX" if settings.name == "jax" else "TensorFlow"))
@@ -133,22 +139,20 @@ def import_keras(settings: EngineSettings, on_step: OnStep = _ignore) -> None:
 
 def _engine(model: Any, bundle: Bundle, settings: EngineSettings) -> Engine:
     # Each framework is imported only where its engine is wanted: it may be absent, and it takes seconds.
-    name = settings.name
-    if name == "null":
-        return NullEngine(bundle, settings)
-    try:
-        if name == "jax":
+    match settings.name:
+        case "null":
+            return NullEngine(bundle, settings)
+        case "jax":
             from streamtag.networks.engines.jax_engine import JaxEngine
 
             return JaxEngine(model, bundle, settings)
-        if name == "openvino":
+        case "openvino":
+            require("engine openvino")
             from streamtag.networks.engines.openvino_engine import OpenVinoEngine
 
             return OpenVinoEngine(model, bundle, settings)
-    except ImportError as error:
-        raise ConfigError(f"engine {name} is not installed ({error}); run: pip install 'streamtag[{name}]'") from None
     from streamtag.networks.engines import tensorflow_engines
 
-    if name == "tf_xla" or (name == "auto" and tensorflow_engines.has_gpu()):
+    if settings.name == "tf_xla" or (settings.name == "auto" and tensorflow_engines.has_gpu()):
         return tensorflow_engines.tf_xla(model, bundle, settings)
     return tensorflow_engines.tf_graph(model, bundle, settings)

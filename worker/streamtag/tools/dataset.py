@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import ConfigError
+from streamtag.extras import require
 from streamtag.tools.frames import InputFrame, Unreadable
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg"))
@@ -99,10 +100,9 @@ def split(items: Sequence[LabelledItem], share: float, seed: int) -> tuple[list[
     Raises:
         ConfigError: a class has too few groups to be on both sides.
     """
-    try:
-        from sklearn.model_selection import StratifiedGroupKFold
-    except ImportError:
-        raise ConfigError("training needs scikit-learn; run: pip install 'streamtag[train]'") from None
+    require("train")
+    from sklearn.model_selection import StratifiedGroupKFold  # optional
+
     groups: dict[str, set[str]] = {}
     for item in items:
         groups.setdefault(item.label, set()).add(item.group)

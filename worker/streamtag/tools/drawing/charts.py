@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from streamtag.errors import ConfigError, StreamtagError
+from streamtag.errors import StreamtagError
+from streamtag.extras import require
 from streamtag.tools.drawing.lettering import fonts
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#9ca3af"
@@ -24,12 +25,11 @@ def figure(text: str, width: float, height: float) -> Iterator[Any]:
     Raises:
         ConfigError: Matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib import font_manager
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("plots need Matplotlib; run: pip install 'streamtag[train]'") from None
+    require("--plot")
+    import matplotlib  # optional
+    from matplotlib import font_manager
+    from matplotlib.figure import Figure
+
     families = ["DejaVu Sans"]
     for font in fonts(text):
         font_manager.fontManager.addfont(font.path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,44 +14,11 @@ import numpy as np
 
 from streamtag.errors import StreamtagError
 from streamtag.tools.drawing import charts
-from streamtag.tools.evaluation.measures import GRID, Calibration, Measures
+from streamtag.tools.evaluation.measures import GRID, Measures
 from streamtag.tools.evaluation.pictures import Findings
 
 MATRIX_CLASSES = 30  # above, the most confused pairs are listed in place of a matrix
 PANELS = 12  # classes with curves of their own
-
-
-def as_json(measures: Measures, findings: Findings) -> dict[str, Any]:
-    """Every figure as plain data."""
-    return {
-        "samples": measures.samples,
-        "accuracy": measures.accuracy,
-        "top5": measures.top5,
-        "classes": [asdict(one) for one in measures.classes],
-        "confusion": {"labels": list(measures.confusion_labels), "matrix": measures.confusion.tolist()},
-        "calibration": {"before": _calibration(measures.before), "after": _calibration(measures.after)},
-        "thresholds": [
-            {
-                "label": one.label,
-                "support": one.support,
-                "equal_error_threshold": one.equal_error_threshold,
-                "wanted_precision": one.wanted,
-            }
-            for one in measures.sweeps
-        ],
-        "mistakes": [
-            {
-                "path": one.path,
-                "pts_s": one.pts_s,
-                "truth": one.truth,
-                "predicted": one.predicted,
-                "score": round(one.score, 6),
-                "true_score": round(one.true_score, 6),
-            }
-            for one in findings.mistakes
-        ],
-        "unreadable": [{"path": path, "reason": reason} for path, reason in findings.lost],
-    }
 
 
 def write_html(
@@ -95,10 +61,6 @@ def write_html(
         path.write_text(content, encoding="utf-8")
     except OSError as error:
         raise StreamtagError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _calibration(one: Calibration) -> dict[str, float]:
-    return {"temperature": one.temperature, "log_loss": one.log_loss, "ece": one.ece}
 
 
 def _pairs(measures: Measures) -> list[tuple[str, str, int]]:

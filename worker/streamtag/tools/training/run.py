@@ -79,8 +79,6 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
     """
     if plan.backbone.architecture == WHOLE:
         raise ConfigError(f"{plan.backbone.name}: a .keras file cannot be a backbone; name a network of the registry")
-    with charts.figure("", 1, 1):
-        pass  # Matplotlib missing is better known before the work than after it
     keras.utils.set_random_seed(plan.seed)
     # The same seed gives the same weights, at some cost in speed.
     tf.config.experimental.enable_op_determinism()
