@@ -20,6 +20,7 @@ from streamtag.networks.building import build
 from streamtag.networks.bundles import read_bundle, read_bundle_file, sha256
 from streamtag.settings import Settings
 from streamtag.tools.demo.drawing import Scene, write_clip
+from streamtag.tools.split_record import read_split
 from streamtag.tools.training.fitting import last_blocks
 
 from tests.support import RedisServer, Worker, environment, eventually, json_lines, run_cli, settings_for
@@ -76,12 +77,11 @@ def test_a_bundle_says_how_it_came_to_be(trained: Path) -> None:
     picture = cv2.imread(str(trained / "history.png"))
     assert picture is not None
     assert picture.std() > 10
-    rows = (trained / "split.csv").read_text().splitlines()
-    sides: dict[str, set[str]] = {}
-    for row in rows[1:]:
-        _, label, group, side = row.rsplit(",", 3)
-        sides.setdefault(label + group, set()).add(side)
-    assert all(len(found) == 1 for found in sides.values()), "a scene is on one side only"
+    split = read_split(trained)
+    assert split is not None
+    groups = [{item.label + item.group for item in side} for side in (split.train, split.held_out)]
+    assert not groups[0] & groups[1], "a scene is on one side only"
+    assert all(item.path.is_absolute() for item in split.held_out)
 
 
 def test_the_same_seed_gives_the_same_weights(
@@ -226,11 +226,16 @@ def test_wrong_options_are_named(
 def test_thresholds_and_temperature_are_written_and_then_applied(
     trained: Path, pictures: Path, settings: Settings
 ) -> None:
-    ran = run_cli(settings, "evaluate", str(trained), "--write", "temperature,thresholds", "--json")
+    # Of all pictures: those that training saw are left out, so the figures are of what it held out.
+    ran = run_cli(settings, "evaluate", str(trained), str(pictures), "--write", "temperature,thresholds", "--json")
     assert ran.returncode == 0, ran.stderr
     content = json_lines(ran.stdout)[0]
-    held_out = [row for row in (trained / "split.csv").read_text().splitlines() if row.endswith("held_out")]
-    assert content["samples"] + len(content["unreadable"]) == len(held_out)
+    split = read_split(trained)
+    assert split is not None
+    assert content["samples"] + len(content["unreadable"]) == len(split.held_out)
+    assert content["trained_on"] == len(split.train)
+    assert "are few" in content["warnings"][0]
+    assert (content["refused"], content["left_out"]) == ({}, {})
     file = read_bundle_file(trained)
     assert file.temperature == content["written"]["temperature"] == content["calibration"]["after"]["temperature"]
     for row in content["thresholds"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -12,15 +12,16 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from streamtag import networks
-from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
+from streamtag.cli.common import FAILED, Config, Json, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.core.bundle import Bundle
 from streamtag.core.job import Sampling
-from streamtag.errors import ConfigError, StreamtagError
+from streamtag.errors import ConfigError
 from streamtag.extras import require
-from streamtag.networks.bundles import read_bundle_file, write_bundle_file
 from streamtag.networks.registry import resolve
-from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
+
+if TYPE_CHECKING:  # scikit-learn may be absent
+    from streamtag.tools.evaluation.writing import Fitted
 
 
 def evaluate(
@@ -44,6 +45,9 @@ def evaluate(
         typer.Option("--write", help="Into the bundle: temperature, thresholds (equal errors), thresholds-precision."),
     ] = None,
     fps: Annotated[float, typer.Option("--fps", help="Samples a second of videos.", min=0.01)] = 2.0,
+    include_trained: Annotated[
+        bool, typer.Option("--include-trained", help="Count pictures too that the bundle's training saw.")
+    ] = False,
     config: Config = None,
     json: Json = False,
     overrides: Overrides = None,
@@ -54,9 +58,13 @@ def evaluate(
     require("evaluate" if report is None else "evaluate --report")
     from streamtag.tools.evaluation import pictures, summary  # import scikit-learn
     from streamtag.tools.evaluation.measures import measure
+    from streamtag.tools.evaluation.writing import doubts, write_fitted
 
     # The material first: a wrong folder is known before a network is compiled.
     dataset = pictures.labelled(folder, spans, Path(model), resolve(settings.model).labels)
+    trained = 0
+    if not include_trained:
+        dataset, trained = pictures.without_trained(dataset, Path(model))
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=json) as bar:
         task = bar.add_task("", total=None)
@@ -73,7 +81,8 @@ def evaluate(
         )
         bar.update(task, description="measuring")
         measures = measure(findings.scores, findings.truth, bundle.labels, bundle.temperature, precision)
-        content = summary.as_json(measures, findings)
+        content = summary.as_json(measures, findings) | {"trained_on": trained, "warnings": []}
+        content["warnings"] += [text] if (text := doubts(measures)) else []
         if report is not None:
             origin = f"{measures.samples} samples of {folder or spans or 'what training held out'}"
             from streamtag.tools.evaluation.report import write_html  # imports Jinja
@@ -81,14 +90,18 @@ def evaluate(
             write_html(report, bundle.name, origin, measures, findings, bundle.labels)
             content["report"] = str(report)
     if chosen:
-        content["written"] = _write(Path(model), content, chosen, settings)
+        share = settings.smoothing.exit / settings.smoothing.enter
+        written = write_fitted(Path(model), measures, chosen, share)
+        content |= {"written": written.entries, "refused": written.refused, "left_out": written.labels_left_out}
     if json:
         print_json(content)
     else:
         _print(content, bundle)
+    if content.get("refused"):
+        raise typer.Exit(FAILED)
 
 
-def _writes(names: list[str], bundle: Path) -> set[Literal["temperature", "thresholds", "thresholds-precision"]]:
+def _writes(names: list[str], bundle: Path) -> set[Fitted]:
     known = {"temperature", "thresholds", "thresholds-precision"}
     chosen = {part for name in names for part in name.split(",") if part}
     if chosen - known:
@@ -100,23 +113,6 @@ def _writes(names: list[str], bundle: Path) -> set[Literal["temperature", "thres
             f"--write: {bundle} is no bundle; make one: streamtag models bundle {bundle} --weights FILE --out FOLDER"
         )
     return chosen  # type: ignore[return-value]
-
-
-def _write(folder: Path, content: dict[str, Any], chosen: set[Any], settings: Settings) -> dict[str, Any]:
-    """Put what was fitted into ``bundle.json``. A label exits at the share of its enter that the settings have."""
-    file = read_bundle_file(folder)
-    update: dict[str, Any] = {}
-    if "temperature" in chosen:
-        update["temperature"] = content["calibration"]["after"]["temperature"]
-    elif abs(file.temperature - content["calibration"]["after"]["temperature"]) > 1e-6:
-        raise StreamtagError("--write: thresholds hold for the fitted temperature; write temperature too")
-    if chosen - {"temperature"}:
-        key = "equal_error_threshold" if "thresholds" in chosen else "wanted_precision"
-        share = settings.smoothing.exit / settings.smoothing.enter
-        found = {row["label"]: row[key] for row in content["thresholds"] if row[key] is not None}
-        update["thresholds"] = {name: (round(enter, 4), round(enter * share, 4)) for name, enter in found.items()}
-    write_bundle_file(folder, file.model_copy(update=update))
-    return update
 
 
 def _print(content: dict[str, Any], bundle: Bundle) -> None:
@@ -146,9 +142,19 @@ def _print(content: dict[str, Any], bundle: Bundle) -> None:
     out.print(grid)
     if len(rows) > len(shown):
         out.print(f"the {len(shown)} weakest of {len(rows)} classes; all of them with --json or --report")
+    for text in content["warnings"]:
+        err.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    if content["trained_on"]:
+        text = f"{content['trained_on']} items were trained on and are left out (--include-trained counts them)"
+        err.print(f"[yellow]warning:[/] {text}", highlight=False, soft_wrap=True)
     for row in content["unreadable"]:
         err.print(f"[yellow]left out[/] {escape(row['path'])}: {escape(row['reason'])}", soft_wrap=True)
     if "report" in content:
         out.print(f"report: {escape(content['report'])}", highlight=False, soft_wrap=True)
-    for name in content.get("written", {}):
-        out.print(f"written into the bundle: {name}")
+    for name, value in content.get("written", {}).items():
+        text = f"{value:g}" if name == "temperature" else f"of {len(value)} labels"
+        out.print(f"written into the bundle: {name} {text}", highlight=False)
+    for label, reason in content.get("left_out", {}).items():
+        out.print(f"  {escape(label)}: no new threshold; {escape(reason)}", highlight=False, soft_wrap=True)
+    for name, reason in content.get("refused", {}).items():
+        err.print(f"[red]not written: {name}[/]: {escape(reason)}", highlight=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from streamtag.networks.registry import imagenet_classes
 from streamtag.tools.classify import Classifier, Scored
 from streamtag.tools.dataset import Dataset, LabelledItem, read_folders, read_spans
 from streamtag.tools.frames import Unreadable
+from streamtag.tools.split_record import read_split
 
 GALLERY = 60  # misclassified pictures kept
 _WNID = re.compile(r"n\d{8}")
@@ -42,7 +42,7 @@ class Findings:
     scores: np.ndarray  # (n, classes) float32
     truth: np.ndarray  # (n,) int64
     mistakes: list[Mistake] = field(default_factory=list)  # the surest first
-    lost: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # path and reason
 
 
 def labelled(folder: Path | None, spans: Path | None, bundle: Path, labels: Sequence[str]) -> Dataset:
@@ -54,17 +54,17 @@ def labelled(folder: Path | None, spans: Path | None, bundle: Path, labels: Sequ
         ConfigError: there is none, or labels in it that the network does not have.
     """
     if spans is not None:
-        found = read_spans(spans)
+        dataset = read_spans(spans)
     elif folder is None:
-        found = _held_out(bundle)
+        dataset = _held_out(bundle)
     elif folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
-        found = _by_wnid(folder)
+        dataset = _by_wnid(folder)
     else:
-        found = read_folders(folder)
+        dataset = read_folders(folder)
     names = dict(imagenet_classes()) if len(labels) == 1000 else {}
     items = tuple(
         LabelledItem(item.path, names.get(item.label, item.label), item.group, item.start_s, item.end_s)
-        for item in found.items
+        for item in dataset.items
     )
     unknown = sorted({item.label for item in items} - set(labels))
     if unknown:
@@ -94,11 +94,11 @@ def evaluate(
     numbers: dict[str, int] = {}
     for number, label in enumerate(labels):
         numbers.setdefault(label, number)
-    rows, truth, lost = [], [], []
+    rows, truth, unreadable = [], [], []
     mistakes: list[Mistake] = []
     for item, event in classifier.scored_items(dataset.items, sampling):
         if isinstance(event, Unreadable):
-            lost.append((event.source, event.detail))
+            unreadable.append((event.source, event.detail))
             continue
         true = _true_class(item, labels, numbers, event)
         rows.append(event.scores)
@@ -115,9 +115,9 @@ def evaluate(
             del mistakes[GALLERY:]
         progress(len(rows))
     if not rows:
-        first = f": {': '.join(lost[0])}" if lost else ""
+        first = f": {': '.join(unreadable[0])}" if unreadable else ""
         raise ConfigError(f"nothing could be read{first}")
-    return Findings(np.stack(rows), np.array(truth, np.int64), mistakes, lost)
+    return Findings(np.stack(rows), np.array(truth, np.int64), mistakes, unreadable)
 
 
 def _true_class(item: LabelledItem, labels: tuple[str, ...], numbers: dict[str, int], event: Scored) -> int:
@@ -125,8 +125,8 @@ def _true_class(item: LabelledItem, labels: tuple[str, ...], numbers: dict[str, 
     number = numbers[item.label]
     wnid = _WNID.search(item.path.name) or _WNID.search(item.path.parent.name)
     if wnid and labels.count(item.label) > 1:
-        for candidate, (own, _) in enumerate(imagenet_classes()):
-            if own == wnid.group():
+        for candidate, (candidate_wnid, _) in enumerate(imagenet_classes()):
+            if candidate_wnid == wnid.group():
                 return candidate
     return number
 
@@ -147,16 +147,28 @@ def _by_wnid(folder: Path) -> Dataset:
 
 
 def _held_out(bundle: Path) -> Dataset:
-    table = bundle / "split.csv"
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["side"] == "held_out"]
-    except OSError:
-        raise ConfigError(
-            f"name a folder to evaluate on: {table} is not there, so nothing is known as held out"
-        ) from None
-    items = tuple(LabelledItem(Path(row["path"]), row["label"], row["group"]) for row in rows)
-    gone = [item.path for item in items if not item.path.is_file()]
+    split = read_split(bundle)
+    if split is None:
+        raise ConfigError(f"name a folder to evaluate on: {bundle} does not say what its training held out")
+    gone = [item.path for item in split.held_out if not item.path.is_file()]
     if gone:
         raise ConfigError(f"{gone[0]}: held out by training and not there any more; name a folder to evaluate on")
-    return Dataset(tuple(sorted({item.label for item in items})), items)
+    return Dataset(tuple(sorted({item.label for item in split.held_out})), split.held_out)
+
+
+def without_trained(dataset: Dataset, bundle: Path) -> tuple[Dataset, int]:
+    """The material without what training saw, and how many items that were.
+
+    Raises:
+        ConfigError: training saw all of it.
+    """
+    split = read_split(bundle)
+    if split is None:
+        return dataset, 0
+    unseen = split.unseen(dataset.items)
+    if not unseen:
+        raise ConfigError(
+            f"all {len(dataset.items)} items were trained on, so their figures would say nothing of other pictures; "
+            "name no folder, to evaluate on what was held out, or give --include-trained"
+        )
+    return Dataset(tuple(sorted({item.label for item in unseen})), unseen), len(dataset.items) - len(unseen)

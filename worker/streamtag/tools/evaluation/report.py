@@ -54,7 +54,7 @@ def write_html(
         pairs=[] if matrix else _pairs(measures),
         gallery=[(mistake, _uri(_jpeg(mistake.picture), "jpeg")) for mistake in findings.mistakes],
         mistakes=int((findings.scores.argmax(axis=1) != findings.truth).sum()),
-        lost=findings.lost,
+        unreadable=findings.unreadable,
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def as_json(measures: Measures, findings: Findings) -> dict[str, Any]:
             }
             for one in findings.mistakes
         ],
-        "unreadable": [{"path": path, "reason": reason} for path, reason in findings.lost],
+        "unreadable": [{"path": path, "reason": reason} for path, reason in findings.unreadable],
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from streamtag.settings import Settings
 from streamtag.tools.dataset import Dataset, LabelledItem, by_item, split
 from streamtag.tools.drawing import charts
 from streamtag.tools.frames import Reading, Unreadable
+from streamtag.tools.split_record import write_split
 from streamtag.tools.training.features import Examples, FeatureStore
 from streamtag.tools.training.fitting import History, Recipe, fine_tune, fit_head, last_blocks, stop_on_sigint
 
@@ -122,7 +122,7 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
         history.interrupted = bool(stopping)
     accuracy = _accuracy(head, held_examples, history)
     _write(plan, model, history, accuracy, fingerprint, out)
-    _write_split(out / "split.csv", kept, held)
+    write_split(out, kept, held)
     _draw_history(history, out / "history.png")
     return Outcome(
         out,
@@ -203,14 +203,6 @@ def _write(plan: Plan, model: keras.Model, history: History, accuracy: float, fi
         bare.set_weights(model.get_weights())
         bare.save_weights(weights)
         write_bundle(out, bundle, weights, record)
-
-
-def _write_split(path: Path, kept: Sequence[LabelledItem], held: Sequence[LabelledItem]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("path", "label", "group", "side"))
-        for side, items in (("train", kept), ("held_out", held)):
-            writer.writerows((str(item.path), item.label, item.group, side) for item in items)
 
 
 def _draw_history(history: History, path: Path) -> None:
