@@ -42,7 +42,7 @@ def test_a_job_is_acquired_once_and_leaves_the_queue_when_it_is_over(queue: Queu
     assert two.claims.fetch(1, block_ms=50) == []
     assert queue.producer.view("j").status is JobStatus.RUNNING
     assert queue.waiting() == 1
-    one.commits.finish(claim, JobStatus.DONE, "", "ended")
+    one.commits.finish(claim, JobStatus.DONE, "", "ended", 1.5)
     assert queue.waiting() == 0
     assert queue.producer.view("j").status is JobStatus.DONE
     assert queue.connection.client.ttl(queue.keys.job("j")) > 0
@@ -73,7 +73,7 @@ def test_a_stale_owner_can_do_nothing(queue: Queue) -> None:
     assert new is not None
     attempts: tuple[Callable[[], object], ...] = (
         lambda: one.commits.commit(old, step(0, "5-1"), "live", None),
-        lambda: one.commits.finish(old, JobStatus.DONE, "", "ended"),
+        lambda: one.commits.finish(old, JobStatus.DONE, "", "ended", 1.5),
         lambda: one.commits.release(old),
         lambda: one.commits.dead_letter(old, "no"),
     )
@@ -162,7 +162,7 @@ def test_a_running_job_hears_of_its_cancellation_at_the_next_commit_or_renewal(q
     assert one.leases.renew([claim]) == ["CANCELLED"]
     with pytest.raises(JobCancelled):
         one.commits.commit(claim, step(0, "5-1"), "live", None)
-    one.commits.finish(claim, JobStatus.CANCELLED, "cancelled", "ended")
+    one.commits.finish(claim, JobStatus.CANCELLED, "cancelled", "ended", 1.5)
     assert queue.producer.view("j").status is JobStatus.CANCELLED
 
 
@@ -229,7 +229,7 @@ def test_an_id_written_twice_by_hand_is_one_job(queue: Queue) -> None:
     assert claim is not None
     assert one.claims.acquire(second) is None
     assert queue.waiting() == 1
-    one.commits.finish(claim, JobStatus.DONE, "", "ended")
+    one.commits.finish(claim, JobStatus.DONE, "", "ended", 1.5)
     queue.connection.client.xadd(queue.keys.jobs, {"job": Job("j", "clip.mp4").to_json()})
     assert one.claims.acquire(one.claims.fetch(1)[0]) is None
     assert queue.producer.view("j").status is JobStatus.DONE
@@ -267,7 +267,7 @@ def test_a_worker_leaves_the_group_only_with_nothing_pending(queue: Queue) -> No
     claim = one.take()
     one.claims.retire()
     assert [c["name"] for c in queue.connection.client.xinfo_consumers(queue.keys.jobs, GROUP)] == [b"one"]
-    one.commits.finish(claim, JobStatus.DONE, "", "ended")
+    one.commits.finish(claim, JobStatus.DONE, "", "ended", 1.5)
     one.claims.retire()
     assert queue.connection.client.xinfo_consumers(queue.keys.jobs, GROUP) == []
 
@@ -287,7 +287,7 @@ def test_finishing_again_after_a_lost_reply_says_it_once(queue: Queue) -> None:
     one = queue.worker("one")
     claim = one.take()
     for _ in range(2):
-        one.commits.finish(claim, JobStatus.DONE, "", "ended")
+        one.commits.finish(claim, JobStatus.DONE, "", "ended", 1.5)
     assert [event.content["status"] for event in queue.producer.events()] == ["done"]
 
 

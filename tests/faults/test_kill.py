@@ -139,6 +139,19 @@ def test_a_second_signal_leaves_at_once(
     assert worker.wait() == 128 + signal.SIGINT
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_worker_that_is_still_starting(
+    settings: Settings, workers: list[Worker], number: signal.Signals
+) -> None:
+    """While TensorFlow is imported and compiles, which no Python handler would interrupt."""
+    worker = Worker(settings)
+    workers.append(worker)
+    eventually(lambda: worker.said("http"), "it starts")
+    worker.signal(number)
+    assert worker.wait(10) == 128 + number
+    assert worker.said("ready") is None
+
+
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     with RedisServer(redis_binaries()[0], tmp_path) as server:

@@ -114,6 +114,7 @@ class Sample:
     scene_change: float  # 0 the same picture as the sample before, 1 nothing in common
     decoded: int  # frames decoded so far, this one included
     sampled: int  # samples so far, this one included
+    path: str = ""  # the file of a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class Result:
     labels: tuple[Label, ...]
     active: tuple[str, ...]  # names of the labels that are active at this time
     change: float = 0.0  # how much the picture differs from the sample before, 0 to 1; small ones are not stored
+    path: str = ""  # the file of a picture
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -45,7 +45,7 @@ class Track:
         self.smoother.load(checkpoint.smoother)
         self._seq = checkpoint.seq
         self._last_index = checkpoint.last_index
-        self._last_pts_s = checkpoint.last_pts_s
+        self.last_pts_s = checkpoint.last_pts_s  # of the last sample whose fate is known
         self._last_ms, self._last_n = (int(part) for part in checkpoint.last_id.split("-"))
         self._last_captured_unix_s = checkpoint.last_captured_unix_s
         self._results: list[tuple[str, bytes]] = []
@@ -77,6 +77,8 @@ class Track:
         payload = {"index": sample.index, "pts_s": round(sample.pts_s, 6), "labels": labels, "active": active}
         if sample.scene_change >= LEAST_SCENE_CHANGE:
             payload["change"] = round(sample.scene_change, 3)
+        if sample.path:
+            payload["path"] = sample.path
         self._results.append((self._next_id(sample), orjson.dumps(payload)))
         self._captured_unix_s.append(sample.captured_unix_s)
         self.counters.published += 1
@@ -93,13 +95,14 @@ class Track:
         def apply() -> None:
             _count(self.counters.failed, reason)
             self.last_failure = f"{reason}: {detail}"
-            self.event("frame_failed", sample.pts_s, index=sample.index, reason=reason, detail=detail)
+            path = {"path": sample.path} if sample.path else {}
+            self.event("frame_failed", sample.pts_s, index=sample.index, reason=reason, detail=detail, **path)
 
         self._in_turn(sample, apply)
 
     def event(self, kind: str, pts_s: float | None = None, **content: Any) -> None:
         head: dict[str, Any] = {"job_id": self.job.job_id, "stream": self.job.stream or self.job.job_id, "kind": kind}
-        head["pts_s"] = round(self._last_pts_s if pts_s is None else pts_s, 6)
+        head["pts_s"] = round(self.last_pts_s if pts_s is None else pts_s, 6)
         self._events.append(orjson.dumps(head | content))
 
     def gap(self, until_unix_s: float, reason: str) -> None:
@@ -128,7 +131,7 @@ class Track:
             checkpoint = Checkpoint(
                 seq=self._seq + 1,
                 last_index=self._last_index,
-                last_pts_s=self._last_pts_s,
+                last_pts_s=self.last_pts_s,
                 last_id=f"{self._last_ms}-{self._last_n}",
                 last_captured_unix_s=self._last_captured_unix_s,
                 counters=self.counters.to_dict(),
@@ -164,7 +167,7 @@ class Track:
         self.counters.sampled = sample.sampled
         self.counters.decoded = max(self.counters.decoded, sample.decoded)
         self._last_index = sample.index
-        self._last_pts_s = sample.pts_s
+        self.last_pts_s = sample.pts_s
         self._last_captured_unix_s = sample.captured_unix_s
 
     def _next_id(self, sample: Sample) -> str:

@@ -180,7 +180,7 @@ class Decoder:
         slot = 0 if resumed else self._wait_for_slot()
         if slot is None:
             lost = (index, pts_s, captured_unix_s, self._decoded, self._sampled)
-            self.tell(wire.FrameDropped(*lost, "backpressure"))
+            self.tell(wire.FrameDropped(*lost, "backpressure", path=reader.path))
             return
         picture = self._done if resumed else self._slots.pictures[slot]
         try:
@@ -189,12 +189,13 @@ class Decoder:
             if not resumed:
                 self._slots.release(slot)
                 lost = (index, pts_s, captured_unix_s, self._decoded, self._sampled)
-                self.tell(wire.FrameFailed(*lost, "corrupt", str(error)[:500]))
+                self.tell(wire.FrameFailed(*lost, "corrupt", str(error)[:500], reader.path))
             return
         scene_change, motion, luma = self._compare(picture)
         if not resumed:
             now_s = time.process_time()
-            sample = Sample(index, pts_s, captured_unix_s, slot, scene_change, self._decoded, self._sampled)
+            counts = (self._decoded, self._sampled)
+            sample = Sample(index, pts_s, captured_unix_s, slot, scene_change, *counts, reader.path)
             self.tell(wire.SampleMessage(sample, motion, luma, now_s - self._cpu_s))
             self._cpu_s = now_s
 

@@ -63,11 +63,15 @@ class ImageReader:
         self._paths = paths
         self._at = -1
         self.bad_packets = 0
+        self.path = ""
         self.opened = Opened(0, 0, 1.0, len(paths))
 
     def grab(self) -> bool:
         self._at += 1
-        return self._at < len(self._paths)
+        if self._at >= len(self._paths):
+            return False
+        self.path = str(self._paths[self._at])
+        return True
 
     def pts_s(self) -> float | None:
         return float(self._at)
@@ -92,6 +96,7 @@ class WebPictureReader:
         self._max_pixels = settings.max_pixels
         self._grabbed = False
         self.bad_packets = 0
+        self.path = ""
         self.opened = Opened(0, 0, 1.0, 1)
 
     def grab(self) -> bool:

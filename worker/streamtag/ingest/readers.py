@@ -27,6 +27,7 @@ class Reader(Protocol):
 
     opened: Opened
     bad_packets: int
+    path: str  # the file of the picture last grabbed; empty where frames are no files of their own
 
     def grab(self) -> bool: ...
     def pts_s(self) -> float | None: ...

@@ -45,6 +45,7 @@ class VideoReader:
         log.forget()
         self._capture = _camera(source) if kind is SourceKind.CAMERA else _ffmpeg(source, kind, settings, keyframes)
         self.bad_packets = 0
+        self.path = ""
         if not self._capture.isOpened():
             raise explain(source, kind, log.tail())
         width, height, fps, frames = (

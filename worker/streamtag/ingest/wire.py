@@ -24,13 +24,13 @@ from streamtag.core.stream_state import FailureKind
 READ_BYTES = 65_536
 MESSAGE_BYTES = 65_536  # the longest message
 TEXT_LIMIT = 2000  # characters of a reason
+PATH_BYTES = 8192  # four times what Linux allows, for the bytes of it that are no characters
 # An entry id of Redis holds 64 bits, and its scripts count in doubles: milliseconds must stay below 2^53.
 TIME_LIMIT_S = 1e10
 COUNT_LIMIT = 2**48
 
 _LENGTH = struct.Struct("<I")
 _SAMPLE = struct.Struct("<cBqddfffqqd")
-_SAMPLE_LENGTH = _LENGTH.pack(_SAMPLE.size)
 
 _Count = Annotated[int, Field(ge=0, le=COUNT_LIMIT)]
 _Time = Annotated[float, Field(ge=-TIME_LIMIT_S, le=TIME_LIMIT_S, allow_inf_nan=False)]
@@ -80,10 +80,11 @@ class _Unclassifiable:
     sampled: _Count
     reason: _Text
     detail: _Text = ""
+    path: Annotated[str, Field(max_length=PATH_BYTES)] = ""
 
     @property
     def sample(self) -> Sample:
-        return Sample(self.index, self.pts_s, self.captured_unix_s, 0, 0.0, self.decoded, self.sampled)
+        return Sample(self.index, self.pts_s, self.captured_unix_s, 0, 0.0, self.decoded, self.sampled, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,33 +133,41 @@ def pack(message: Message) -> bytes:
     """A message as it crosses the socket."""
     if isinstance(message, SampleMessage):
         return _pack_sample(message)
-    content = {name: _sendable(value) for name, value in asdict(message).items()}
+    content = {name: _sendable(name, value) for name, value in asdict(message).items()}
     packet = _TAGS[type(message)] + orjson.dumps(content)
     return _LENGTH.pack(len(packet)) + packet
 
 
 def _pack_sample(message: SampleMessage) -> bytes:
     sample = message.sample
-    return _SAMPLE_LENGTH + _SAMPLE.pack(
-        b"S",
-        sample.slot,
-        sample.index,
-        sample.pts_s,
-        sample.captured_unix_s,
-        sample.scene_change,
-        message.motion,
-        message.luma,
-        sample.decoded,
-        sample.sampled,
-        message.decode_s,
+    path = _valid(sample.path).encode()
+    return (
+        _LENGTH.pack(_SAMPLE.size + len(path))
+        + _SAMPLE.pack(
+            b"S",
+            sample.slot,
+            sample.index,
+            sample.pts_s,
+            sample.captured_unix_s,
+            sample.scene_change,
+            message.motion,
+            message.luma,
+            sample.decoded,
+            sample.sampled,
+            message.decode_s,
+        )
+        + path
     )
 
 
-def _sendable(value: Any) -> Any:
-    """Texts cut to length and made valid: the name of a file may hold bytes that are no characters."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()[:TEXT_LIMIT]
-    return value
+def _sendable(name: str, value: Any) -> Any:
+    """Texts made valid and cut to length."""
+    return _valid(value)[: PATH_BYTES if name == "path" else TEXT_LIMIT] if isinstance(value, str) else value
+
+
+def _valid(text: str) -> str:
+    """The name of a file may hold bytes that are no characters."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 class Unpacker:
@@ -206,9 +215,10 @@ class Unpacker:
             raise MalformedMessage(f"{_KINDS[tag].__name__} {where}: {first['msg']}") from None
 
     def _unpack_sample(self, packet: bytes) -> SampleMessage:
-        if len(packet) != _SAMPLE.size:
+        if not _SAMPLE.size <= len(packet) <= _SAMPLE.size + PATH_BYTES:
             raise MalformedMessage(f"a sample of {len(packet)} bytes")
-        _, slot, index, pts_s, captured, scene_change, motion, luma, decoded, sampled, decode_s = _SAMPLE.unpack(packet)
+        fields = _SAMPLE.unpack_from(packet)
+        _, slot, index, pts_s, captured, scene_change, motion, luma, decoded, sampled, decode_s = fields
         # Written so that NaN, which compares as false with everything, is refused too. Shares may be off by rounding.
         if not (
             slot < self._slots
@@ -225,6 +235,12 @@ class Unpacker:
                 f"a sample out of range: slot {slot} of {self._slots}, index {index}, pts_s {pts_s}, "
                 f"captured {captured}, decoded {decoded}, sampled {sampled}"
             )
-        return SampleMessage(
-            Sample(index, pts_s, captured, slot, scene_change, decoded, sampled), motion, luma, decode_s
-        )
+        sample = Sample(index, pts_s, captured, slot, scene_change, decoded, sampled, _path(packet[_SAMPLE.size :]))
+        return SampleMessage(sample, motion, luma, decode_s)
+
+
+def _path(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise MalformedMessage("a path that is not UTF-8") from None

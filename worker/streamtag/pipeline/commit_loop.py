@@ -132,7 +132,9 @@ class CommitLoop:
             if run.failure:
                 self._give_up(run)
             elif run.cancelled:
-                self._commits.finish(run.claim, JobStatus.CANCELLED, "cancelled", StreamState.ENDED)
+                self._commits.finish(
+                    run.claim, JobStatus.CANCELLED, "cancelled", StreamState.ENDED, run.track.last_pts_s
+                )
                 self._leave(run, JobEnd.CANCELLED)
             elif run.outcome is not None and run.track.counters.handled >= run.outcome.sampled:
                 self._end(run, run.outcome)
@@ -192,14 +194,14 @@ class CommitLoop:
         useless = counters.published == 0 and not counters.dropped
         if outcome.kind is OutcomeKind.REJECTED or useless:
             reason = outcome.reason or track.last_failure or "no frame of it could be decoded"
-            self._commits.dead_letter(run.claim, reason)
+            self._commits.dead_letter(run.claim, reason, track.last_pts_s)
             self._leave(run, JobEnd.FAILED, reason)
             return
         failed = sum(counters.failed.values())
         notes = [outcome.reason] if outcome.reason else []
         if failed:
             notes.append(f"{failed} of {counters.sampled} samples failed, the last: {track.last_failure}")
-        self._commits.finish(run.claim, JobStatus.DONE, "; ".join(notes), StreamState.ENDED)
+        self._commits.finish(run.claim, JobStatus.DONE, "; ".join(notes), StreamState.ENDED, track.last_pts_s)
         self._leave(run, JobEnd.DONE)
 
     def _tell_end(self, run: Run, outcome: Outcome) -> None:
@@ -212,7 +214,7 @@ class CommitLoop:
 
     def _give_up(self, run: Run) -> None:
         try:
-            self._commits.dead_letter(run.claim, run.failure)
+            self._commits.dead_letter(run.claim, run.failure, run.track.last_pts_s)
         except QueueRefused:
             # What is wrong about its keys is in the way of this, too: then by its entry alone.
             self._dead_letter_entry(run)

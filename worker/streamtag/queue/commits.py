@@ -68,13 +68,16 @@ class Commits:
         if answer[0] != b"OK":
             raise LeaseLost(f"{claim.job.job_id}: commit refused with {answer[0].decode()}")
 
-    def finish(self, claim: Claim, status: JobStatus, reason: str, state: str) -> None:
+    def finish(self, claim: Claim, status: JobStatus, reason: str, state: str, pts_s: float) -> None:
         """End a job.
+
+        Args:
+            pts_s: presentation time of the last sample.
 
         Raises:
             LeaseLost: another worker owns the job.
         """
-        event = self._status_event(claim, status, reason)
+        event = self._status_event(claim, status, reason, pts_s)
         settings = self._connection.settings
         self._fenced(
             claim,
@@ -107,13 +110,17 @@ class Commits:
         arguments = [GROUP, self._consumer, claim.entry_id, claim.fence, idle_ms, stamp()]
         self._fenced(claim, self._connection.script("release", keys, arguments))
 
-    def dead_letter(self, claim: Claim, reason: str) -> None:
+    def dead_letter(self, claim: Claim, reason: str, pts_s: float | None = None) -> None:
         """Put a job aside that can never succeed.
+
+        Args:
+            pts_s: presentation time of the last sample; by default that of the claim's checkpoint.
 
         Raises:
             LeaseLost: another worker owns the job.
         """
-        event = self._status_event(claim, JobStatus.FAILED, reason)
+        pts_s = claim.checkpoint.last_pts_s if pts_s is None else pts_s
+        event = self._status_event(claim, JobStatus.FAILED, reason, pts_s)
         job = claim.job
         answer = self._aside(
             job.job_id, claim.entry_id, str(claim.fence), reason, event, claim.attempts, job.redacted_source
@@ -140,14 +147,14 @@ class Commits:
         keys, job_id = self._keys, claim.job.job_id
         return [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events]
 
-    def _status_event(self, claim: Claim, status: JobStatus, reason: str) -> bytes:
+    def _status_event(self, claim: Claim, status: JobStatus, reason: str, pts_s: float) -> bytes:
         job = claim.job
         return orjson.dumps(
             {
                 "job_id": job.job_id,
                 "stream": job.stream or job.job_id,
                 "kind": "status",
-                "pts_s": round(claim.checkpoint.last_pts_s, 6),
+                "pts_s": round(pts_s, 6),
                 "status": status,
                 "reason": reason,
             }

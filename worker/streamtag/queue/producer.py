@@ -203,7 +203,13 @@ def _view(job_id: str, fields: dict[bytes, bytes]) -> JobView:
 def _result(entry_id: str, content: dict[str, Any]) -> Result:
     labels = tuple(Label(**label) for label in content["labels"])
     return Result(
-        entry_id, content["index"], content["pts_s"], labels, tuple(content["active"]), content.get("change", 0.0)
+        entry_id,
+        content["index"],
+        content["pts_s"],
+        labels,
+        tuple(content["active"]),
+        content.get("change", 0.0),
+        content.get("path", ""),
     )
 
 
