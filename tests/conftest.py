@@ -20,22 +20,24 @@ hypothesis.settings.register_profile("streamtag", deadline=None)
 hypothesis.settings.load_profile("streamtag")
 
 ROOT = Path(__file__).parent.parent
+# Read before ``clean_environment``: to the program under test it would be an unknown setting.
+SHARED_DATA = Path(os.environ.get("STREAMTAG_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> None:
     """The caller's own settings must not leak into the tests."""
-    for name in [name for name in os.environ if name.startswith("STREAMTAG_") and name != "STREAMTAG_TEST_DATA"]:
+    for name in [name for name in os.environ if name.startswith("STREAMTAG_")]:
         del os.environ[name]
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    folder = Path(os.environ.get("STREAMTAG_TEST_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no folder of real material at {folder} (STREAMTAG_TEST_DATA)")
-    return folder
+    """The folder of real photographs, films and weights."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no folder of real material at {SHARED_DATA} (STREAMTAG_TEST_DATA)")
+    return SHARED_DATA
 
 
 @pytest.fixture(scope="session")

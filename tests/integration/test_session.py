@@ -60,7 +60,7 @@ def dies(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
 
 def shrinks_the_memory(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
     try:
-        os.ftruncate(memory._descriptor, 0)
+        os.ftruncate(memory._descriptor, 0)  # noqa: SLF001 - what an intruder in the process would do
     except PermissionError:
         parent.sendall(wire.pack(wire.Ended(0, 0, "not permitted")))
 

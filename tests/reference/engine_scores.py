@@ -35,7 +35,7 @@ def randomise(model: Any, mode: str = "tf") -> None:
 
 def _spread(model: Any, reach: float) -> None:
     """Scale the classifier so that its logits differ by a few: a saturated softmax would hide a wrong network."""
-    import keras
+    import keras  # noqa: PLC0415 - Keras, whose backend is chosen first
 
     inputs = np.random.default_rng(6).uniform(-1, 1, (2, *model.input_shape[1:])) * reach
     classifier = next(layer for layer in reversed(model.layers) if layer.weights)
@@ -50,8 +50,8 @@ def _spread(model: Any, reach: float) -> None:
 
 def scores(engine_name: str, network: str) -> np.ndarray:
     """(2, classes) of two pictures of noise."""
-    from streamtag.networks.building import build
-    from streamtag.networks.engines.normalising import normalise
+    from streamtag.networks.building import build  # noqa: PLC0415 - Keras, whose backend is chosen first
+    from streamtag.networks.engines.normalising import normalise  # noqa: PLC0415 - Keras, whose backend is chosen first
 
     bundle = resolve(ModelSettings(name=network, weights="random"))
     model = build(bundle)

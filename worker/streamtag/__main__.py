@@ -15,7 +15,7 @@ def main() -> None:
         # The imports take most of a second. A KeyboardInterrupt in them would be a page of traceback, and some of the
         # libraries turn it into an error of their own; nothing is begun yet that would have to be put in order.
         signal.signal(signal.SIGINT, _leave)
-    from streamtag.cli import app
+    from streamtag.cli import app  # noqa: PLC0415 - decoder processes need no command line
 
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,6 +5,7 @@ Precedence, strongest first: command line, environment (``STREAMTAG_LEASE__SECON
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,8 @@ def load(config: Path | None = None, overrides: dict[str, Any] | None = None) ->
 
 
 def _environment() -> dict[str, Any]:
-    source = EnvSettingsSource(Settings)
-    known = dict(source())
-    raw = {name: value for name, value in source.env_vars.items() if name.startswith("streamtag_")}
+    known = dict(EnvSettingsSource(Settings)())
+    raw = {name.lower(): value for name, value in os.environ.items() if name.lower().startswith("streamtag_")}
     if "streamtag_config" in raw:
         known["config"] = raw.pop("streamtag_config")
     raw.pop("streamtag_test_data", None)

@@ -56,9 +56,9 @@ def evaluate(
     settings = settings_from(config, model, weights, overrides)
     chosen = _writes(write or [], Path(model))
     require("evaluate" if report is None else "evaluate --report")
-    from streamtag.tools.evaluation import pictures, summary  # import scikit-learn
-    from streamtag.tools.evaluation.measures import measure
-    from streamtag.tools.evaluation.writing import doubts, write_fitted
+    from streamtag.tools.evaluation import pictures, summary  # noqa: PLC0415 - needs an extra
+    from streamtag.tools.evaluation.measures import measure  # noqa: PLC0415 - needs an extra
+    from streamtag.tools.evaluation.writing import doubts, write_fitted  # noqa: PLC0415 - needs an extra
 
     # The material first: a wrong folder is known before a network is compiled.
     dataset = pictures.labelled(folder, spans, Path(model), resolve(settings.model).labels)
@@ -85,7 +85,7 @@ def evaluate(
         content["warnings"] += [text] if (text := doubts(measures)) else []
         if report is not None:
             origin = f"{measures.samples} samples of {folder or spans or 'what training held out'}"
-            from streamtag.tools.evaluation.report import write_html  # imports Jinja
+            from streamtag.tools.evaluation.report import write_html  # noqa: PLC0415 - needs an extra
 
             write_html(report, bundle.name, origin, measures, findings, bundle.labels)
             content["report"] = str(report)

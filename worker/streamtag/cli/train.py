@@ -92,9 +92,9 @@ def train(
     with _Bars(json) as bars:
         import_keras(settings.engine, bars.on_step)
         with quiet_stderr():  # imports Keras, whose backend is chosen by now
-            from streamtag.tools.training.fitting import Recipe
-            from streamtag.tools.training.run import Plan
-            from streamtag.tools.training.run import train as run
+            from streamtag.tools.training.fitting import Recipe  # noqa: PLC0415 - Keras, whose backend is chosen first
+            from streamtag.tools.training.run import Plan  # noqa: PLC0415 - Keras, whose backend is chosen first
+            from streamtag.tools.training.run import train as run  # noqa: PLC0415 - Keras, whose backend is chosen first
 
         recipe = Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
         command = tuple(sys.argv[1:]) or ("train",)

@@ -71,7 +71,7 @@ def cut(model: keras.Model, architecture: str) -> keras.Model:
     if architecture == "SqueezeNet":  # whose own pool comes after the classifier
         last = model.get_layer("fire9_concat").output
     elif isinstance(pool, keras.layers.Flatten):
-        last = pool._inbound_nodes[0].input_tensors[0]
+        last = pool.input
     else:
         return keras.Model(model.inputs[0], pool.output)
     return keras.Model(model.inputs[0], keras.layers.GlobalAveragePooling2D(name="features")(last))

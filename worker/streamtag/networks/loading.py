@@ -91,7 +91,7 @@ def build_model(bundle: Bundle, settings: EngineSettings, on_step: OnStep = _ign
     import_keras(settings, on_step)
     on_step(LoadStep(LoadStage.BUILDING, bundle.name))
     with quiet_stderr():
-        from streamtag.networks.building import build  # imports Keras, whose backend is chosen by now
+        from streamtag.networks.building import build  # noqa: PLC0415 - Keras, whose backend is chosen first
 
         return build(bundle)
 
@@ -134,7 +134,7 @@ def import_keras(settings: EngineSettings, on_step: OnStep = _ignore) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     on_step(LoadStep(LoadStage.IMPORTING, "JAX" if settings.name == "jax" else "TensorFlow"))
     with quiet_stderr():
-        import keras  # noqa: F401 - see above
+        import keras  # noqa: F401, PLC0415 - see above
 
 
 def _engine(model: Any, bundle: Bundle, settings: EngineSettings) -> Engine:
@@ -143,15 +143,15 @@ def _engine(model: Any, bundle: Bundle, settings: EngineSettings) -> Engine:
         case "null":
             return NullEngine(bundle, settings)
         case "jax":
-            from streamtag.networks.engines.jax_engine import JaxEngine
+            from streamtag.networks.engines.jax_engine import JaxEngine  # noqa: PLC0415 - needs an extra
 
             return JaxEngine(model, bundle, settings)
         case "openvino":
             require("engine openvino")
-            from streamtag.networks.engines.openvino_engine import OpenVinoEngine
+            from streamtag.networks.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - needs an extra
 
             return OpenVinoEngine(model, bundle, settings)
-    from streamtag.networks.engines import tensorflow_engines
+    from streamtag.networks.engines import tensorflow_engines  # noqa: PLC0415 - not for an engine without TensorFlow
 
     if settings.name == "tf_xla" or (settings.name == "auto" and tensorflow_engines.has_gpu()):
         return tensorflow_engines.tf_xla(model, bundle, settings)

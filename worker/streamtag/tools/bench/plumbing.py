@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from prometheus_client.registry import Collector
+
 from streamtag.client import Client
 from streamtag.errors import StreamtagError
 from streamtag.networks.registry import resolve
@@ -47,11 +49,11 @@ def measure(settings: Settings, streams: int, samples: int, progress: Callable[[
 
 def _watch(service: Service, total: int, progress: Callable[[int], None]) -> dict[str, Any]:
     """Measure between a tenth and the end of the work: start-up is not the steady state."""
-    published = service.metrics.published
+    metrics = service.metrics
     started = (time.process_time(), time.monotonic(), 0.0)
     warm = False
     while True:
-        done = published._value.get()
+        done = _value(metrics.published, "_total")
         progress(int(done))
         if done >= total:
             break
@@ -62,14 +64,18 @@ def _watch(service: Service, total: int, progress: Callable[[int], None]) -> dic
             raise StreamtagError(f"a thread of the worker died: {service.failure!r}")
         time.sleep(0.05)
     cpu_s, wall_s, count = time.process_time() - started[0], time.monotonic() - started[1], done - started[2]
-    batches = service.metrics.batch_size
-    size = batches._sum.get() / max(1.0, sum(bucket.get() for bucket in batches._buckets))
+    samples, batches = (_value(metrics.batch_size, end) for end in ("_sum", "_count"))
     return {
         "cpu_us_per_sample": round(cpu_s / count * 1e6, 1),
         "samples_per_s": round(count / wall_s),
         "samples": int(count),
-        "mean_batch_size": round(size, 2),
+        "mean_batch_size": round(samples / max(1.0, batches), 2),
     }
+
+
+def _value(metric: Collector, end: str) -> float:
+    """One sample of a metric without labels. The registry's own look-up would collect all the others too."""
+    return next(sample.value for family in metric.collect() for sample in family.samples if sample.name.endswith(end))
 
 
 def _classes(service: Service) -> int:

@@ -26,9 +26,9 @@ def figure(text: str, width: float, height: float) -> Iterator[Any]:
         ConfigError: Matplotlib is not installed.
     """
     require("--plot")
-    import matplotlib  # optional
-    from matplotlib import font_manager
-    from matplotlib.figure import Figure
+    import matplotlib  # noqa: PLC0415 - an extra
+    from matplotlib import font_manager  # noqa: PLC0415 - an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
     families = ["DejaVu Sans"]
     for font in fonts(text):

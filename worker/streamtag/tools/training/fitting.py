@@ -15,6 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from streamtag.core.bundle import Mode
 from streamtag.networks.building import head
 from streamtag.networks.engines.normalising import normalise
+from streamtag.networks.graph import graph_of
 from streamtag.tools.training.features import Examples
 
 BATCH = 32
@@ -213,9 +214,9 @@ def last_blocks(model: keras.Model, count: int) -> list[str]:
     order = {layer.name: at for at, layer in enumerate(model.layers)}
     last_use = dict.fromkeys(order, -1)
     joins: dict[str, bool] = {}
+    graph = graph_of(model)
     for layer in model.layers:
-        inputs = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
-        sources = {tensor._keras_history.operation.name for tensor in inputs}
+        sources = graph.sources(layer.name)
         joins[layer.name] = len(sources) > 1 or isinstance(layer, keras.layers.MaxPooling2D)
         for source in sources & last_use.keys():
             last_use[source] = max(last_use[source], order[layer.name])
