@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, YamlConfigSettingsSource
 
-from streamtag.errors import ConfigError
+from streamtag.errors import ConfigError, did_you_mean
 from streamtag.redaction import redact, redact_url
 from streamtag.settings import Settings
 
@@ -57,7 +57,7 @@ def _environment() -> dict[str, Any]:
         # pydantic-settings passes over environment names it does not know; a typing error must not be silent.
         path = name.removeprefix("streamtag_").split("__")
         if path[0] not in Settings.model_fields:
-            raise ConfigError(f"{name.upper()}: unknown setting; `streamtag config show` lists them")
+            raise ConfigError(f"{name.upper()}: {_unknown('.'.join(path))}")
     return known
 
 
@@ -94,10 +94,22 @@ def _explain(fault: dict[str, Any], origins: dict[str, str]) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     origin = origins.get(name, "") or next((o for key, o in origins.items() if name.startswith(key + ".")), "")
     if fault["type"] == "extra_forbidden":
-        text = "unknown setting; `streamtag config show` lists them"
+        text = _unknown(name)
     else:
         text = redact(str(fault["msg"]).removeprefix("Value error, "))
     return f"{name or 'settings'}: {text}" + (f" (from {origin})" if origin else "")
+
+
+def _unknown(name: str) -> str:
+    groups = _groups()
+    known = [*groups, *(f"{group}.{field}" for group, declared in groups.items() for field in declared.model_fields)]
+    return f"unknown setting{did_you_mean(name, known) or '; `streamtag config show` lists them'}"
+
+
+def _groups() -> dict[str, type[BaseModel]]:
+    """The groups of settings by their names."""
+    declared = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return {name: group for name, group in declared.items() if isinstance(group, type) and issubclass(group, BaseModel)}
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -1,5 +1,16 @@
 """The clear kinds of failure. Anything else that is raised is a bug and stops the service."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown name: the known one that it looks like, if there is any."""
+    close = difflib.get_close_matches(name[:100], list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
 
 class StreamtagError(Exception):
     """A failure whose text is written for the person at the keyboard: it names the thing and the remedy."""

@@ -16,6 +16,7 @@ from streamtag.cli.common import (
     Weights,
     end_on_sigterm,
     err,
+    examples,
     out,
     print_json,
     settings_from,
@@ -26,7 +27,7 @@ from streamtag.tools.bench import plumbing as bench_plumbing
 app = typer.Typer(no_args_is_help=True, help="Benchmarks of this machine.")
 
 
-@app.command()
+@app.command(epilog=examples("bench plumbing --streams 16 # everything but decoding and the network"))
 def plumbing(
     streams: Annotated[int, typer.Option("--streams", help="Jobs at once.", min=1, max=64)] = 8,
     samples: Annotated[int, typer.Option("--samples", help="Samples of each.", min=100)] = 3000,
@@ -55,7 +56,7 @@ def plumbing(
     )
 
 
-@app.command()
+@app.command(epilog=examples("bench engines --model xception --batch 8 # which engine is fastest here"))
 def engines(
     batch: Annotated[int, typer.Option("--batch", help="Images in a batch.", min=1)] = 8,
     seconds: Annotated[float, typer.Option("--seconds", help="How long each engine is timed.", min=0.1)] = 5.0,

@@ -11,9 +11,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from streamtag import logs
+from streamtag.cli import completion
 from streamtag.configuration import load, parse_override
 from streamtag.redaction import printable
 from streamtag.settings import Settings
@@ -41,18 +43,54 @@ out = Console()
 # One console where both streams are the same terminal: lines are then printed above a progress bar and not into it.
 err = out if _is_same_terminal() else Console(file=logs.own_stderr())
 
+# Headings of the help, in its order.
+SAMPLING = "Which frames"
+NETWORK = "Network"
+OUTPUT = "Output"
+SETTINGS = "Settings"
+
 Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings file (YAML). Default: STREAMTAG_CONFIG, or none.")
+    Path | None,
+    typer.Option(
+        "--config", help="Settings file (YAML). Default: STREAMTAG_CONFIG, or none.", rich_help_panel=SETTINGS
+    ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Network (`streamtag models list`), demo, or the folder of a bundle."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="Network (`streamtag models list`), demo, or the folder of a bundle.",
+        autocompletion=completion.networks,
+        rich_help_panel=NETWORK,
+    ),
 ]
-Weights = Annotated[str | None, typer.Option("--weights", help="imagenet, a weights file, or random (benchmarks).")]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help="imagenet, a weights file, or random (benchmarks).", rich_help_panel=NETWORK),
+]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Any setting, as group.name=value. May be given again.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any setting, as group.name=value (`streamtag config show`). May be given again.",
+        rich_help_panel=SETTINGS,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="One JSON object a line on standard output, nothing else there.", rich_help_panel=OUTPUT
+    ),
+]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: what people type, each as ``command # what it does``."""
+    parted = [line.partition(" # ") for line in lines]
+    shown = [f"[dim]# {escape(purpose)}[/]\nstreamtag {escape(command)}" for command, _, purpose in parted]
+    return "\n".join(["[bold]Examples[/]", *shown])
 
 
 def settings_from(

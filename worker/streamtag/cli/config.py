@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamtag.cli.common import Config, Json, Model, Overrides, Weights, print_json, settings_and_origins
+from streamtag.cli.common import Config, Json, Model, Overrides, Weights, examples, print_json, settings_and_origins
 from streamtag.cli.tables import Column, Grid
 from streamtag.configuration import flatten, template
 from streamtag.core.job import job_schema
@@ -16,7 +16,9 @@ from streamtag.settings import Settings
 app = typer.Typer(no_args_is_help=True, help="The settings: in force, as a schema, as a file to begin with.")
 
 
-@app.command()
+@app.command(
+    epilog=examples("config show # values, and where they come from", "config show --config worker.yaml # with a file")
+)
 def show(
     config: Config = None, model: Model = None, weights: Weights = None, json: Json = False, overrides: Overrides = None
 ) -> None:
@@ -34,7 +36,7 @@ def show(
     grid.print()
 
 
-@app.command()
+@app.command(epilog=examples("config schema > schema.json # for editors and checks"))
 def schema(
     job: Annotated[
         bool, typer.Option("--job", help="Of a job, as producers in other languages write it, instead.")
@@ -44,7 +46,7 @@ def schema(
     print_json(job_schema() if job else Settings.model_json_schema())
 
 
-@app.command("template")
+@app.command("template", epilog=examples("config template > worker.yaml # a file to begin with"))
 def template_() -> None:
     """Print a settings file with every option at its default, described."""
     typer.echo(template(), nl=False)

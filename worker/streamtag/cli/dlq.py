@@ -8,8 +8,19 @@ from typing import Annotated
 
 import typer
 
-from streamtag.cli import views
-from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, complain, out, print_json, settings_from
+from streamtag.cli import completion, views
+from streamtag.cli.common import (
+    FAILED,
+    Config,
+    Json,
+    Model,
+    Overrides,
+    complain,
+    examples,
+    out,
+    print_json,
+    settings_from,
+)
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client, DeadLetter
 from streamtag.errors import ConfigError, StreamtagError
@@ -17,11 +28,11 @@ from streamtag.redaction import printable
 
 app = typer.Typer(no_args_is_help=True, help="Jobs that were put aside: list them, try them again, drop them.")
 
-Ids = Annotated[list[str] | None, typer.Argument(help="Job ids or letter ids.")]
+Ids = Annotated[list[str] | None, typer.Argument(help="Job ids or letter ids.", autocompletion=completion.dead_letters)]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("dlq list # with reasons", "dlq list --json | jq .job_id # for scripts"))
 def list_(config: Config = None, model: Model = None, json: Json = False, overrides: Overrides = None) -> None:
     """List the dead letters with their reasons."""
     with Client(settings=settings_from(config, model, None, overrides)) as client:
@@ -38,7 +49,7 @@ def list_(config: Config = None, model: Model = None, json: Json = False, overri
     grid.print()
 
 
-@app.command()
+@app.command(epilog=examples("dlq requeue film-1 # once its cause is gone", "dlq requeue --all # after an outage"))
 def requeue(
     ids: Ids = None,
     all_: All = False,
@@ -62,7 +73,7 @@ def requeue(
         raise typer.Exit(FAILED)
 
 
-@app.command()
+@app.command(epilog=examples("dlq drop film-1 # for good"))
 def drop(
     ids: Ids = None,
     all_: All = False,

@@ -9,8 +9,21 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from streamtag.cli import views
-from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, complain, err, out, print_json, settings_from
+from streamtag.cli import completion, views
+from streamtag.cli.common import (
+    FAILED,
+    OUTPUT,
+    SAMPLING,
+    Config,
+    Json,
+    Model,
+    Overrides,
+    complain,
+    err,
+    out,
+    print_json,
+    settings_from,
+)
 from streamtag.client import Client
 from streamtag.core.records import JobStatus, JobView
 from streamtag.errors import ConfigError, StreamtagError
@@ -20,20 +33,27 @@ def submit(
     sources: Annotated[
         list[str], typer.Argument(help="Files, folders or globs of images, http(s) or rtsp(s) URLs, camera:0.")
     ],
-    config: Config = None,
-    model: Model = None,
-    fps: Annotated[float | None, typer.Option("--fps", help="Samples a second.")] = None,
-    every: Annotated[int | None, typer.Option("--every", help="Every n-th frame, instead of --fps.")] = None,
+    fps: Annotated[float | None, typer.Option("--fps", help="Samples a second.", rich_help_panel=SAMPLING)] = None,
+    every: Annotated[
+        int | None, typer.Option("--every", help="Every n-th frame, instead of --fps.", rich_help_panel=SAMPLING)
+    ] = None,
     keyframes: Annotated[
-        bool, typer.Option("--keyframes", help="Key frames only, instead of --fps: by far the cheapest.")
+        bool,
+        typer.Option(
+            "--keyframes", help="Key frames only, instead of --fps: by far the cheapest.", rich_help_panel=SAMPLING
+        ),
     ] = False,
     stream: Annotated[str, typer.Option("--stream", help="Name of the stream, carried by its events.")] = "",
     job_id: Annotated[str | None, typer.Option("--id", help="Job id, to submit safely again. For one source.")] = None,
     live: Annotated[
         bool | None, typer.Option("--live/--finite", help="Where the kind of source does not tell.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs are over, with a progress bar.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the jobs are over, with a progress bar.", rich_help_panel=OUTPUT)
+    ] = False,
     json: Json = False,
+    model: Model = None,
+    config: Config = None,
     overrides: Overrides = None,
 ) -> None:
     """Queue sources for the workers of a model."""
@@ -114,7 +134,10 @@ def _done(view: JobView) -> float:
 
 
 def tail(
-    job_id: Annotated[str | None, typer.Argument(help="Job; with --events it may be left out for all jobs.")] = None,
+    job_id: Annotated[
+        str | None,
+        typer.Argument(help="Job; with --events it may be left out for all jobs.", autocompletion=completion.jobs),
+    ] = None,
     config: Config = None,
     model: Model = None,
     events: Annotated[bool, typer.Option("--events", "-e", help="Events instead of results.")] = False,
@@ -154,7 +177,7 @@ def _print_record(content: dict[str, Any], line: Any, json: bool) -> None:
 
 
 def cancel(
-    job_ids: Annotated[list[str], typer.Argument(help="Jobs to cancel.")],
+    job_ids: Annotated[list[str], typer.Argument(help="Jobs to cancel.", autocompletion=completion.jobs_to_cancel)],
     config: Config = None,
     model: Model = None,
     json: Json = False,

