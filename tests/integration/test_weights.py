@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from streamtag.errors import ConfigError
 from streamtag.networks.building import build
-from streamtag.networks.registry import SPECS, converted, ensure_weights, resolve
+from streamtag.networks.registry import NAMES, SPECS, converted, ensure_weights, resolve
 from streamtag.networks.weights import fetching
 from streamtag.networks.weights.fetching import Download, FetchFailed, fetch
 from streamtag.settings import ModelSettings
@@ -189,7 +189,8 @@ def test_models_are_listed_shown_and_fetched(redis_server: RedisServer, web: Web
     settings = settings_for(redis_server)
     here = {"STREAMTAG_MODEL__CACHE": str(tmp_path / "cache"), "STREAMTAG_MODEL__MIRROR": web.url}
     rows = {row["name"]: row for row in json_lines(run_cli(settings, "models", "list", "--json", env=here).stdout)}
-    assert set(rows) == set(SPECS)
+    assert set(rows) == set(NAMES)
+    assert "drawn shapes" in rows["demo"]["note"]
     assert (rows["xception"]["input"], rows["xception"]["top1"], rows["xception"]["cached"]) == (299, 79.0, "")
     shown = run_cli(settings, "models", "show", "demo", "--json").stdout
     assert json_lines(shown)[0]["intact"] is True

@@ -75,6 +75,7 @@ def test_thresholds_and_crop_reach_the_bundle(folder: Path) -> None:
     ("settings", "names"),
     [
         (ModelSettings(name="vgg99"), "unknown model 'vgg99'"),
+        (ModelSettings(name="xceptoin"), "did you mean 'xception'"),
         (ModelSettings(name="xception", weights="/none.h5"), "no such file"),
         (ModelSettings(name="xception", labels=Path("/none.txt")), "labels /none.txt"),
     ],

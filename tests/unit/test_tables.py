@@ -69,3 +69,13 @@ def test_a_screen_says_what_it_leaves_out() -> None:
     console.print(grid.screen(console, 20))
     lines = file.getvalue().splitlines()
     assert "more" in lines[-1]
+
+
+def test_figures_stand_under_each_other_on_the_right() -> None:
+    for terminal in (True, False):
+        grid = Grid("name", Column("samples", right=True))
+        grid.row("a", "7")
+        grid.row("b", "1234")
+        lines, _ = drawn(grid, 80, terminal)
+        head, *rows = [line for line in lines if line.strip() and "─" not in line]
+        assert {len(line) for line in (head, *rows)} == {len(head)}, lines

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 
 from streamtag.cli.common import (
     Config,
@@ -21,6 +22,8 @@ from streamtag.cli.common import (
     print_json,
     settings_from,
 )
+from streamtag.cli.tables import Column, Grid
+from streamtag.networks.registry import SPECS
 from streamtag.tools.bench import engines as bench_engines
 from streamtag.tools.bench import plumbing as bench_plumbing
 
@@ -66,22 +69,43 @@ def engines(
     json: Json = False,
     overrides: Overrides = None,
 ) -> None:
-    """Images a second of each engine, as a ratio to plain Keras in the same run."""
-    settings = settings_from(config, model or "inceptionv3", weights or "random", overrides)
-    grid = Table("engine", "precision", "images/s", "ratio", "largest difference", title=settings.model.name)
+    """Images a second of each engine, as a ratio to plain Keras in the same run.
+
+    Networks of the registry have random weights unless --weights names others; a bundle has its own.
+    """
+    name = model or "inceptionv3"
+    settings = settings_from(config, name, weights or ("random" if name.lower() in SPECS else None), overrides)
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), console=err, transient=True, disable=json
     ) as progress:
-        task = progress.add_task("building", total=None)
-        for row in bench_engines.compare(
-            settings, batch, seconds, lambda name: progress.update(task, description=name)
-        ):
-            if json:
-                print_json(row)
-            elif "error" in row:
-                grid.add_row(row["engine"], row["precision"], "", "", row["error"])
-            else:
-                figures = (f"{row['images_per_s']}", f"{row['ratio']:.2f}", f"{row['largest_difference']:.1e}")
-                grid.add_row(row["engine"], row["precision"], *figures)
-    if not json:
-        out.print(grid)
+        task = progress.add_task("", total=None)
+        rows = bench_engines.compare(
+            settings, batch, seconds, lambda text: progress.update(task, description=escape(text))
+        )
+    if json:
+        for row in rows:
+            print_json({name: value for name, value in asdict(row).items() if name != "error" or value})
+        return
+    figures = (Column(name, right=True) for name in ("images/s", "spread", "ratio", "same label", "difference"))
+    grid = Grid("engine", "precision", *figures, Column("", wraps=True), title=settings.model.name)
+    for row in rows:
+        if row.error:
+            grid.row(row.engine, row.precision, "", "", "", "", "", row.error)
+            continue
+        grid.row(
+            row.engine,
+            row.precision,
+            f"{row.images_per_s:g}",
+            f"{row.images_per_s_least:g}–{row.images_per_s_most:g}",
+            f"{row.ratio:.2f}",
+            f"{row.same_label:.0%}",
+            f"{row.largest_difference:.1e}",
+            "",
+        )
+    grid.print()
+    out.print(
+        f"Medians of {bench_engines.ROUNDS} rounds in turns, and their spread. Difference: the largest of any score, "
+        "as a share of the picture's best score.",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -17,9 +16,10 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
+from rich.text import Text
 
 from streamtag.cli.common import FAILED, Config, Json, Overrides, err, examples, out, print_json, settings_from
+from streamtag.cli.tables import Column, Grid
 from streamtag.errors import ConfigError, StreamtagError, did_you_mean
 from streamtag.networks.bundles import read_bundle_file, sha256
 from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, fetch_weights, find_weights, published
@@ -36,26 +36,24 @@ Name = Annotated[str, typer.Argument(help="A network of `streamtag models list`.
 def list_(config: Config = None, json: Json = False, overrides: Overrides = None) -> None:
     """The networks that a name can mean, and what of them is on this machine."""
     settings = settings_from(config, overrides=overrides).model
-    rows = [_row(name, spec, settings) for name, spec in SPECS.items()]
+    rows = [*(_row(name, spec, settings) for name, spec in SPECS.items()), _demo_row()]
     if json:
         for row in rows:
             print_json(row)
         return
-    grid = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
-    grid.add_column("network", no_wrap=True)
-    for column in ("input", "parameters", "size", "top-1 / 5"):
-        grid.add_column(column, justify="right", no_wrap=True)
-    grid.add_column("weights", no_wrap=True)
+    figures = (Column(name, right=True) for name in ("input", "parameters", "size", "top-1 / 5"))
+    grid = Grid("network", *figures, "weights")
     for row in rows:
-        grid.add_row(
+        grid.row(
             row["name"],
             f"{row['input']}²",
             f"{row['parameters'] / 1e6:.1f} M",
             f"{row['megabytes']} MB",
-            f"{row['top1']:.1f} / {row['top5']:.1f} %",
-            "[green]here[/]" if row["cached"] else ("to fetch" if row["url"] else "to import"),
+            f"{row['top1']:.1f} / {row['top5']:.1f} %" if row["top1"] else "",
+            Text("here", "green") if row["cached"] else ("to fetch" if row["url"] else "to import"),
         )
-    out.print(grid)
+    grid.print()
+    out.print(f"demo: {escape(rows[-1]['note'])}", highlight=False, soft_wrap=True)
     out.print("Accuracies as published, on ImageNet's validation pictures (`models show` names the source).")
     out.print(f"Weights are kept in {escape(str(fetching.cache_folder(settings)))}", highlight=False, soft_wrap=True)
 
@@ -76,11 +74,10 @@ def show(
     if json:
         print_json(content)
         return
-    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    grid.add_column(style="bold", no_wrap=True)
+    grid = Grid("", Column("", wraps=True), headings=False)
     for key, value in content.items():
-        grid.add_row(key, escape(_short(value)))
-    out.print(grid, soft_wrap=False)
+        grid.row(Text(key, "bold"), _short(value))
+    grid.print()
 
 
 @app.command(epilog=examples("models fetch xception # weights into the cache", "models fetch all # of all networks"))
@@ -234,7 +231,28 @@ def _row(name: str, spec: Spec, settings: ModelSettings) -> dict[str, Any]:
         "digest": spec.download.digest if spec.download else "",
         "by_hand": spec.by_hand,
         "cached": str(cached) if cached else "",
+        "note": "",
     }
+
+
+def _demo_row() -> dict[str, Any]:
+    """The network that is shipped, as a row beside those of the registry."""
+    content = _bundle_content(DEMO_BUNDLE)
+    return (
+        dict.fromkeys(("top1", "top5"))
+        | {
+            "name": "demo",
+            "architecture": content["architecture"],
+            "input": content["size"],
+            "mode": content["mode"],
+            "parameters": content["record"]["parameters"],
+            "megabytes": content["megabytes"],
+            "digest": f"sha256:{content['sha256']}",
+            "cached": str(DEMO_BUNDLE / content["weights"]),
+            "note": content["note"],
+        }
+        | dict.fromkeys(("figures", "paper", "url", "by_hand"), "")
+    )
 
 
 def _bundle_content(folder: Path) -> dict[str, Any]:

@@ -106,12 +106,20 @@ class Grid:
         for at in chosen:
             column = self._columns[at]
             table.add_column(
-                column.name,
+                self._aligned(Text(column.name), at),
                 justify="right" if column.right else "left",
                 no_wrap=not column.wraps,
                 overflow="fold" if column.wraps else "ignore",
                 min_width=self._column_width(at, wrapped=True),
             )
         for row in rows:
-            table.add_row(*(row[at] for at in chosen))
+            table.add_row(*(self._aligned(row[at], at) for at in chosen))
         return table
+
+    def _aligned(self, cell: Text, at: int) -> Text:
+        if not self._columns[at].right:
+            return cell
+        # By spaces: what may never be cut is not justified either.
+        cell = cell.copy()
+        cell.pad_left(self._column_width(at, wrapped=False) - cell.cell_len)
+        return cell

@@ -77,7 +77,8 @@ def train(out: Path, scenes: int, epochs: int, seed: int) -> float:
         verbose=2,
     )
     right = float(network.evaluate(held_pictures.astype(np.float32) / 127.5 - 1, held_classes, verbose=0)[1])
-    _save(out, network, {"seed": seed, "scenes": scenes, "epochs": epochs, "held_out_accuracy": round(right, 4)})
+    record = {"seed": seed, "scenes": scenes, "epochs": epochs, "held_out_accuracy": round(right, 4)}
+    _save(out, network, record | {"parameters": network.count_params()})
     log.info("trained", held_out_accuracy=right, parameters=network.count_params(), bundle=str(out))
     return right
 
