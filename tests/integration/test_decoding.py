@@ -11,6 +11,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import psutil
 import pytest
 from streamtag.core.job import Sampling
 from streamtag.core.options import SmoothingSettings
@@ -79,6 +80,23 @@ def test_a_decoder_that_is_killed_costs_nothing(clip: Path) -> None:
     found = read(clip, Sampling(every=1), meddle=kill)
     assert len(killed) == 2
     assert [sample.index for sample in found.samples] == list(range(200))
+
+
+def test_a_fork_server_that_is_killed_is_no_failure_of_the_source(clip: Path) -> None:
+    """Its decoders die with it; one attempt is all that the source has."""
+    killed: list[int] = []
+
+    def kill(stream: Stream, heard: Heard) -> None:
+        if len(killed) < 3 and stream.session is not None and len(heard.samples) >= 5 * (len(killed) + 1):
+            killed.append(psutil.Process(stream.session.pid).ppid())
+            os.kill(killed[-1], signal.SIGKILL)
+
+    found = read(clip, Sampling(every=1), SourceSettings(backoff_s=0.05, attempts=1), meddle=kill)
+    assert len(set(killed)) == 3
+    assert os.getpid() not in killed
+    assert [sample.index for sample in found.samples] == list(range(200))
+    assert found.outcome is not None
+    assert found.outcome.kind is OutcomeKind.ENDED
 
 
 def test_a_decoder_that_hangs_is_killed_and_the_source_read_on(clip: Path) -> None:

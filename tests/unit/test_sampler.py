@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streamtag.core.job import Sampling
@@ -60,3 +61,18 @@ def test_times_only_grow(raws: list[float | None]) -> None:
     timeline = Timeline(0.04)
     times = [timeline.next(raw) for raw in raws]
     assert all(earlier < later for earlier, later in itertools.pairwise(times))
+
+
+@given(st.lists(st.sampled_from([0.0, 1e-3, 5e9, -5e9, 9.2e9, 86_000.0]), max_size=200))
+def test_clocks_that_leap_cannot_drive_the_times_out_of_what_an_id_can_hold(raw: list[float]) -> None:
+    timeline = Timeline(0.04)
+    times = [timeline.next(value) for value in raw]
+    assert times == sorted(times)
+    assert all(0 <= pts_s <= 86_400.0 * len(raw) for pts_s in times)
+
+
+def test_a_broken_clock_goes_on_one_frame_later_and_a_time_lapse_is_believed() -> None:
+    timeline = Timeline(0.04)
+    assert [timeline.next(value) for value in (0.0, 3600.0, 5e9, 5e9 + 1)] == pytest.approx(
+        [0.0, 3600.0, 3600.04, 3601.04]
+    )

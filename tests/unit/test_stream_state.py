@@ -101,6 +101,7 @@ def test_what_is_not_the_sources_fault_does_not_count() -> None:
         one.connecting(number * 100.0)
         one.failed(FailureKind.RETRY, "ours", number * 100.0, counts=False)
     assert one.outcome is None
+    assert one.retry_s == 900.0 + 30.0  # but it is not tried without pause
 
 
 @pytest.mark.parametrize(

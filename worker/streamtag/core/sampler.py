@@ -13,6 +13,9 @@ from streamtag.core.job import Sampling
 # Presentation times are rounded by containers (milliseconds in Matroska, 1/90000 s in MPEG-TS): a frame
 # that is due at 0.2 s may carry 0.19999.
 EPSILON_S = 1e-4
+# A frame that is said to come more than a day after the one before it is no time-lapse but a broken clock. Believed,
+# two such clocks in turn would drive a job's result ids past what Redis can hold.
+JUMP_S = 86_400.0
 
 
 class Sampler:
@@ -41,7 +44,7 @@ class Timeline:
     """Turns the times that a demuxer reports into times that never go back.
 
     A missing time (raw H.264, some AVI files) is one frame later than the last; a jump back (joined files, a
-    counter that wrapped) goes on from there.
+    counter that wrapped), or one forward of more than ``JUMP_S``, goes on from there.
     """
 
     def __init__(self, frame_s: float, start_s: float = 0.0) -> None:
@@ -56,10 +59,15 @@ class Timeline:
             raw_s: what the demuxer says, or None or NaN where it says nothing.
         """
         if raw_s is None or not math.isfinite(raw_s):
-            pts_s = self._offset_s if self._last_s is None else self._last_s + self._frame_s
+            pts_s = self._next_s()
         else:
-            if self._last_s is not None and raw_s + self._offset_s <= self._last_s:
-                self._offset_s = self._last_s + self._frame_s - raw_s
+            last_s = self._offset_s if self._last_s is None else self._last_s
             pts_s = raw_s + self._offset_s
+            if (self._last_s is not None and pts_s <= last_s) or abs(pts_s - last_s) > JUMP_S:
+                pts_s = self._next_s()
+                self._offset_s = pts_s - raw_s
         self._last_s = pts_s
         return pts_s
+
+    def _next_s(self) -> float:
+        return self._offset_s if self._last_s is None else self._last_s + self._frame_s

@@ -119,7 +119,8 @@ class StreamMachine:
         self._interrupted = False  # the connection was lost since the last sample
         self._had_sample = False
         self._frames = 0
-        self._failures = 0  # since the last sample
+        self._failures = 0  # of the source, since the last sample
+        self._tries = 0  # connections, since the last sample
         self._heard_s = now_s  # when the decoder last gave a sign of life
         self._still_since_s: float | None = None
         self._last_pts_s = checkpoint.last_pts_s
@@ -187,7 +188,7 @@ class StreamMachine:
             luma: mean brightness, 0 to 1.
         """
         self.last_index, self.delivered, self._last_pts_s = sample.index, sample.sampled, sample.pts_s
-        self._failures = 0
+        self._failures = self._tries = 0
         news: list[News] = []
         if self.live:
             if self._handed_over and not self._had_sample:
@@ -218,11 +219,12 @@ class StreamMachine:
         self.connected = False
         self._interrupted = self._had_sample
         self._failures += counts
+        self._tries += 1
         if kind is FailureKind.REJECT or (not self.live and self._failures >= self._limits.attempts):
             self.state = StreamState.FAILED
             return self._over(OutcomeKind.REJECTED, reason)
         # Full jitter: a fleet that lost one camera server does not come back all at once.
-        grown_s = self._limits.backoff_s * 2.0 ** min(max(0, self._failures - 1), 16)
+        grown_s = self._limits.backoff_s * 2.0 ** min(self._tries - 1, 16)
         self.retry_s = now_s + self._chance() * min(self._limits.backoff_cap_s, grown_s)
         return self._enter(StreamState.AUTH_FAILED if kind is FailureKind.AUTH else StreamState.RECONNECTING, reason)
 

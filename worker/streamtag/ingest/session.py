@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import socket
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from streamtag.core.stream_state import FailureKind
 from streamtag.ingest import decoder
 from streamtag.ingest.slots import SlotMemory, Slots, allocate
 from streamtag.ingest.wire import READ_BYTES, DecoderFailed, Ended, MalformedMessage, Message, SampleMessage, Unpacker
+
+FATE_UNKNOWN = 255  # multiprocessing's exit code of a process whose fork server can no longer tell
 
 Decode = Callable[[decoder.Request, socket.socket, SlotMemory], None]
 
@@ -45,12 +49,14 @@ class DecoderSession:
         self._socket: socket.socket | None = None
         self._process: BaseProcess | None = None
         self._slots: Slots | None = None
+        self._fork_server = 0
 
     def start(self) -> None:
         """Start the process.
 
         Raises:
             OSError: the machine has no memory, processes or descriptors left.
+            EOFError: the fork server died meanwhile; the next start makes a new one.
         """
         memory = allocate(self._request.slots, self._request.preprocessing)
         try:
@@ -63,7 +69,8 @@ class DecoderSession:
                 process = forkserver().Process(target=self._decode, args=arguments, daemon=True)
                 process.start()
             self._process = process
-        except OSError:
+            self._fork_server = _parent(process.pid or 0)
+        except (OSError, EOFError):
             self.close()
             raise
         finally:
@@ -162,7 +169,38 @@ class DecoderSession:
         code = self._process.exitcode
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
+    def fork_server_died(self) -> bool:
+        """Whether the process, now gone, was taken along by the server that it was forked from: decoders die with it,
+        and it is started anew with the next of them."""
+        if self._process is None or self._process.exitcode != FATE_UNKNOWN:
+            return False
+        deadline_s = time.monotonic() + 0.1  # a process that ends signals its children before it is gone itself
+        while alive := _is_alive(self._fork_server):
+            if time.monotonic() > deadline_s:
+                break
+            time.sleep(0.005)
+        return not alive
+
     def _occupy(self, slot: int) -> None:
         if self._occupied[slot]:
             raise MalformedMessage(f"slot {slot} holds a sample that is not done with")
         self._occupied[slot] = 1
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields after the name in ``/proc/PID/stat`` (``man 5 proc``)."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(_stat(pid)[1])
+    except OSError:  # it is gone already
+        return 0
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return _stat(pid)[0] not in "ZX"
+    except OSError:
+        return False

@@ -106,9 +106,9 @@ class Stream:
         session = DecoderSession(self._request(), self._decode)
         try:
             session.start()
-        except OSError as error:
-            # No memory, no processes, no descriptors left on this machine: the other streams go on.
-            self._failed(FailureKind.RETRY, f"no decoder process could be started: {error}")
+        except (OSError, EOFError) as error:
+            # No memory, no processes, no descriptors left on this machine: no fault of the source.
+            self._failed(FailureKind.RETRY, f"no decoder process could be started: {error!r}", counts=False)
         else:
             self.session = session
 
@@ -119,8 +119,9 @@ class Stream:
             return False
         messages = session.receive()
         if messages is None:
-            reason = f"the decoder process died ({session.how_it_ended()}) at frame {self._machine.decoded}"
-            self._failed(FailureKind.RETRY, reason)
+            how, fork_server_died = session.how_it_ended(), session.fork_server_died()
+            reason = f"the decoder process died ({how}) at frame {self._machine.decoded}"
+            self._failed(FailureKind.RETRY, reason, counts=not fork_server_died)
             return True
         if messages:
             self._machine.heard(self._now_s())
@@ -199,8 +200,8 @@ class Stream:
         if new := self._machine.count(decoded):
             self._emit(FramesDecoded(new))
 
-    def _failed(self, kind: FailureKind, reason: str) -> None:
-        self._tell(self._machine.failed(kind, reason, self._now_s()))
+    def _failed(self, kind: FailureKind, reason: str, counts: bool = True) -> None:
+        self._tell(self._machine.failed(kind, reason, self._now_s(), counts))
 
     def _tell(self, news: Iterable[News]) -> None:
         if not self._machine.connected:
