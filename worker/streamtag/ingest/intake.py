@@ -65,7 +65,7 @@ class Intake:
     def close(self) -> None:
         """Kill what is left and give the descriptors back. Call when the thread has ended."""
         for stream in self._streams:
-            stream.kill()
+            self._guarded(stream, stream.kill)
         self._selector.close()
         os.close(self._wake_in)
         os.close(self._wake_out)

@@ -69,13 +69,16 @@ class CommitLoop:
                 self._record(message)
             else:
                 self._hear(message)
-        now_s = self._now_s()
+        now_s, wrote = self._now_s(), False
         try:
             for run in self._runs.all():
                 with job_boundary(partial(self._fail, run)):
-                    self._step(run, now_s)
+                    wrote = self._step(run, now_s) or wrote
         except QueueUnavailable as error:
             self._outage.failed(error)
+        else:
+            if wrote:
+                self._outage.answered()
 
     def _patience_s(self) -> float:
         """Until the next commit is due, at most one period."""
@@ -124,10 +127,10 @@ class CommitLoop:
             log.error("job failed within the worker", job_id=run.job_id, exc_info=None if refused else error)
             self._kill_stream(run)
 
-    def _step(self, run: Run, now_s: float) -> None:
-        """Commit what is due of one job, and end it once everything of it is committed."""
+    def _step(self, run: Run, now_s: float) -> bool:
+        """Commit what is due of one job, and end it once everything of it is committed. False where nothing was due."""
         if run.lease_lost:
-            return
+            return False
         try:
             if run.failure:
                 self._give_up(run)
@@ -140,10 +143,13 @@ class CommitLoop:
                 self._end(run, run.outcome)
             elif self._is_due(run, now_s):
                 self._commit(run, now_s)
+            else:
+                return False
         except (LeaseLost, JobCancelled) as error:
             run.lease_lost = run.lease_lost or isinstance(error, LeaseLost)
             run.cancelled = run.cancelled or isinstance(error, JobCancelled)
             self._kill_stream(run)
+        return True
 
     def _is_due(self, run: Run, now_s: float) -> bool:
         if run.track.pending_results >= self._settings.commit_results:
@@ -162,7 +168,6 @@ class CommitLoop:
             self._metrics.commits.labels(type(error).__name__).inc()
             raise
         ended_s = self._now_s()
-        self._outage.answered()
         run.committed_s = began_s
         run.next_commit_s = now_s + self._settings.commit_s
         self._metrics.commit_s.observe(ended_s - began_s)

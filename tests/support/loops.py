@@ -1,0 +1,220 @@
+"""What the worker's loops stand on, with a clock that tests turn: a queue without Redis, streams without decoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import orjson
+from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.job import Job
+from streamtag.core.options import SmoothingSettings
+from streamtag.core.records import Checkpoint, Claim, JobStatus, Sample
+from streamtag.core.stream_state import Outcome
+from streamtag.core.track import Commit, Track
+from streamtag.ingest.session import DecoderSession
+from streamtag.ingest.stream import Stream
+from streamtag.metrics import Metrics
+from streamtag.pipeline.outage import Outage
+from streamtag.pipeline.run import PendingSample, Run
+from streamtag.queue.claims import Entry
+from streamtag.queue.session import QueueSession
+from streamtag.settings import LeaseSettings
+
+BUNDLE = Bundle("toy", "none", ("cat", "dog"), Preprocessing(8))
+LEASE = LeaseSettings()
+
+
+class Clock:
+    """Monotonic time that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class FakeQueue:
+    """One thread's session. It notes what is asked, and raises what a test has put in its way.
+
+    Attributes:
+        raises: an error for ``"what"``, or for ``"what job"``.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    abandoned_entries: list[Entry] = field(default_factory=list)
+    raises: dict[str, Exception] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    published: dict[str, list[str]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    lease: LeaseSettings = LEASE
+
+    def claims(self) -> FakeQueue:
+        return self
+
+    def commits(self) -> FakeQueue:
+        return self
+
+    def leases(self) -> FakeQueue:
+        return self
+
+    def as_session(self) -> QueueSession:
+        return cast(QueueSession, self)
+
+    def times(self, what: str) -> int:
+        return sum(name == what for name, _ in self.asked)
+
+    def _ask(self, what: str, job: str = "") -> None:
+        self.asked.append((what, job))
+        for name in (what, f"{what} {job}"):
+            if name in self.raises:
+                raise self.raises[name]
+
+    # What the claims thread asks.
+
+    def ensure_group(self) -> None:
+        self._ask("ensure_group")
+
+    def redelivered(self, count: int) -> list[Entry]:
+        self._ask("redelivered")
+        return []
+
+    def fetch(self, count: int) -> list[Entry]:
+        self._ask("fetch")
+        taken, self.entries = self.entries[:count], self.entries[count:]
+        return taken
+
+    def abandoned(self, limit: int) -> list[Entry]:
+        self._ask("abandoned")
+        return self.abandoned_entries[:limit]
+
+    def take_over(self, entry: Entry) -> bool:
+        self._ask("take_over", entry.entry_id)
+        return True
+
+    def parse(self, entry: Entry) -> Job:
+        self._ask("parse", entry.entry_id)
+        return Job(job_id=entry.entry_id, source="clip.mp4")
+
+    def crashes(self, job_id: str) -> int:
+        return self.attempts.get(job_id, 0)
+
+    def acquire(self, entry: Entry) -> Claim | None:
+        self._ask("acquire", entry.entry_id)
+        return claim(entry.entry_id, attempts=self.attempts.get(entry.entry_id, 1))
+
+    # What the commits thread asks.
+
+    def commit(self, held: Claim, commit: Commit, state: str, progress: float | None, detail: str = "") -> None:
+        self._ask("commit", held.job.job_id)
+        self.published.setdefault(held.job.job_id, []).extend(entry_id for entry_id, _ in commit.results)
+        self.events += [orjson.loads(event) for event in commit.events]
+
+    def finish(self, held: Claim, status: JobStatus, reason: str, state: str, pts_s: float) -> None:
+        self._ask("finish", held.job.job_id)
+
+    def release(self, held: Claim) -> None:
+        self._ask("release", held.job.job_id)
+
+    def dead_letter(self, held: Claim, reason: str, pts_s: float | None = None) -> None:
+        self._ask("dead_letter", held.job.job_id)
+        self.reasons[held.job.job_id] = reason
+
+    def dead_letter_entry(self, entry: Entry, reason: str) -> None:
+        self._ask("dead_letter_entry", entry.entry_id)
+        self.reasons[entry.entry_id] = reason
+
+    # What the leases thread asks.
+
+    def renew(self, held: Sequence[Claim]) -> list[str]:
+        names = [one.job.job_id for one in held]
+        self._ask("renew", ",".join(names))
+        for name in names:
+            if f"renew {name}" in self.raises:
+                raise self.raises[f"renew {name}"]
+        return [self.answers.get(name, "OK") for name in names]
+
+
+@dataclass(eq=False)
+class FakeStream:
+    """A stream that does nothing but be asked."""
+
+    healthy: bool = True
+    progress: float | None = None
+    outcome: Outcome | None = None
+    session: None = None
+    asked: list[str] = field(default_factory=list)
+    on_ask: Callable[[str], None] = lambda what: None
+
+    def as_stream(self) -> Stream:
+        return cast(Stream, self)
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        self.on_ask(what)
+
+    def start(self) -> None:
+        self._ask("start")
+
+    def check(self) -> None:
+        self._ask("check")
+
+    def stop(self) -> None:
+        self._ask("stop")
+
+    def kill(self) -> None:
+        self._ask("kill")
+
+    def break_off(self, error: Exception) -> None:
+        self.asked.append(f"break_off {error}")
+
+
+@dataclass
+class FakeSlots:
+    """A decoder session of which only the pictures are left."""
+
+    released: list[int] = field(default_factory=list)
+    broken: bool = False
+
+    def as_session(self) -> DecoderSession:
+        return cast(DecoderSession, self)
+
+    def picture(self, slot: int) -> np.ndarray:
+        if self.broken:
+            raise IndexError("no such slot")
+        return np.full(BUNDLE.preprocessing.shape, slot, np.uint8)
+
+    def release(self, slot: int) -> None:
+        self.released.append(slot)
+
+
+def claim(job_id: str, source: str = "clip.mp4", attempts: int = 1) -> Claim:
+    return Claim(Job(job_id=job_id, source=source), job_id, 1, attempts, Checkpoint())
+
+
+def run_of(job_id: str, source: str = "clip.mp4", clock: Clock | None = None, stream: FakeStream | None = None) -> Run:
+    """A run whose stream is a fake."""
+    held = claim(job_id, source)
+    track = Track(held, BUNDLE, SmoothingSettings())
+    renewed_s = (clock or Clock()).now_s
+    return Run(held, track, (stream or FakeStream()).as_stream(), renewed_s=renewed_s)
+
+
+def sample(number: int, slot: int = 0) -> Sample:
+    return Sample(number, number * 0.2, 1e9 + number, slot, 0.0, number + 1, number + 1)
+
+
+def pending(run: Run, number: int, slots: FakeSlots | None = None) -> PendingSample:
+    return PendingSample(run, (slots or FakeSlots()).as_session(), sample(number, number), 0.001)
+
+
+def outage(clock: Clock, metrics: Metrics, on_redis: Callable[[bool], None] = lambda reachable: None) -> Outage:
+    """One whose back-off is known: 0.2 s, doubled each time."""
+    return Outage("a thread", metrics, on_redis, clock, lambda: 1.0)

@@ -1,0 +1,140 @@
+"""The claims thread, with a queue without Redis and a clock that tests turn."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+from streamtag.core.records import Claim
+from streamtag.errors import QueueRefused, QueueUnavailable, RejectJob
+from streamtag.metrics import Metrics
+from streamtag.pipeline.claim_loop import ClaimLoop
+from streamtag.pipeline.run import Runs
+from streamtag.queue.claims import Entry
+
+from tests.support.loops import LEASE, Clock, FakeQueue, outage, run_of
+
+
+class _Stopping(threading.Event):
+    """Waiting is over at once."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return False
+
+
+@dataclass
+class Bench:
+    slots: int = 4
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    clock: Clock = field(default_factory=Clock)
+    runs: Runs = field(default_factory=Runs)
+    metrics: Metrics = field(default_factory=Metrics)
+    started: list[str] = field(default_factory=list)
+    redis: list[bool] = field(default_factory=list)
+    bad_starts: dict[str, Exception] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        told = outage(self.clock, self.metrics, self.redis.append)
+        self.loop = ClaimLoop(
+            self.queue.as_session(), self.runs, self.slots, self.metrics, self.start, told, self.clock
+        )
+
+    def start(self, claim: Claim) -> None:
+        if claim.job.job_id in self.bad_starts:
+            raise self.bad_starts[claim.job.job_id]
+        self.runs.add(run_of(claim.job.job_id))
+        self.started.append(claim.job.job_id)
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.loop.run_once(_Stopping())
+
+
+def entries(*names: str) -> list[Entry]:
+    return [Entry(name, b"{}") for name in names]
+
+
+def test_it_takes_what_it_has_slots_for() -> None:
+    bench = Bench(slots=2, queue=FakeQueue(entries=entries("a", "b", "c")))
+    bench.turn(3)
+    assert bench.started == ["a", "b"]
+    assert bench.queue.times("fetch") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RejectJob("no job"),
+        QueueRefused("WRONGTYPE"),
+        RecursionError("nested too deeply"),
+        OverflowError("too large"),
+        UnicodeEncodeError("utf-8", "\udce9", 0, 1, "surrogates not allowed"),
+        ValueError("a checkpoint that is none"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_entry_that_cannot_be_acquired_is_dead_lettered_alone(error: Exception) -> None:
+    bench = Bench(queue=FakeQueue(entries=entries("a", "bad", "b"), raises={"acquire bad": error}))
+    bench.turn()
+    assert bench.started == ["a", "b"]
+    assert list(bench.queue.reasons) == ["bad"]
+    assert str(error) in bench.queue.reasons["bad"]
+
+
+def test_an_entry_that_cannot_even_be_dead_lettered_harms_no_other() -> None:
+    refused = QueueRefused("WRONGTYPE")
+    raises: dict[str, Exception] = {"acquire bad": refused, "dead_letter_entry bad": refused}
+    bench = Bench(queue=FakeQueue(entries=entries("bad", "b"), raises=raises))
+    bench.turn()
+    assert bench.started == ["b"]
+
+
+def test_a_claim_that_cannot_be_started_is_dead_lettered_alone() -> None:
+    bench = Bench(queue=FakeQueue(entries=entries("a", "bad", "b")), bad_starts={"bad": ValueError("smoother state")})
+    bench.turn()
+    assert bench.started == ["a", "b"]
+    assert bench.queue.reasons == {"bad": "ValueError: smoother state"}
+
+
+def test_an_abandoned_entry_that_is_no_job_does_not_hide_those_behind_it() -> None:
+    queue = FakeQueue(abandoned_entries=entries("bad", "b"), raises={"acquire bad": RecursionError("nested")})
+    bench = Bench(queue=queue)
+    bench.turn()
+    assert bench.started == ["b"]
+    assert list(queue.reasons) == ["bad"]
+
+
+def test_what_is_short_is_the_workers_own_affair() -> None:
+    bench = Bench(queue=FakeQueue(entries=entries("a"), raises={"acquire a": MemoryError()}))
+    with pytest.raises(MemoryError):
+        bench.turn()
+
+
+def test_abandoned_jobs_are_looked_for_now_and_then() -> None:
+    bench = Bench()
+    bench.turn(5)
+    assert bench.queue.times("abandoned") == 1
+    bench.clock.now_s += LEASE.reclaim_s
+    bench.turn(5)
+    assert bench.queue.times("abandoned") == 2
+
+
+def test_without_redis_it_asks_less_and_less_often_and_reads_its_own_entries_when_it_is_back() -> None:
+    bench = Bench()
+    bench.turn()
+    bench.queue.raises = {"fetch": QueueUnavailable("away"), "ensure_group": QueueUnavailable("away")}
+    asked_s = []
+    for _ in range(1000):
+        before = len(bench.queue.asked)
+        bench.turn()
+        if len(bench.queue.asked) > before:
+            asked_s.append(bench.clock.now_s - 1000.0)
+        bench.clock.now_s += 0.01
+    assert asked_s == pytest.approx([0.0, 0.2, 0.6, 1.4, 3.0, 5.0, 7.0, 9.0], abs=0.1)
+    assert bench.redis == [True] + [False] * 8
+    bench.queue.raises = {}
+    bench.clock.now_s += 2.0
+    bench.turn()
+    assert bench.redis[-1]
+    assert bench.queue.times("redelivered") == 2

@@ -1,0 +1,127 @@
+"""The inference loop on the engine without a network."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from streamtag.ingest.stream import Unclassified
+from streamtag.metrics import Metrics
+from streamtag.networks import LoadedNetwork
+from streamtag.networks.engines.base import Done, WarmUp
+from streamtag.networks.engines.null import NullEngine
+from streamtag.pipeline.inference_loop import InferenceLoop
+from streamtag.pipeline.run import Classified, Mailbox, RunNews
+from streamtag.settings import BatchingSettings, EngineSettings
+
+from tests.support.loops import BUNDLE, Clock, FakeSlots, pending, run_of
+
+NEVER = threading.Event()
+
+
+class NotFinite(NullEngine):
+    """Has no answer for pictures that are all 1."""
+
+    def dispatch(self, pictures: np.ndarray) -> Done:
+        scores = super().dispatch(pictures).result().copy()
+        scores[pictures[:, 0, 0, 0] == 1] = np.nan
+        return Done(scores)
+
+
+class Broken(NullEngine):
+    """A device that is gone."""
+
+    def dispatch(self, pictures: np.ndarray) -> Done:
+        raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
+
+
+@dataclass
+class Bench:
+    engine: type[NullEngine] = NullEngine
+    clock: Clock = field(default_factory=Clock)
+    mailbox: Mailbox = field(default_factory=lambda: Mailbox(64))
+
+    def __post_init__(self) -> None:
+        engine = self.engine(BUNDLE, EngineSettings(name="null", buckets=[1, 4]))
+        network = LoadedNetwork(BUNDLE, engine, WarmUp())
+        self.loop = InferenceLoop(network, BatchingSettings(), self.mailbox, Metrics(), self.clock)
+
+    def turn(self, times: int = 2) -> list[Classified | RunNews]:
+        for _ in range(times):
+            self.loop.run_once(NEVER)
+        return self.mailbox.take(0.0)
+
+
+def test_a_batch_leaves_when_it_is_full_or_when_the_first_can_wait_no_longer() -> None:
+    bench, run = Bench(), run_of("a")
+    slots = FakeSlots()
+    bench.loop.put(pending(run, 0, slots))
+    assert bench.turn() == []
+    bench.clock.now_s += 1.0
+    (batch,) = bench.turn()
+    assert isinstance(batch, Classified)
+    assert batch.scores.shape == (1, 2)
+    assert slots.released == [0]
+
+
+def test_a_live_sample_that_waited_too_long_is_dropped_with_its_reason() -> None:
+    bench, run = Bench(), run_of("cam", "rtsp://cam/1")
+    slots = FakeSlots()
+    bench.loop.put(pending(run, 3, slots))
+    bench.clock.now_s += 0.6
+    (news,) = bench.turn()
+    assert isinstance(news, RunNews)
+    assert isinstance(news.event, Unclassified)
+    assert (news.event.dropped, news.event.reason, slots.released) == (True, "stale", [3])
+
+
+def test_a_picture_that_cannot_be_read_fails_alone() -> None:
+    bench, bad, good = Bench(), run_of("bad"), run_of("good")
+    bench.loop.put(pending(good, 0))
+    bench.loop.put(pending(bad, 1, FakeSlots(broken=True)))
+    bench.loop.put(pending(good, 2))
+    bench.clock.now_s += 1.0
+    news, batch = bench.turn()
+    assert isinstance(batch, Classified)
+    assert [item.sample.index for item in batch.items] == [0, 2]
+    assert batch.scores.shape == (2, 2)
+    assert isinstance(news, RunNews)
+    assert isinstance(news.event, Unclassified)
+    assert (news.run, news.event.dropped, news.event.reason) == (bad, False, "internal")
+
+
+def test_a_sample_without_finite_scores_fails_alone() -> None:
+    bench, run = Bench(engine=NotFinite), run_of("a")
+    for number in range(3):
+        bench.loop.put(pending(run, number))
+    bench.clock.now_s += 1.0
+    news, batch = bench.turn()
+    assert isinstance(batch, Classified)
+    assert [item.sample.index for item in batch.items] == [0, 2]
+    assert np.isfinite(batch.scores).all()
+    assert isinstance(news, RunNews)
+    assert isinstance(news.event, Unclassified)
+    assert (news.event.sample.index, news.event.reason) == (1, "not_finite")
+
+
+def test_a_device_that_is_gone_is_the_workers_own_affair() -> None:
+    bench = Bench(engine=Broken)
+    bench.loop.put(pending(run_of("a"), 0))
+    bench.clock.now_s += 1.0
+    with pytest.raises(RuntimeError, match="CUDA"):
+        bench.turn()
+
+
+def test_what_waits_of_a_job_that_is_gone_gives_its_slots_back() -> None:
+    bench, gone, stays = Bench(), run_of("gone"), run_of("stays")
+    slots = FakeSlots()
+    bench.loop.put(pending(gone, 1, slots))
+    bench.loop.put(pending(stays, 2))
+    bench.loop.forget(gone)
+    assert slots.released == [1]
+    bench.clock.now_s += 1.0
+    (batch,) = bench.turn()
+    assert isinstance(batch, Classified)
+    assert [item.run for item in batch.items] == [stays]
