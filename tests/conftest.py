@@ -24,6 +24,13 @@ ROOT = Path(__file__).parent.parent
 SHARED_DATA = Path(os.environ.get("STREAMTAG_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need the folder of real material, so that ``-m`` can choose them."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared_data)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> None:
     """The caller's own settings must not leak into the tests."""
@@ -35,8 +42,8 @@ def clean_environment() -> None:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real photographs, films and weights."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"no folder of real material at {SHARED_DATA} (STREAMTAG_TEST_DATA)")
+    if not (SHARED_DATA / "images").is_dir():
+        pytest.skip(f"no real material in {SHARED_DATA} (STREAMTAG_TEST_DATA)")
     return SHARED_DATA
 
 

@@ -40,7 +40,6 @@ def settings(redis_server: RedisServer) -> Settings:
 # --- Real weights ---
 
 
-@pytest.mark.shared_data
 @pytest.mark.parametrize("name", ["mobilenetv2", pytest.param("squeezenet", marks=pytest.mark.long)])
 def test_real_weights_reach_their_figures_by_every_way_in(
     name: str, redis_server: RedisServer, shared_data: Path, tmp_path: Path
@@ -96,7 +95,6 @@ def animals(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.long
-@pytest.mark.shared_data
 def test_a_head_tells_dogs_from_other_animals_and_is_served(
     animals: Path, shared_data: Path, tmp_path: Path, redis_server: RedisServer
 ) -> None:
@@ -211,7 +209,6 @@ def test_evaluation_of_the_wrong_folder_is_named(drawn: Path, tmp_path: Path, se
 
 
 @pytest.mark.long
-@pytest.mark.shared_data
 def test_networks_side_by_side_and_bars_beside_the_picture(
     shared_data: Path, tmp_path: Path, settings: Settings
 ) -> None:
@@ -234,7 +231,6 @@ def test_networks_side_by_side_and_bars_beside_the_picture(
     assert "name two networks" in run_cli(settings, *command[:-1], "squeezenet").stderr
 
 
-@pytest.mark.shared_data
 def test_pictures_of_a_web_server_are_upright_pictures(shared_data: Path, settings: Settings) -> None:
     """By file and by URL the same answer, also where EXIF turns the picture; a broken one harms no other."""
     folder = shared_data / "images" / "exif_orientation"

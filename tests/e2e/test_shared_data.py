@@ -15,8 +15,6 @@ from streamtag.settings import Settings
 from tests.support import RedisServer, Worker, json_lines, run_cli, settings_for
 from tests.support.media import expected_samples, true_times
 
-pytestmark = pytest.mark.shared_data
-
 
 def weights(shared_data: Path) -> dict[str, str]:
     path = shared_data / "weights" / "mobilenetv2_imagenet.weights.h5"

@@ -205,7 +205,6 @@ def test_models_are_listed_shown_and_fetched(redis_server: RedisServer, web: Web
 
 
 @pytest.mark.long
-@pytest.mark.shared_data
 def test_squeezenet_is_imported_once_and_used_by_name(
     redis_server: RedisServer, shared_data: Path, tmp_path: Path
 ) -> None:
