@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -15,17 +11,7 @@ from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
 
-from tests.support import NULL, RedisServer, Worker, environment, eventually, json_lines, run_cli, settings_for
-from tests.support.bundles import whole_bundle
-
-
-@pytest.fixture(scope="module")
-def served(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    """One worker without a network for all tests of this file, and its settings."""
-    settings = settings_for(redis_server)
-    worker = Worker(settings, *NULL).ready()
-    yield settings, worker
-    worker.kill()
+from tests.support import RedisServer, Worker, eventually, json_lines, run_cli, settings_for
 
 
 def test_submit_waits_and_says_how_it_ended(served: tuple[Settings, Worker], clip: Path) -> None:
@@ -258,117 +244,3 @@ def test_redis_away_is_told_without_the_password(settings: Settings) -> None:
     shown = run_cli(settings, "config", "show", env={"STREAMTAG_REDIS__URL": "redis://user:hunter2@127.0.0.1:9/0"})
     assert "hunter2" not in shown.stdout + shown.stderr
     assert "environment" in shown.stdout
-
-
-def test_the_demo_gets_its_segments_right(settings: Settings) -> None:
-    ran = run_cli(settings, "demo", "--seconds", "10", "--json")
-    assert ran.returncode == 0, ran.stderr
-    lines = json_lines(ran.stdout)
-    assert lines[-1]["summary"] is True
-    assert lines[-1]["status"] == "done"
-    assert lines[-1]["segments_right"] >= lines[-1]["segments_total"] - 1
-    assert lines[-1]["counters"]["published"] == 50 == sum("labels" in line and "index" in line for line in lines)
-
-
-def test_the_demo_says_what_it_is(settings: Settings) -> None:
-    ran = run_cli(settings, "demo", "--seconds", "3")
-    assert ran.returncode == 0, ran.stderr
-    assert "demo network" in ran.stdout
-    assert "xception" in ran.stdout
-    assert "segments right" in ran.stdout
-    assert "/metrics" in ran.stderr
-
-
-def test_the_demo_ends_on_ctrl_c_and_leaves_nothing_behind(settings: Settings) -> None:
-    command = [sys.executable, "-m", "streamtag", "demo", "--seconds", "20", "--json"]
-    process = subprocess.Popen(
-        command, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    started = json.loads(process.stdout.readline())
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    assert not Path(started["source"]).exists()
-    assert "Traceback" not in process.stderr.read()  # type: ignore[union-attr]
-
-
-def test_classify_gives_labels_or_an_error_and_draws(settings: Settings, clip: Path, tmp_path: Path) -> None:
-    picture = tmp_path / "one.png"
-    capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG)
-    cv2.imwrite(str(picture), capture.read()[1])
-    (tmp_path / "torn.png").write_bytes(picture.read_bytes()[:1000])
-    out = tmp_path / "out"
-    ran = run_cli(
-        settings,
-        "classify",
-        str(picture),
-        str(tmp_path / "torn.png"),
-        str(clip),
-        "--json",
-        "-k",
-        "2",
-        "--annotate",
-        str(out),
-    )
-    assert ran.returncode == 1
-    good, torn, video = json_lines(ran.stdout)
-    assert [len(good["labels"]), len(video["labels"])] == [2, 2]
-    assert good["labels"][0]["score"] > 0.9
-    assert "torn.png" in torn["error"]
-    assert video["samples"] == 40
-    assert [segment["label"] for segment in video["segments"]]
-    drawn, original = cv2.imread(str(out / "one.png")), cv2.imread(str(picture))
-    assert drawn is not None
-    assert original is not None
-    assert drawn.shape == original.shape
-    assert np.any(drawn != original)
-    copy = cv2.VideoCapture(str(out / "eight seconds.mp4"), cv2.CAP_FFMPEG)
-    assert copy.get(cv2.CAP_PROP_FRAME_COUNT) == 200
-    own = run_cli(settings, "classify", str(picture), "--annotate", str(picture), "--set", "engine.name=null")
-    assert own.returncode == 2
-    assert "overwrite" in own.stderr
-
-
-def test_doctor_finds_what_is_wrong_and_says_what_to_do(settings: Settings) -> None:
-    ran = run_cli(settings, "doctor", "--json")
-    assert ran.returncode == 0, ran.stdout
-    found = {line["check"]: line for line in json_lines(ran.stdout)}
-    assert found["redis version"]["level"] == "ok"
-    assert found["decode VP9"]["level"] == "ok"
-    assert found["weights"]["level"] == "ok"
-    broken = run_cli(
-        settings,
-        "doctor",
-        "--model",
-        "xception",
-        "--weights",
-        "/none.h5",
-        "--json",
-        env={"STREAMTAG_REDIS__URL": "redis://127.0.0.1:9"},
-    )
-    assert broken.returncode == 1
-    failed = {line["check"]: line["seen"] for line in json_lines(broken.stdout) if line["level"] == "fail"}
-    assert "is it running" in failed["redis"]
-    assert "no such file" in failed["model"]
-
-
-def test_the_plumbing_benchmark_runs(settings: Settings) -> None:
-    """That it works, not how fast: no test asserts a time."""
-    ran = run_cli(settings, "bench", "plumbing", "--streams", "2", "--samples", "200", "--json")
-    assert ran.returncode == 0, ran.stderr
-    (line,) = json_lines(ran.stdout)
-    assert line["cpu_us_per_sample"] > 0
-    assert line["classes"] == 1000
-
-
-def test_the_engine_benchmark_compares_with_plain_keras(settings: Settings, tmp_path: Path) -> None:
-    """Of a bundle around a whole .keras file, too: it has weights of its own and no random ones."""
-    bundle = whole_bundle(tmp_path)
-    ran = run_cli(settings, "bench", "engines", "--model", str(bundle), "--batch", "1", "--seconds", "0.1", "--json")
-    assert ran.returncode == 0, ran.stderr
-    lines = json_lines(ran.stdout)
-    assert lines[0]["ratio"] == 1.0
-    assert {"tf_graph", "tf_xla", "openvino"} <= {line["engine"] for line in lines}
-    for line in lines:
-        assert line["images_per_s_least"] <= line["images_per_s"] <= line["images_per_s_most"]
-        assert (line["same_label"], line["largest_difference"] < 0.05) == (1.0, True), line

@@ -13,24 +13,25 @@ from streamtag.networks.registry import imagenet_classes
 from streamtag.settings import Settings
 
 from tests.support import RedisServer, Worker, json_lines, run_cli, settings_for
+from tests.support.bundles import WEIGHT_FILES
 from tests.support.media import expected_samples, true_times
 
 
 def weights(shared_data: Path) -> dict[str, str]:
-    path = shared_data / "weights" / "mobilenetv2_imagenet.weights.h5"
+    path = shared_data / "weights" / WEIGHT_FILES["mobilenetv2"]
     return {"STREAMTAG_MODEL__NAME": "mobilenetv2", "STREAMTAG_MODEL__WEIGHTS": str(path)}
 
 
 @pytest.fixture(scope="module")
-def served(redis_server: RedisServer, shared_data: Path) -> Iterator[tuple[Settings, Worker]]:
+def tagging(redis_server: RedisServer, shared_data: Path) -> Iterator[tuple[Settings, Worker]]:
     settings = settings_for(redis_server, model__name="mobilenetv2")
     worker = Worker(settings, env=weights(shared_data)).ready()
     yield settings, worker
     worker.kill()
 
 
-def test_a_bottle_is_a_bottle_all_through(served: tuple[Settings, Worker], shared_data: Path) -> None:
-    settings, _ = served
+def test_a_bottle_is_a_bottle_all_through(tagging: tuple[Settings, Worker], shared_data: Path) -> None:
+    settings, _ = tagging
     video = shared_data / "videos" / "intel_bottle-detection.mp4"
     ran = run_cli(settings, "submit", str(video), "--model", "mobilenetv2", "--id", "bottle", "--wait", "--json")
     assert ran.returncode == 0, ran.stderr
@@ -44,8 +45,8 @@ def test_a_bottle_is_a_bottle_all_through(served: tuple[Settings, Worker], share
     assert np.mean(["water_bottle" in result.active for result in results]) >= 0.9
 
 
-def test_eight_jobs_share_batches(served: tuple[Settings, Worker], shared_data: Path) -> None:
-    settings, worker = served
+def test_eight_jobs_share_batches(tagging: tuple[Settings, Worker], shared_data: Path) -> None:
+    settings, worker = tagging
     count, total = (worker.metric(f"streamtag_batch_size_{part}") for part in ("count", "sum"))
     video = shared_data / "videos" / "imageio_cockatoo.mp4"
     with Client(settings=settings) as client:
@@ -62,9 +63,9 @@ def test_eight_jobs_share_batches(served: tuple[Settings, Worker], shared_data: 
     [("coral_parrot.jpg", "macaw"), ("coral_dragonfly.bmp", "dragonfly"), ("coral_cat_720p.jpg", "Egyptian_cat")],
 )
 def test_a_job_and_classify_say_the_same_of_a_picture(
-    served: tuple[Settings, Worker], shared_data: Path, name: str, label: str
+    tagging: tuple[Settings, Worker], shared_data: Path, name: str, label: str
 ) -> None:
-    settings, _ = served
+    settings, _ = tagging
     picture = shared_data / "images" / "clear" / name
     with Client(settings=settings) as client:
         job = client.submit(str(picture)).job_id

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
 
-from tests.support import NULL, RedisServer, Worker, eventually, json_lines, redis_binaries, run_cli, settings_for
+from tests.support import RedisServer, eventually, json_lines, redis_binaries, run_cli, settings_for
 from tests.support.terminal import Terminal
 
 LONG_ID = "a-job-whose-id-somebody-chose-at-length-for-the-gate-of-the-northern-yard-2026-11-24"
-
-
-@pytest.fixture(scope="module")
-def served(redis_server: RedisServer) -> Iterator[Settings]:
-    """A queue with a worker without a network, and its settings."""
-    settings = settings_for(redis_server)
-    worker = Worker(settings, *NULL).ready()
-    yield settings
-    worker.kill()
 
 
 def test_running_jobs_come_first_then_waiting_ones_then_the_newest(settings: Settings, client: Client) -> None:
@@ -47,8 +36,8 @@ def test_running_jobs_come_first_then_waiting_ones_then_the_newest(settings: Set
     assert run_cli(settings, "status", "--status", "lost").returncode == 2
 
 
-def test_a_running_job_shows_its_stream_state_labels_worker_and_age(served: Settings, long_clip: Path) -> None:
-    with Client(settings=served) as client:
+def test_a_running_job_shows_its_stream_state_labels_worker_and_age(served_settings: Settings, long_clip: Path) -> None:
+    with Client(settings=served_settings) as client:
         # The null engine is sure of whatever it sees, so labels are active from the first samples on.
         client.submit(str(long_clip), job_id="seen", stream="north gate", every=1)
         eventually(lambda: client.status("seen").active, "a label is active")
@@ -58,7 +47,7 @@ def test_a_running_job_shows_its_stream_state_labels_worker_and_age(served: Sett
         assert view.worker
         done = client.wait("seen", 120)
     assert done.active == ()
-    table = run_cli(served, "status", "seen").stdout
+    table = run_cli(served_settings, "status", "seen").stdout
     heading = next(line for line in table.splitlines() if "job" in line and "status" in line).split()
     assert heading[:6] == ["job", "status", "stream", "state", "done", "frames"]
     assert heading[6:] == ["samples", "drop", "fail", "active", "last", "age", "worker", "note"]
@@ -67,24 +56,24 @@ def test_a_running_job_shows_its_stream_state_labels_worker_and_age(served: Sett
     assert "100%" in table
 
 
-def test_a_job_that_failed_at_once_has_done_nothing(served: Settings, tmp_path: Path) -> None:
-    run_cli(served, "submit", str(tmp_path / "gone.mp4"), "--id", "gone", "--wait")
-    table = run_cli(served, "status", "gone").stdout
+def test_a_job_that_failed_at_once_has_done_nothing(served_settings: Settings, tmp_path: Path) -> None:
+    run_cli(served_settings, "submit", str(tmp_path / "gone.mp4"), "--id", "gone", "--wait")
+    table = run_cli(served_settings, "status", "gone").stdout
     assert "failed" in table
     assert "%" not in table
     assert "no such file" in table
 
 
-def test_ids_and_reasons_are_whole_in_a_pipe_and_ids_on_a_terminal(served: Settings, tmp_path: Path) -> None:
+def test_ids_and_reasons_are_whole_in_a_pipe_and_ids_on_a_terminal(served_settings: Settings, tmp_path: Path) -> None:
     source = tmp_path / ("so-long-a-name-" * 6) / "gone.mp4"
-    run_cli(served, "submit", str(source), "--id", LONG_ID, "--wait")
-    with Client(settings=served) as client:
+    run_cli(served_settings, "submit", str(source), "--id", LONG_ID, "--wait")
+    with Client(settings=served_settings) as client:
         reason = client.status(LONG_ID).reason
     assert "no such file" in reason
     for command in (["status"], ["dlq", "list"]):
-        piped = run_cli(served, *command, env={"COLUMNS": "80"}).stdout
+        piped = run_cli(served_settings, *command, env={"COLUMNS": "80"}).stdout
         assert any(LONG_ID in line and reason in line for line in piped.splitlines())
-    with Terminal(served, "status", LONG_ID, columns=100) as terminal:
+    with Terminal(served_settings, "status", LONG_ID, columns=100) as terminal:
         lines = terminal.end()
     assert any(LONG_ID in line for line in lines)
     assert not any("…" in line for line in lines)

@@ -6,23 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamtag.client import Client
 from streamtag.settings import Settings
 
-from tests.support import NULL, RedisServer, Worker, environment, eventually, run_cli, settings_for
+from tests.support import environment, eventually, run_cli
 from tests.support.terminal import Terminal
-
-
-@pytest.fixture(scope="module")
-def served(redis_server: RedisServer) -> Iterator[Settings]:
-    settings = settings_for(redis_server)
-    worker = Worker(settings, *NULL).ready()
-    yield settings
-    worker.kill()
 
 
 @pytest.mark.parametrize("loaded", ["pydantic_core", "numpy", "cv2"])
@@ -41,8 +32,8 @@ def test_ctrl_c_while_the_modules_load_is_quiet(settings: Settings, loaded: str)
     assert (process.returncode, said) == (130, "")
 
 
-def test_waiting_names_the_job_at_once_and_a_failure_fills_no_bar(served: Settings, tmp_path: Path) -> None:
-    with Terminal(served, "submit", str(tmp_path / "gone.mp4"), "--wait", "--id", "gone") as terminal:
+def test_waiting_names_the_job_at_once_and_a_failure_fills_no_bar(served_settings: Settings, tmp_path: Path) -> None:
+    with Terminal(served_settings, "submit", str(tmp_path / "gone.mp4"), "--wait", "--id", "gone") as terminal:
         lines = terminal.end()
     assert terminal.process.returncode == 1
     assert lines[0].split()[0] == "gone"

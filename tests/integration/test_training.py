@@ -44,11 +44,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def settings(redis_server: RedisServer) -> Settings:
-    return settings_for(redis_server)
-
-
 def options(cache: Path, *more: str) -> list[str]:
     base = ["--backbone", "demo", "--epochs", "30", "--head", "20-10", "--held-out", "0.34"]
     return [*base, "--set", f"model.cache={cache / 'models'}", *more]

@@ -10,6 +10,9 @@ from streamtag.networks.bundles import write_bundle
 from streamtag.networks.registry import resolve
 from streamtag.settings import ModelSettings
 
+# Trained networks in the folder of real material, below its ``weights``.
+WEIGHT_FILES = {"mobilenetv2": "mobilenetv2_imagenet.weights.h5", "squeezenet": "squeezenet_v1.0_imagenet_hwio.npz"}
+
 
 def random_bundle(name: str) -> Bundle:
     """The network of that name with weights at random."""

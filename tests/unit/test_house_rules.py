@@ -19,8 +19,6 @@ VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "stuff"}
 # What is longer today. These lists only become shorter.
 LONG_FILES = {
     "tests/contract/test_protocol.py",
-    "tests/e2e/test_command_line.py",
-    "tests/e2e/test_networks_and_reports.py",
 }
 LONG_FUNCTIONS = {
     "worker/streamtag/cli/evaluate.py: evaluate",

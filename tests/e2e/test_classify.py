@@ -1,0 +1,139 @@
+"""``classify``: labels, plots and drawn pictures without Redis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from streamtag.settings import Settings
+from streamtag.tools.demo.drawing import LABELS, Scene
+from streamtag.tools.drawing.lettering import fonts
+
+from tests.support import json_lines, run_cli
+from tests.support.bundles import WEIGHT_FILES
+from tests.support.web import served
+
+
+def test_classify_gives_labels_or_an_error_and_draws(settings: Settings, clip: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "one.png"
+    capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG)
+    cv2.imwrite(str(picture), capture.read()[1])
+    (tmp_path / "torn.png").write_bytes(picture.read_bytes()[:1000])
+    out = tmp_path / "out"
+    ran = run_cli(
+        settings,
+        "classify",
+        str(picture),
+        str(tmp_path / "torn.png"),
+        str(clip),
+        "--json",
+        "-k",
+        "2",
+        "--annotate",
+        str(out),
+    )
+    assert ran.returncode == 1
+    good, torn, video = json_lines(ran.stdout)
+    assert [len(good["labels"]), len(video["labels"])] == [2, 2]
+    assert good["labels"][0]["score"] > 0.9
+    assert "torn.png" in torn["error"]
+    assert video["samples"] == 40
+    assert [segment["label"] for segment in video["segments"]]
+    drawn, original = cv2.imread(str(out / "one.png")), cv2.imread(str(picture))
+    assert drawn is not None
+    assert original is not None
+    assert drawn.shape == original.shape
+    assert np.any(drawn != original)
+    copy = cv2.VideoCapture(str(out / "eight seconds.mp4"), cv2.CAP_FFMPEG)
+    assert copy.get(cv2.CAP_PROP_FRAME_COUNT) == 200
+    own = run_cli(settings, "classify", str(picture), "--annotate", str(picture), "--set", "engine.name=null")
+    assert own.returncode == 2
+    assert "overwrite" in own.stderr
+
+
+@pytest.mark.long
+def test_networks_side_by_side_and_bars_beside_the_picture(
+    shared_data: Path, tmp_path: Path, settings: Settings
+) -> None:
+    clear = shared_data / "images" / "clear"
+    both = ",".join(f"{name}={shared_data / 'weights' / file}" for name, file in WEIGHT_FILES.items())
+    plot = tmp_path / "plot.png"
+    command = ["classify", str(clear / "coral_parrot.jpg"), str(clear / "coral_bird.bmp"), "--compare", both]
+    ran = run_cli(settings, *command, "--plot", str(plot), "--json")
+    assert ran.returncode == 0, ran.stderr
+    rows = json_lines(ran.stdout)
+    said = [{name: one["labels"][0]["name"] for name, one in row["networks"].items()} for row in rows]
+    assert said == [dict.fromkeys(WEIGHT_FILES, "macaw"), dict.fromkeys(WEIGHT_FILES, "chickadee")]
+    picture = cv2.imread(str(plot))
+    assert picture is not None
+    assert picture.shape[1] > picture.shape[0] > 400
+    ran = run_cli(settings, *command)
+    assert "mobilenetv2" in ran.stdout
+    assert "squeezenet" in ran.stdout
+    assert "macaw" in ran.stdout
+    assert "name two networks" in run_cli(settings, *command[:-1], "squeezenet").stderr
+
+
+def test_pictures_of_a_web_server_are_upright_pictures(shared_data: Path, settings: Settings) -> None:
+    """By file and by URL the same answer, also where EXIF turns the picture; a broken one harms no other."""
+    folder = shared_data / "images" / "exif_orientation"
+    names = [f"Landscape_{number}.jpg" for number in (1, 3, 5, 6)]
+    with served(folder) as web:
+        urls = [f"{web.url}/{name}" for name in names]
+        ran = run_cli(
+            settings, "classify", *urls, f"{web.url}/none.jpg", *(str(folder / name) for name in names), "--json"
+        )
+    rows = json_lines(ran.stdout)
+    assert ran.returncode == 1
+    assert "404" in rows[4]["error"]
+    for by_url, by_file in zip(rows[:4], rows[5:], strict=True):
+        assert by_url["labels"] == by_file["labels"]
+        assert "segments" not in by_url
+
+
+def test_labels_of_any_script_are_drawn(tmp_path: Path, settings: Settings) -> None:
+    """Ink where the letters are, and not the same box for each of them."""
+    cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))
+    texts = {"chinese": "五角星形", "greek": "άστρο"}
+    drawn: dict[str, Any] = {}
+    for script, text in texts.items():
+        labels = tmp_path / f"{script}.txt"
+        labels.write_text("\n".join(text if label == "star" else label for label in LABELS), encoding="utf-8")
+        out = tmp_path / f"{script}.png"
+        command = ["classify", str(tmp_path / "star.png"), "-k", "1", "--annotate", str(out)]
+        ran = run_cli(settings, *command, "--plot", str(tmp_path / "plot.png"), "--set", f"model.labels={labels}")
+        assert ran.returncode == 0, ran.stderr
+        assert "boxes" not in ran.stderr, "this machine has no font of the script; make setup system installs one"
+        picture = cv2.imread(str(out))
+        assert picture is not None
+        drawn[script] = picture[-40:, :200]
+    assert all((picture > 200).sum() > 200 for picture in drawn.values())
+    assert not np.array_equal(drawn["chinese"], drawn["greek"])
+    assert fonts("五")[0].has("角")
+    assert fonts("star") == ()
+
+
+def test_show_without_a_display_says_what_to_do(tmp_path: Path, settings: Settings) -> None:
+    cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))
+    no_display = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    ran = run_cli(settings, "classify", str(tmp_path / "star.png"), "--show", env=no_display)
+    assert ran.returncode == 2
+    assert "--plot FILE.png" in ran.stderr
+
+
+def test_show_opens_what_was_drawn(tmp_path: Path, settings: Settings) -> None:
+    """With the program that the desktop would start; ours writes down what it was given."""
+    cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))
+    opener = tmp_path / "bin" / "xdg-open"
+    opener.parent.mkdir()
+    opener.write_text(f'#!/bin/sh\ncp "$1" {tmp_path / "shown.png"}\n')
+    opener.chmod(0o755)
+    path = f"{opener.parent}:/usr/bin:/bin"
+    ran = run_cli(settings, "classify", str(tmp_path / "star.png"), "--show", env={"DISPLAY": ":99", "PATH": path})
+    assert ran.returncode == 0, ran.stderr
+    picture = cv2.imread(str(tmp_path / "shown.png"))
+    assert picture is not None
+    assert picture.std() > 10

@@ -1,0 +1,55 @@
+"""``doctor`` and ``bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamtag.settings import Settings
+
+from tests.support import json_lines, run_cli
+from tests.support.bundles import whole_bundle
+
+
+def test_doctor_finds_what_is_wrong_and_says_what_to_do(settings: Settings) -> None:
+    ran = run_cli(settings, "doctor", "--json")
+    assert ran.returncode == 0, ran.stdout
+    found = {line["check"]: line for line in json_lines(ran.stdout)}
+    assert found["redis version"]["level"] == "ok"
+    assert found["decode VP9"]["level"] == "ok"
+    assert found["weights"]["level"] == "ok"
+    broken = run_cli(
+        settings,
+        "doctor",
+        "--model",
+        "xception",
+        "--weights",
+        "/none.h5",
+        "--json",
+        env={"STREAMTAG_REDIS__URL": "redis://127.0.0.1:9"},
+    )
+    assert broken.returncode == 1
+    failed = {line["check"]: line["seen"] for line in json_lines(broken.stdout) if line["level"] == "fail"}
+    assert "is it running" in failed["redis"]
+    assert "no such file" in failed["model"]
+
+
+def test_the_plumbing_benchmark_runs(settings: Settings) -> None:
+    """That it works, not how fast: no test asserts a time."""
+    ran = run_cli(settings, "bench", "plumbing", "--streams", "2", "--samples", "200", "--json")
+    assert ran.returncode == 0, ran.stderr
+    (line,) = json_lines(ran.stdout)
+    assert line["cpu_us_per_sample"] > 0
+    assert line["classes"] == 1000
+
+
+def test_the_engine_benchmark_compares_with_plain_keras(settings: Settings, tmp_path: Path) -> None:
+    """Of a bundle around a whole .keras file, too: it has weights of its own and no random ones."""
+    bundle = whole_bundle(tmp_path)
+    ran = run_cli(settings, "bench", "engines", "--model", str(bundle), "--batch", "1", "--seconds", "0.1", "--json")
+    assert ran.returncode == 0, ran.stderr
+    lines = json_lines(ran.stdout)
+    assert lines[0]["ratio"] == 1.0
+    assert {"tf_graph", "tf_xla", "openvino"} <= {line["engine"] for line in lines}
+    for line in lines:
+        assert line["images_per_s_least"] <= line["images_per_s"] <= line["images_per_s_most"]
+        assert (line["same_label"], line["largest_difference"] < 0.05) == (1.0, True), line
