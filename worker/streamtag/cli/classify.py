@@ -52,6 +52,49 @@ PLOT_ROWS = 24
 PLOT_PIXELS = 480
 
 
+Csv = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv",
+        help="Write every sample with its --top labels, raw and smoothed: a file, or - for standard output.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Annotate = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotate",
+        help="Write a copy with the label drawn on it: a file, or a folder for several.",
+        rich_help_panel=DRAWING,
+    ),
+]
+DrawTimeline = Annotated[
+    Path | None,
+    typer.Option(
+        "--timeline",
+        help="Draw the labels of a video over its time, raw against smoothed: .png, .svg, .pdf.",
+        rich_help_panel=DRAWING,
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", help="Draw each picture with its labels as bars: .png, .svg, .pdf.", rich_help_panel=DRAWING
+    ),
+]
+Show = Annotated[
+    bool, typer.Option("--show", help="Open what was drawn, where a display exists.", rich_help_panel=DRAWING)
+]
+Compare = Annotated[
+    str | None,
+    typer.Option(
+        "--compare",
+        help="Several networks side by side: vgg16,resnet50=FILE,… (FILE: its weights).",
+        rich_help_panel=NETWORK,
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class _Outputs:
     """Where the answers go."""
@@ -74,47 +117,12 @@ def classify(
     ] = None,
     top: Annotated[int, typer.Option("--top", "-k", help="Labels to show.", min=1, rich_help_panel=OUTPUT)] = 5,
     json: Json = False,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            "--csv",
-            help="Write every sample with its --top labels, raw and smoothed: a file, or - for standard output.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    annotate: Annotated[
-        Path | None,
-        typer.Option(
-            "--annotate",
-            help="Write a copy with the label drawn on it: a file, or a folder for several.",
-            rich_help_panel=DRAWING,
-        ),
-    ] = None,
-    timeline: Annotated[
-        Path | None,
-        typer.Option(
-            "--timeline",
-            help="Draw the labels of a video over its time, raw against smoothed: .png, .svg, .pdf.",
-            rich_help_panel=DRAWING,
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot", help="Draw each picture with its labels as bars: .png, .svg, .pdf.", rich_help_panel=DRAWING
-        ),
-    ] = None,
-    show: Annotated[
-        bool, typer.Option("--show", help="Open what was drawn, where a display exists.", rich_help_panel=DRAWING)
-    ] = False,
-    compare: Annotated[
-        str | None,
-        typer.Option(
-            "--compare",
-            help="Several networks side by side: vgg16,resnet50=FILE,… (FILE: its weights).",
-            rich_help_panel=NETWORK,
-        ),
-    ] = None,
+    csv: Csv = None,
+    annotate: Annotate = None,
+    timeline: DrawTimeline = None,
+    plot: Plot = None,
+    show: Show = False,
+    compare: Compare = None,
     model: Model = None,
     weights: Weights = None,
     config: Config = None,
