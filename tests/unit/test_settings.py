@@ -59,7 +59,13 @@ def test_a_wrong_setting_is_named(overrides: dict[str, object], names: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "names"), [("STREAMTAG_LEASE__SECNDS", "lease.secnds"), ("STREAMTAG_LAESE__SECONDS", "LAESE")]
+    ("name", "names"),
+    [
+        ("STREAMTAG_LEASE__SECNDS", "lease.secnds"),
+        ("STREAMTAG_LAESE__SECONDS", "LAESE"),
+        # The tests' own variable is nothing to the program.
+        ("STREAMTAG_TEST_DATA", "STREAMTAG_TEST_DATA"),
+    ],
 )
 def test_a_typing_error_in_the_environment_is_no_silence(
     name: str, names: str, monkeypatch: pytest.MonkeyPatch

@@ -52,7 +52,6 @@ def _environment() -> dict[str, Any]:
     raw = {name.lower(): value for name, value in os.environ.items() if name.lower().startswith("streamtag_")}
     if "streamtag_config" in raw:
         known["config"] = raw.pop("streamtag_config")
-    raw.pop("streamtag_test_data", None)
     for name in raw:
         # pydantic-settings passes over environment names it does not know; a typing error must not be silent.
         path = name.removeprefix("streamtag_").split("__")
