@@ -75,3 +75,20 @@ def test_an_empty_source_is_refused(settings: Settings, client: Client) -> None:
         assert ran.returncode == 2
         assert "the source is empty" in ran.stderr
     assert client.jobs() == []
+
+
+def test_a_bar_and_the_log_of_a_worker_beside_it_do_not_run_into_each_other(
+    settings: Settings, long_clip: Path
+) -> None:
+    streamtag = f"{sys.executable} -m streamtag"
+    with Terminal(settings, columns=80) as terminal:  # a shell
+        terminal.type(f"{streamtag} run --model demo --set engine.name=null &\n")
+        terminal.see("ready")
+        terminal.type(f"{streamtag} submit {long_clip} --model demo --every 1 --wait --id filmed\n")
+        terminal.see("filmed  done")
+        terminal.type("kill %1; wait; exit\n")
+        lines = terminal.end()
+    logged = [line for line in lines if "job started" in line or "job done" in line]
+    assert len(logged) == 2
+    assert not any("━" in line for line in logged)
+    assert sum("━" in line for line in lines) <= 2
