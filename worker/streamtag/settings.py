@@ -6,6 +6,7 @@ How they are read is in ``configuration.py``.
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -120,6 +121,14 @@ class SourceSettings(Group):
     networks: list[str] = Field(
         [], description="Networks (CIDR) a job may reach; empty: any but link-local and metadata addresses."
     )
+    forbidden: list[Annotated[str, Field(pattern=r"^.+:[0-9]{1,5}$")]] = Field(
+        [],
+        description="Servers (host:port) that no job may reach, under whatever name. The worker's Redis always is one.",
+    )
+    cage: Literal["auto", "strict", "off"] = Field(
+        "auto",
+        description="What the kernel forbids a decoder: auto all that it offers, strict no start without all, off.",
+    )
     open_timeout_s: Positive = Field(10.0, description="Seconds to connect and find the stream.")
     read_timeout_s: Positive = Field(10.0, description="Seconds without a frame after which a source is read anew.")
     watchdog_s: Positive = Field(30.0, description="Seconds without a sign of life before a decoder is killed.")
@@ -224,6 +233,17 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def guarded_source(self) -> SourceSettings:
+        """What decoders are given: no job reaches the worker's own Redis."""
+        scheme, _, rest = self.redis.url.get_secret_value().partition("://")
+        if scheme == "unix":
+            return self.source
+        server = re.split(r"[/?]", rest.rpartition("@")[2], maxsplit=1)[0] or "127.0.0.1"
+        if not re.search(r":\d+$", server):
+            server += ":6379"
+        return self.source.model_copy(update={"forbidden": [*self.source.forbidden, server]})
 
     @classmethod
     def settings_customise_sources(

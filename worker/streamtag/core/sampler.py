@@ -13,9 +13,10 @@ from streamtag.core.job import Sampling
 # Presentation times are rounded by containers (milliseconds in Matroska, 1/90000 s in MPEG-TS): a frame
 # that is due at 0.2 s may carry 0.19999.
 EPSILON_S = 1e-4
-# A frame that is said to come more than a day after the one before it is no time-lapse but a broken clock. Believed,
-# two such clocks in turn would drive a job's result ids past what Redis can hold.
-JUMP_S = 86_400.0
+# A frame that is said to come more than a day after the one before it is no time-lapse but a broken clock, and no
+# recording goes on for three years. Believed, such clocks would drive a job's result ids past what Redis can hold.
+MAX_STEP_S = 86_400.0
+MAX_LENGTH_S = 1e8
 
 
 class Sampler:
@@ -41,16 +42,22 @@ class Sampler:
 
 
 class Timeline:
-    """Turns the times that a demuxer reports into times that never go back.
+    """Turns the times that a demuxer reports into times that never go back, nor further forward than is believable.
 
-    A missing time (raw H.264, some AVI files) is one frame later than the last; a jump back (joined files, a
-    counter that wrapped), or one forward of more than ``JUMP_S``, goes on from there.
+    A missing time (raw H.264, some AVI files) is one frame later than the last; after a jump (joined files, a counter
+    that wrapped, a file that lies) time goes on from there. Two megabytes of Matroska whose times went to and fro added
+    up to more than the id of a result can hold.
+
+    Attributes:
+        jumps: how often that was.
     """
 
     def __init__(self, frame_s: float, start_s: float = 0.0) -> None:
-        self._frame_s = frame_s
+        self._frame_s = min(frame_s, MAX_STEP_S)
         self._last_s: float | None = None
         self._offset_s = start_s
+        self._start_s = start_s
+        self.jumps = 0
 
     def next(self, raw_s: float | None) -> float:
         """The presentation time of the next frame, in seconds.
@@ -58,16 +65,18 @@ class Timeline:
         Args:
             raw_s: what the demuxer says, or None or NaN where it says nothing.
         """
+        due_s = self._start_s if self._last_s is None else self._last_s + self._frame_s
         if raw_s is None or not math.isfinite(raw_s):
-            pts_s = self._next_s()
+            pts_s = due_s
         else:
-            last_s = self._offset_s if self._last_s is None else self._last_s
             pts_s = raw_s + self._offset_s
-            if (self._last_s is not None and pts_s <= last_s) or abs(pts_s - last_s) > JUMP_S:
-                pts_s = self._next_s()
-                self._offset_s = pts_s - raw_s
+            if not self._believable(pts_s):
+                self.jumps += 1
+                self._offset_s, pts_s = due_s - raw_s, due_s
         self._last_s = pts_s
         return pts_s
 
-    def _next_s(self) -> float:
-        return self._offset_s if self._last_s is None else self._last_s + self._frame_s
+    def _believable(self, pts_s: float) -> bool:
+        if self._last_s is None:
+            return self._start_s <= pts_s <= self._start_s + MAX_STEP_S
+        return self._last_s < pts_s <= self._last_s + MAX_STEP_S and pts_s <= self._start_s + MAX_LENGTH_S

@@ -27,6 +27,7 @@ class FailureKind(StrEnum):
     RETRY = "retry"  # it may pass
     AUTH = "auth"  # the server refuses us: it may pass, when a person has set it right
     REJECT = "reject"  # the source can never succeed as it stands
+    LIVE = "live"  # none: the source goes on for ever, which the job left open
 
 
 class GapReason(StrEnum):
@@ -42,6 +43,7 @@ class OutcomeKind(StrEnum):
     ENDED = "ended"  # read to its end
     REJECTED = "rejected"  # can never succeed, or failed too often
     STOPPED = "stopped"  # by us: its job goes on elsewhere
+    TURNED_LIVE = "turned_live"  # before its first sample: its job goes on here as that of a live source
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +172,11 @@ class StreamMachine:
         """The source is open; 0 frames where their number is not known."""
         self._frames = frames
 
-    def count(self, decoded: int) -> None:
-        """So many frames are decoded by now."""
+    def count(self, decoded: int) -> int:
+        """So many frames are decoded by now; returns how many of them are new."""
+        new = max(0, decoded - self.decoded)
         self.decoded = max(self.decoded, decoded)
+        return new
 
     def unclassifiable(self, sample: Sample) -> None:
         """A sample came without a picture."""
@@ -214,6 +218,8 @@ class StreamMachine:
         """
         if self.outcome is not None:
             return []
+        if kind is FailureKind.LIVE:
+            return self._over(OutcomeKind.TURNED_LIVE, reason)
         self.connected = False
         self._interrupted = self._had_sample
         self._failures += counts

@@ -13,7 +13,6 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,15 +21,16 @@ from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Sampling
 from streamtag.core.records import Sample
 from streamtag.core.sampler import Sampler, Timeline
-from streamtag.core.source import source_kind
+from streamtag.core.source import SourceKind
 from streamtag.core.stream_state import FailureKind
-from streamtag.errors import RejectJob, RetryJob
-from streamtag.ingest import geometry, wire
+from streamtag.errors import ConfigError, RejectJob, RetryJob
+from streamtag.ingest import geometry, opening, wire
+from streamtag.ingest.cage import confine_decoder
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.opening import open_reader
-from streamtag.ingest.pictures import ImageReader
-from streamtag.ingest.policy import AuthFailed, allowed
+from streamtag.ingest.gate import GateClient
+from streamtag.ingest.policy import AuthFailed
 from streamtag.ingest.readers import CorruptFrame, Reader
+from streamtag.ingest.remote import TurnsOutLive
 from streamtag.ingest.slots import WAIT_S, SlotMemory, Slots
 from streamtag.settings import SourceSettings
 
@@ -62,6 +62,8 @@ class Request:
     sampled: int
     start_pts_s: float  # presentation time of the first frame (live sources)
     pictures: tuple[str, ...] = ()  # image files to read in this order, in place of the source
+    gate_port: int = 0  # where the gate of a source on the network listens
+    may_turn_live: bool = False  # the job leaves it to the source whether it goes on for ever
 
 
 class ParentGone(Exception):
@@ -77,11 +79,13 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
         decoder.run(_open(request, log))
     except ParentGone:
         pass
+    except TurnsOutLive:
+        decoder.tell(wire.DecoderFailed(FailureKind.LIVE, "the source goes on for ever"))
     except AuthFailed as error:
         decoder.tell(wire.DecoderFailed(FailureKind.AUTH, str(error)))
     except RejectJob as error:
         decoder.tell(wire.DecoderFailed(FailureKind.REJECT, str(error)))
-    except RetryJob as error:
+    except (RetryJob, ConfigError) as error:
         decoder.tell(wire.DecoderFailed(FailureKind.RETRY, str(error)))
     except MemoryError:
         limit = request.settings.memory_bytes
@@ -90,10 +94,12 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
 
 
 def _open(request: Request, log: ErrorLog) -> Reader:
-    if request.pictures:
-        return ImageReader([Path(path) for path in request.pictures], request.settings)
-    source = allowed(request.source, request.settings)
-    return open_reader(source, source_kind(request.source), request.settings, request.sampling.keyframes, log)
+    located = opening.locate(request.source, request.settings, request.pictures)
+    device = located.path if located.kind is SourceKind.CAMERA else None
+    confine_decoder(request.settings, located.files, request.gate_port, device)
+    gate = GateClient(request.gate_port, request.source) if request.gate_port else None
+    live = None if request.may_turn_live and not request.live else request.live
+    return opening.open_reader(located, request.settings, log, gate, request.sampling.keyframes, live)
 
 
 def confine_process(settings: SourceSettings) -> None:
@@ -104,7 +110,6 @@ def confine_process(settings: SourceSettings) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ["OPENCV_FFMPEG_DEBUG"] = "1"
-    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "16"  # AV_LOG_ERROR: the reason of a failure, no chatter
     cv2.setNumThreads(1)
 
 
@@ -149,15 +154,21 @@ class Decoder:
                 self._take(reader, index, pts_s)
             self._report_progress()
         reader.close()
-        note = ""
-        if reader.bad_packets:
-            note = f"damaged packets passed over: {reader.bad_packets}"
+        self.tell(wire.Ended(self._decoded, self._sampled, self._note(reader, timeline)))
+
+    def _note(self, reader: Reader, timeline: Timeline) -> str:
+        """What to know about a source that is read to its end."""
+        notes = [reader.note] if reader.note else []
+        frames = reader.opened.frames
         # Where the container does not count its frames, their number is told from duration and rate: not to the frame.
-        missing = opened.frames - self._decoded - reader.bad_packets
-        if not request.live and not request.sampling.keyframes and missing > 5 + opened.frames // 50:
-            short = f"ended after {self._decoded} of {opened.frames} frames: damaged or incomplete"
-            note = f"{short}; {note}" if note else short
-        self.tell(wire.Ended(self._decoded, self._sampled, note))
+        missing = frames - self._decoded - reader.bad_packets
+        if not self._request.live and not self._request.sampling.keyframes and missing > 5 + frames // 50:
+            notes.append(f"ended after {self._decoded} of {frames} frames: damaged or incomplete")
+        if reader.bad_packets:
+            notes.append(f"damaged packets passed over: {reader.bad_packets}")
+        if timeline.jumps:
+            notes.append(f"times that jumped and were joined: {timeline.jumps}")
+        return "; ".join(notes)
 
     def tell(self, message: wire.Message) -> None:
         """Send a message.

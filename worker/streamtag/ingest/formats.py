@@ -47,3 +47,12 @@ def is_picture_content(first: bytes) -> bool:
     """Whether a content is a single picture, whatever its name. JPEG is left out: films of it begin the same."""
     webp_or_avif = (first[:4] == b"RIFF" and first[8:12] == b"WEBP") or first[4:12] in (b"ftypavif", b"ftypavis")
     return webp_or_avif or first.startswith(_PICTURES)
+
+
+PICTURE_TYPES = frozenset(f"image/{name}" for name in ("jpeg", "png", "webp", "bmp", "tiff", "gif", "avif", "jp2"))
+
+
+def has_times(content_type: str, first: bytes) -> bool:
+    """Whether the frames of a stream carry times of their own: pictures in a row and bare codecs have none."""
+    bare = first.startswith((b"\0\0\0\1", b"\0\0\1")) and not first.startswith(b"\0\0\1\xba")
+    return not (content_type.startswith("multipart/") or first.startswith(b"\xff\xd8") or bare)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from streamtag.core.source import IMAGE_SUFFIXES, SourceKind, is_picture
+import cv2
+
+from streamtag.core.source import IMAGE_SUFFIXES, SourceKind, source_kind
 from streamtag.errors import RejectJob
 from streamtag.ingest import formats
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.pictures import ImageReader, WebPictureReader, image_paths
+from streamtag.ingest.gate import GateClient
+from streamtag.ingest.pictures import ImageReader, image_paths
+from streamtag.ingest.policy import allowed
 from streamtag.ingest.readers import Reader
-from streamtag.ingest.videos import VideoReader
+from streamtag.ingest.remote import open_http, open_rtsp
+from streamtag.ingest.videos import LiveReader, VideoReader, camera_device, explain, open_camera, open_ffmpeg
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
@@ -20,35 +27,94 @@ from streamtag.settings import SourceSettings
 _KERNEL_FOLDERS = ("/proc/", "/sys/")
 
 
-def open_reader(source: str, kind: SourceKind, settings: SourceSettings, keyframes: bool, log: ErrorLog) -> Reader:
-    """Open a source for reading.
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a source lies: told from its name, the settings and the names in folders, before any of its bytes."""
+
+    source: str
+    kind: SourceKind
+    path: Path = Path()  # of a file or a device
+    pictures: tuple[Path, ...] | None = None  # of a folder or pattern
+    files: tuple[Path, ...] = ()  # all that must be readable
+
+
+def locate(source: str, settings: SourceSettings, pictures: Sequence[str] = ()) -> Located:
+    """Find a source by its name, without touching what is in it.
 
     Args:
-        source: a path, or a URL whose host has been checked.
-        keyframes: decode key frames only.
+        pictures: files to read in this order, in place of the source.
 
     Raises:
-        RejectJob: it is not there, or not what it should be.
-        RetryJob: it may be there later.
+        RejectJob: the settings do not allow it, or it is not there.
     """
-    if kind is SourceKind.HTTP and is_picture(source):
-        return WebPictureReader(source, settings)
-    if kind in (SourceKind.HTTP, SourceKind.RTSP, SourceKind.CAMERA):
-        return VideoReader(source, kind, settings, keyframes, log)
-    name = shown_source(source)
-    path = Path(source).absolute()  # a relative name could read as one of FFmpeg's protocols
+    if pictures:
+        return _located_pictures(source, [Path(picture) for picture in pictures])
+    location, kind = allowed(source, settings), source_kind(source)
+    if kind in (SourceKind.HTTP, SourceKind.RTSP):
+        return Located(source, kind)
+    if kind is SourceKind.CAMERA:
+        return Located(source, kind, camera_device(source))
+    path = Path(location).absolute()  # a relative name could read as one of FFmpeg's protocols
     if kind is SourceKind.IMAGES and path.is_file():
         # The signs of a pattern in the name of a file.
         kind = SourceKind.IMAGE if path.suffix.lower() in IMAGE_SUFFIXES else SourceKind.VIDEO
     if kind is SourceKind.IMAGES or path.is_dir():
-        return ImageReader(image_paths(source), settings)
-    first = _first_bytes(path, name)
-    reference = formats.reference_format(first)
-    if reference:
+        return _located_pictures(source, image_paths(location))
+    return Located(source, kind, path, files=(path,))
+
+
+def _located_pictures(source: str, paths: list[Path]) -> Located:
+    return Located(source, SourceKind.IMAGES, pictures=tuple(paths), files=tuple(path.absolute() for path in paths))
+
+
+def open_reader(
+    located: Located,
+    settings: SourceSettings,
+    log: ErrorLog,
+    gate: GateClient | None = None,
+    keyframes: bool = False,
+    live: bool | None = False,
+) -> Reader:
+    """Open a source that was located; its bytes are read from here on.
+
+    Args:
+        gate: of a source on the network.
+        keyframes: decode key frames only.
+        live: None where the source itself is to tell.
+
+    Raises:
+        RejectJob: it is not what it should be.
+        RetryJob: it may be there later.
+        TurnsOutLive: it does.
+    """
+    source, kind = located.source, located.kind
+    if located.pictures is not None:
+        return ImageReader(list(located.pictures), settings)
+    if gate is not None and kind is SourceKind.RTSP:
+        return open_rtsp(source, settings, keyframes, log, gate)
+    if gate is not None:
+        return open_http(source, live, settings, keyframes, log, gate)
+    if kind is SourceKind.CAMERA:
+        return LiveReader(_checked(open_camera(located.path), located, log), source, settings)
+    return _open_file(located, settings, keyframes, log)
+
+
+def _open_file(located: Located, settings: SourceSettings, keyframes: bool, log: ErrorLog) -> Reader:
+    name = shown_source(located.source)
+    first = _first_bytes(located.path, name)
+    if reference := formats.reference_format(first):
         raise RejectJob(f"{name}: refers to other files or addresses, which a file may not: {reference}")
-    if kind is SourceKind.IMAGE or formats.is_picture_content(first):
-        return ImageReader([path], settings)
-    return VideoReader(str(path), kind, settings, keyframes, log)
+    if located.kind is SourceKind.IMAGE or formats.is_picture_content(first):
+        return ImageReader([located.path], settings)
+    log.forget()
+    capture = open_ffmpeg(str(located.path), SourceKind.VIDEO, settings, keyframes)
+    return VideoReader(_checked(capture, located, log), located.source, settings)
+
+
+def _checked(capture: cv2.VideoCapture, located: Located, log: ErrorLog) -> cv2.VideoCapture:
+    if not capture.isOpened():
+        raise explain(located.source, located.kind, log)
+    return capture
 
 
 def _first_bytes(path: Path, name: str) -> bytes:

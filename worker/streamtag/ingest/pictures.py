@@ -32,7 +32,7 @@ from PIL import (
 
 from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import RejectJob
-from streamtag.ingest.policy import check_path, download
+from streamtag.ingest.policy import check_path
 from streamtag.ingest.readers import CorruptFrame, Opened
 from streamtag.redaction import printable, shown_source
 from streamtag.settings import SourceSettings
@@ -73,6 +73,10 @@ class ImageReader:
         self.path = str(self._paths[self._at])
         return True
 
+    @property
+    def note(self) -> str:
+        return ""
+
     def pts_s(self) -> float | None:
         return float(self._at)
 
@@ -88,12 +92,12 @@ class ImageReader:
         pass
 
 
-class WebPictureReader:
-    """One picture of a web server. FFmpeg would read it too, but not turn it upright as pictures of files are."""
+class ContentReader:
+    """One picture whose content is here already. FFmpeg would not turn it upright as pictures of files are."""
 
-    def __init__(self, url: str, settings: SourceSettings) -> None:
-        self._content = download(url, MAX_IMAGE_BYTES, settings.read_timeout_s)
-        self._max_pixels = settings.max_pixels
+    def __init__(self, content: bytes, max_pixels: int) -> None:
+        self._content = content
+        self._max_pixels = max_pixels
         self._grabbed = False
         self.bad_packets = 0
         self.path = ""
@@ -103,6 +107,10 @@ class WebPictureReader:
         first = not self._grabbed
         self._grabbed = True
         return first
+
+    @property
+    def note(self) -> str:
+        return ""
 
     def pts_s(self) -> float | None:
         return 0.0

@@ -29,6 +29,10 @@ class Reader(Protocol):
     bad_packets: int
     path: str  # the file of the picture last grabbed; empty where frames are no files of their own
 
+    @property
+    def note(self) -> str:
+        """What to know about its end."""
+
     def grab(self) -> bool: ...
     def pts_s(self) -> float | None: ...
     def retrieve(self) -> np.ndarray: ...

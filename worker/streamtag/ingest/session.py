@@ -7,6 +7,7 @@ import multiprocessing.connection
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from streamtag.core.stream_state import FailureKind
 from streamtag.ingest import decoder
+from streamtag.ingest.gate import Gate, needs_gate
 from streamtag.ingest.slots import SlotMemory, Slots, allocate
 from streamtag.ingest.wire import READ_BYTES, DecoderFailed, Ended, MalformedMessage, Message, SampleMessage, Unpacker
 
@@ -26,7 +28,7 @@ Decode = Callable[[decoder.Request, socket.socket, SlotMemory], None]
 def forkserver() -> ForkServerContext:
     """The context that decoder processes start from: cv2 loaded, no TensorFlow, no threads."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["streamtag.ingest.decoder"])
+    context.set_forkserver_preload(["streamtag.ingest.decoder", "streamtag.ingest.gate_server"])
     return context
 
 
@@ -48,11 +50,12 @@ class DecoderSession:
         self._occupied = bytearray(request.slots)
         self._socket: socket.socket | None = None
         self._process: BaseProcess | None = None
+        self._gate: Gate | None = None
         self._slots: Slots | None = None
         self._fork_server = 0
 
     def start(self) -> None:
-        """Start the process.
+        """Start the process, and before it the gate of a source on the network.
 
         Raises:
             OSError: the machine has no memory, processes or descriptors left.
@@ -65,7 +68,7 @@ class DecoderSession:
             # The process has its own copy: only with ours closed does its end show as the end of what it says.
             with child:
                 self._socket.setblocking(False)
-                arguments = (self._request, child, memory)
+                arguments = (self._with_gate(), child, memory)
                 process = forkserver().Process(target=self._decode, args=arguments, daemon=True)
                 process.start()
             self._process = process
@@ -76,9 +79,20 @@ class DecoderSession:
         finally:
             memory.close()
 
+    def _with_gate(self) -> decoder.Request:
+        """The request with the port of a gate that runs, where the source needs one."""
+        if self._request.pictures or not needs_gate(self._request.source):
+            return self._request
+        self._gate = Gate(self._request.source, self._request.settings, forkserver())
+        self._gate.start()
+        return replace(self._request, gate_port=self._gate.port)
+
     def close(self) -> None:
         """Kill the process and hear no more of it."""
         self.kill()
+        if self._gate is not None:
+            self._gate.close()
+            self._gate = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 
 import cv2
@@ -22,11 +23,10 @@ from streamtag.settings import SourceSettings
 # of failures is the end. At a true end each failing call returns at once.
 MAX_FAILURES_IN_A_ROW = 50
 
-
 _PROTOCOLS = {
     SourceKind.VIDEO: "file",
-    SourceKind.HTTP: "http,https,tcp,tls,crypto",
-    SourceKind.RTSP: "rtsp,rtsps,rtp,srtp,udp,tcp,tls,crypto",
+    SourceKind.HTTP: "http,https,tcp,tls,crypto,httpproxy",
+    SourceKind.RTSP: "rtsp,rtp,srtp,tcp",
 }
 _FORMATS = {
     SourceKind.VIDEO: formats.FILE_FORMATS,
@@ -36,20 +36,23 @@ _FORMATS = {
 
 
 class VideoReader:
-    """A video file, an HTTP or RTSP stream, or a local camera, through OpenCV."""
+    """A video file or a local camera.
 
-    def __init__(self, source: str, kind: SourceKind, settings: SourceSettings, keyframes: bool, log: ErrorLog) -> None:
-        self._name = shown_source(source)
-        self._live = kind in (SourceKind.RTSP, SourceKind.CAMERA)
-        self._max_pixels = settings.max_pixels
-        log.forget()
-        self._capture = _camera(source) if kind is SourceKind.CAMERA else _ffmpeg(source, kind, settings, keyframes)
+    Args:
+        tries: at the next frame before it is the end.
+    """
+
+    def __init__(
+        self, capture: cv2.VideoCapture, source: str, settings: SourceSettings, tries: int = MAX_FAILURES_IN_A_ROW
+    ) -> None:
+        self.name = shown_source(source)
         self.bad_packets = 0
         self.path = ""
-        if not self._capture.isOpened():
-            raise explain(source, kind, log.tail())
+        self._capture = capture
+        self._tries = tries
+        self._max_pixels = settings.max_pixels
         width, height, fps, frames = (
-            self._capture.get(name)
+            capture.get(name)
             for name in (
                 cv2.CAP_PROP_FRAME_WIDTH,
                 cv2.CAP_PROP_FRAME_HEIGHT,
@@ -62,11 +65,15 @@ class VideoReader:
         self.opened = Opened(int(width), int(height), fps if sane else 0.0, int(frames) if 0 < frames < 1e9 else 0)
 
     def grab(self) -> bool:
-        for failures in range(1 if self._live else MAX_FAILURES_IN_A_ROW):
+        for failures in range(self._tries):
             if self._capture.grab():
                 self.bad_packets += failures
                 return True
         return False
+
+    @property
+    def note(self) -> str:
+        return ""
 
     def pts_s(self) -> float | None:
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
@@ -78,28 +85,54 @@ class VideoReader:
         self._check_size(picture.shape[1], picture.shape[0])  # a stream may change its size at any time
         return np.asarray(picture)
 
-    def _check_size(self, width: float, height: float) -> None:
-        if width * height > self._max_pixels:
-            raise RejectJob(
-                f"{self._name}: {width:.0f} x {height:.0f} pixels is more than source.max_pixels ({self._max_pixels})"
-            )
-
     def close(self) -> None:
         self._capture.release()
 
+    def _check_size(self, width: float, height: float) -> None:
+        if width * height > self._max_pixels:
+            raise RejectJob(
+                f"{self.name}: {width:.0f} x {height:.0f} pixels is more than source.max_pixels ({self._max_pixels})"
+            )
 
-def _ffmpeg(source: str, kind: SourceKind, settings: SourceSettings, keyframes: bool) -> cv2.VideoCapture:
+
+class LiveReader(VideoReader):
+    """A live source: the first frame that does not come is the end of this connection.
+
+    Args:
+        timed: whether its frames carry times. FFmpeg counts those of a stream without at a nominal 25 a second, however
+            few come.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture, source: str, settings: SourceSettings, timed: bool = True) -> None:
+        super().__init__(capture, source, settings, tries=1)
+        self._timed = timed
+        self._began_s: float | None = None
+
+    def pts_s(self) -> float | None:
+        if self._timed:
+            return super().pts_s()
+        now_s = time.monotonic()
+        self._began_s = self._began_s if self._began_s is not None else now_s
+        return now_s - self._began_s
+
+
+def open_ffmpeg(location: str, kind: SourceKind, settings: SourceSettings, keyframes: bool) -> cv2.VideoCapture:
+    """FFmpeg on a source, whether or not it could open it.
+
+    Args:
+        location: a path, a URL whose requests go through the gate, or the gate's relay.
+    """
     options = {"protocol_whitelist": _PROTOCOLS[kind], "format_whitelist": _FORMATS[kind]}
     if kind is SourceKind.RTSP:
         # Setting any option drops OpenCV's own preference for TCP, without which lost packets smear the picture.
         options["rtsp_transport"] = "tcp"
-    if kind is SourceKind.HTTP:
-        options["max_redirects"] = "0"  # they have been followed, and checked, already
     if keyframes:
         options["avdiscard"] = "nonkey"
+    # AV_LOG_ERROR: the reason of a failure, no chatter. A part of an HLS source that fails is a mere warning to FFmpeg.
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "24" if kind is SourceKind.HTTP else "16"
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(f"{name};{value}" for name, value in options.items())
     return cv2.VideoCapture(
-        source,
+        location,
         cv2.CAP_FFMPEG,
         [
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(settings.open_timeout_s * 1000)),
@@ -109,17 +142,26 @@ def _ffmpeg(source: str, kind: SourceKind, settings: SourceSettings, keyframes: 
     )
 
 
-def _camera(source: str) -> cv2.VideoCapture:
-    number = int(re.sub(r"\D", "", source))
-    device = Path(f"/dev/video{number}")
+def camera_device(source: str) -> Path:
+    """The device file of ``camera:N``.
+
+    Raises:
+        RetryJob: it is not plugged in.
+    """
+    device = Path(f"/dev/video{int(re.sub(r'[^0-9]', '', source))}")
     if not device.exists():
         raise RetryJob(f"{device}: no such camera on this worker's machine; `ls /dev/video*` lists those there")
-    return cv2.VideoCapture(number, cv2.CAP_V4L2)
+    return device
 
 
-def explain(source: str, kind: SourceKind, said: str) -> RejectJob | RetryJob:
+def open_camera(device: Path) -> cv2.VideoCapture:
+    """OpenCV on a local camera, whether or not it could open it."""
+    return cv2.VideoCapture(int(device.name.removeprefix("video")), cv2.CAP_V4L2)
+
+
+def explain(source: str, kind: SourceKind, log: ErrorLog) -> RejectJob | RetryJob:
     """Why a source did not open, from what FFmpeg said: as a rejection, or as something that may pass."""
-    name = shown_source(source)
+    name, said = shown_source(source), log.tail()
     lowered = said.lower()
     detail = _last_words(said)
     if "401" in lowered or "unauthorized" in lowered or "403 forbidden" in lowered:
@@ -127,9 +169,8 @@ def explain(source: str, kind: SourceKind, said: str) -> RejectJob | RetryJob:
     if "format not on whitelist" in lowered:
         return RejectJob(f"{name}: not a video: no video stream, or a format that sources may not have")
     if kind in (SourceKind.RTSP, SourceKind.HTTP, SourceKind.CAMERA):
-        if kind is SourceKind.HTTP and any(
-            sign in lowered for sign in ("invalid data", "no video stream", "moov atom")
-        ):
+        telling = ("invalid data", "no video stream", "moov atom")
+        if kind is SourceKind.HTTP and any(words in lowered for words in telling):
             return RejectJob(f"{name}: not a video that FFmpeg can read ({detail})")
         return RetryJob(f"{name}: cannot be opened ({detail})")
     if "not on whitelist" in lowered:

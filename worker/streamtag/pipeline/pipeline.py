@@ -36,7 +36,7 @@ from dataclasses import replace
 
 from streamtag.core.records import Claim, StreamState
 from streamtag.core.source import SourceKind
-from streamtag.core.stream_state import StateChanged
+from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.core.track import Track
 from streamtag.errors import ConfigError
 from streamtag.ingest import decoder
@@ -147,9 +147,8 @@ class Pipeline:
         def emit(event: StreamEvent) -> None:
             self.route(run, event)  # the first event comes when intake has started the stream
 
-        stream = Stream(
-            claim, self._bundle.preprocessing, self._settings.source, self._settings.sampling, emit, self._decode
-        )
+        source = self._settings.guarded_source
+        stream = Stream(claim, self._bundle.preprocessing, source, self._settings.sampling, emit, self._decode)
         run = Run(claim, self._track(claim), stream)
         if self.runs.add(run):
             self._metrics.leases.set(len(self.runs))
@@ -171,7 +170,15 @@ class Pipeline:
                 if state in (StreamState.RECONNECTING, StreamState.AUTH_FAILED):
                     self._metrics.reconnects.inc()
                 log.info("stream state", job_id=run.job_id, state=state, detail=detail)
+            case Outcome(OutcomeKind.TURNED_LIVE):
+                self._run_as_live(run)
+                return
         self._mailbox.put(RunNews(run, event, time.time()))
+
+    def _run_as_live(self, run: Run) -> None:
+        """Begin anew: times, ids and what happens at a failure are others for a live source. Nothing was published."""
+        self.runs.remove(run)
+        self.start_run(replace(run.claim, job=replace(run.claim.job, live=True)))
 
     def _track(self, claim: Claim) -> Track:
         smoothing = self._settings.smoothing

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from streamtag import networks
 from streamtag.errors import QueueRefused, QueueUnavailable
-from streamtag.ingest import decoder
+from streamtag.ingest import cage, decoder
 from streamtag.ingest.session import Decode, forkserver
 from streamtag.logs import log
 from streamtag.metrics import Metrics
@@ -75,6 +75,7 @@ class Service:
         Raises:
             ConfigError: before any work started.
         """
+        cage.check(self.settings.source)
         # Before TensorFlow and its threads: the decoders' parent must stay small and single-threaded.
         forkserver().Process(target=_nothing).start()
         self.http.start()

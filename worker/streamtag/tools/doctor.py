@@ -15,7 +15,7 @@ from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.job import Sampling
 from streamtag.errors import StreamtagError
 from streamtag.extras import NEEDS, install_hint
-from streamtag.ingest import wire
+from streamtag.ingest import cage, wire
 from streamtag.ingest.decoder import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.logs import quiet_stderr
@@ -24,7 +24,7 @@ from streamtag.networks.registry import SPECS, find_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.queue.connection import Connection, text, translated
 from streamtag.queue.keys import Keys
-from streamtag.settings import ModelSettings, Settings
+from streamtag.settings import ModelSettings, Settings, SourceSettings
 
 OLDEST_REDIS = (6, 2)
 DECODE_LIMIT_S = 20.0
@@ -128,6 +128,20 @@ def _decoded(path: str, settings: Settings) -> int:
 def _host(settings: Settings) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     yield Finding("processors", "ok", f"{cores} cores")
+    yield _cage(settings.source)
+
+
+def _cage(settings: SourceSettings) -> Finding:
+    lacking = cage.missing()
+    offered = cage.offered()
+    if settings.cage == "off":
+        return Finding(
+            "decoder cage", "warn", f"off; {offered}", "set source.cage to auto: sources are strangers' files"
+        )
+    if not lacking:
+        return Finding("decoder cage", "ok", f"complete: {offered}")
+    level = "fail" if settings.cage == "strict" else "warn"
+    return Finding("decoder cage", level, f"incomplete: {offered}", f"this machine lacks {'; '.join(lacking)}")
 
 
 def _model(settings: Settings) -> Iterator[Finding]:

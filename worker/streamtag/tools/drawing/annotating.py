@@ -13,16 +13,15 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from streamtag.core.source import is_picture, source_kind
+from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError
 from streamtag.ingest.decoder import confine_process
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.opening import open_reader
-from streamtag.ingest.policy import allowed
+from streamtag.ingest.gate import GateClient, gate_for
+from streamtag.ingest.opening import locate, open_reader
 from streamtag.ingest.readers import CorruptFrame, Reader
 from streamtag.settings import SourceSettings
 from streamtag.tools.drawing.lettering import Font
-from streamtag.tools.drawing.writing import open_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +46,27 @@ class Picture:
 def annotate(picture: Picture, context: ForkServerContext) -> str:
     """Draw in a process of its own; the answer says what went wrong, or is empty."""
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_main, args=(picture, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        problem: str = ours.recv()
-    except EOFError:
-        problem = f"{picture.source}: the decoder process died on it"
-    finally:
-        process.join(1.0)
-        process.kill()
-        ours.close()
+    with gate_for(picture.source, picture.settings, context) as gate_port:
+        process = context.Process(target=_main, args=(picture, theirs, gate_port), daemon=True)
+        process.start()
+        theirs.close()
+        try:
+            problem: str = ours.recv()
+        except EOFError:
+            problem = f"{picture.source}: the decoder process died on it"
+        finally:
+            process.join(1.0)
+            process.kill()
+            ours.close()
     return problem
 
 
-def _main(picture: Picture, parent: Connection) -> None:
+def _main(picture: Picture, parent: Connection, gate_port: int) -> None:
     confine_process(picture.settings)
     log = ErrorLog()
     try:
-        kind = source_kind(picture.source)
-        source = allowed(picture.source, picture.settings)
-        reader = open_reader(source, kind, picture.settings, False, log)
+        gate = GateClient(gate_port, picture.source) if gate_port else None
+        reader = open_reader(locate(picture.source, picture.settings), picture.settings, log, gate)
         if is_picture(picture.source):
             reader.grab()
             drawn = draw_caption(reader.retrieve(), picture.captions[0].text, picture.fonts)
@@ -81,18 +80,18 @@ def _main(picture: Picture, parent: Connection) -> None:
 
 def _draw_video(reader: Reader, picture: Picture) -> None:
     opened = reader.opened
-    fps = opened.fps or 25.0
-    writer = open_video(Path(picture.out), opened.width, opened.height, fps)
+    size = (opened.width, opened.height)
+    writer = cv2.VideoWriter(picture.out, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), opened.fps or 25.0, size)
+    if not writer.isOpened():
+        raise StreamtagError("cannot be written; use a name that ends in .mp4, in a folder that is there")
     starts = [caption.index for caption in picture.captions]
     index = 0
     while reader.grab():
         at = bisect.bisect_right(starts, index) - 1
-        pts_s = reader.pts_s()
         frame = reader.retrieve()
-        drawn = draw_caption(frame, picture.captions[at].text, picture.fonts) if at >= 0 else frame
-        writer.write(drawn, index / fps if pts_s is None else pts_s)
+        writer.write(draw_caption(frame, picture.captions[at].text, picture.fonts) if at >= 0 else frame)
         index += 1
-    writer.close()
+    writer.release()
 
 
 def _write(path: Path, picture: np.ndarray) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 
 import cv2
 import numpy as np
 
-from streamtag.core.source import source_kind
 from streamtag.errors import StreamtagError
 from streamtag.ingest.decoder import confine_process
 from streamtag.ingest.errorlog import ErrorLog
+from streamtag.ingest.gate import GateClient, gate_for
 from streamtag.ingest.geometry import as_bgr
-from streamtag.ingest.opening import open_reader
-from streamtag.ingest.policy import allowed
+from streamtag.ingest.opening import locate, open_reader
 from streamtag.ingest.readers import CorruptFrame
 from streamtag.settings import SourceSettings
 
@@ -24,10 +24,22 @@ def thumbnails(
     sources: Sequence[str], side: int, settings: SourceSettings, context: ForkServerContext
 ) -> Iterator[np.ndarray | None]:
     """The first frame of each source, (h, w, 3) uint8 RGB ``side`` pixels at most; None if unreadable."""
+    with ExitStack() as gates:
+        gated = [(source, gates.enter_context(gate_for(source, settings, context))) for source in sources]
+        yield from _thumbnails(gated, side, settings, context)
+
+
+def _thumbnails(
+    sources: list[tuple[str, int]], side: int, settings: SourceSettings, context: ForkServerContext
+) -> Iterator[np.ndarray | None]:
+    """
+    Args:
+        sources: each with the port of its gate, 0 for none.
+    """
     at = 0
     while at < len(sources):
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_main, args=(list(sources[at:]), side, settings, theirs), daemon=True)
+        process = context.Process(target=_main, args=(sources[at:], side, settings, theirs), daemon=True)
         process.start()
         theirs.close()
         try:
@@ -47,12 +59,13 @@ def thumbnails(
             ours.close()
 
 
-def _main(sources: list[str], side: int, settings: SourceSettings, parent: Connection) -> None:
+def _main(sources: list[tuple[str, int]], side: int, settings: SourceSettings, parent: Connection) -> None:
     confine_process(settings)
     log = ErrorLog()
-    for source in sources:
+    for source, port in sources:
         try:
-            reader = open_reader(allowed(source, settings), source_kind(source), settings, False, log)
+            gate = GateClient(port, source) if port else None
+            reader = open_reader(locate(source, settings), settings, log, gate)
             picture = _small(as_bgr(reader.retrieve()), side) if reader.grab() else None
             reader.close()
         except (StreamtagError, CorruptFrame, cv2.error):

@@ -1,0 +1,157 @@
+"""Sources of a web server and RTSP streams, through the gate: how they are opened, and how an end is told from a break.
+
+FFmpeg ends a film whose connection broke as if it had ended there. A break of a finite source is a failure that may
+pass: the source is then read anew, and what is published already passed over.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import cv2
+
+from streamtag.core.source import SourceKind, is_picture
+from streamtag.errors import RejectJob, RetryJob
+from streamtag.ingest import formats, playlists
+from streamtag.ingest.errorlog import ErrorLog
+from streamtag.ingest.gate import GateClient
+from streamtag.ingest.pictures import MAX_IMAGE_BYTES, ContentReader
+from streamtag.ingest.readers import Reader
+from streamtag.ingest.videos import MAX_FAILURES_IN_A_ROW, LiveReader, VideoReader, explain, open_ffmpeg
+from streamtag.ingest.web import WebSource, download, find
+from streamtag.redaction import shown_source
+from streamtag.settings import SourceSettings
+
+# What FFmpeg says when a connection ended before its time; where the length is unknown it names the largest number.
+_BROKEN = re.compile(r"Stream ends prematurely at (\d+), should be (\d+)|Failed to open segment|Error when loading")
+_CANNOT_GO_BACK = "partial file"  # FFmpeg's words for a place in a film that it cannot go to
+_UNKNOWN_LENGTH = 2**64 - 1
+
+
+class TurnsOutLive(Exception):
+    """A source that could be finite by its name goes on for ever."""
+
+
+def open_rtsp(source: str, settings: SourceSettings, keyframes: bool, log: ErrorLog, gate: GateClient) -> Reader:
+    """Open an RTSP stream through the gate's relay.
+
+    Raises:
+        RejectJob: it is not allowed.
+        RetryJob: it does not answer.
+    """
+    capture = _opened(gate.rtsp_url, source, SourceKind.RTSP, settings, keyframes, log, gate)
+    return LiveReader(capture, source, settings)
+
+
+def open_http(
+    source: str, live: bool | None, settings: SourceSettings, keyframes: bool, log: ErrorLog, gate: GateClient
+) -> Reader:
+    """Open a film, a picture, a playlist or a stream of a web server.
+
+    Args:
+        live: None where the source itself is to tell.
+
+    Raises:
+        TurnsOutLive: it does.
+        RejectJob: it is not allowed, not there, or not what it should be.
+        RetryJob: it does not answer.
+    """
+    gate.use_as_proxy()
+    web = find(source, settings, gate)
+    if is_picture(web.url) or web.content_type in formats.PICTURE_TYPES or formats.is_picture_content(web.first):
+        return ContentReader(download(web.url, MAX_IMAGE_BYTES, settings.read_timeout_s, gate), settings.max_pixels)
+    if playlists.is_playlist(web.first):
+        if live is None and _is_live_playlist(web.url, settings, gate):
+            raise TurnsOutLive
+    elif reference := formats.reference_format(web.first):
+        raise RejectJob(f"{shown_source(source)}: refers to other files or addresses: {reference}")
+    capture = _opened(web.url, source, SourceKind.HTTP, settings, keyframes, log, gate)
+    if live:
+        return LiveReader(capture, source, settings, formats.has_times(web.content_type, web.first))
+    return WebVideoReader(capture, source, web, settings, log, gate)
+
+
+def _is_live_playlist(url: str, settings: SourceSettings, gate: GateClient) -> bool:
+    for _level in range(2):
+        text = download(url, playlists.MAX_BYTES, settings.open_timeout_s, gate).decode("utf-8", "replace")
+        further = playlists.variant(text, url)
+        if further is None:
+            return playlists.is_live(text)
+        url = further
+    raise RejectJob(f"{shown_source(url)}: a playlist of playlists of playlists")
+
+
+def _opened(
+    location: str,
+    source: str,
+    kind: SourceKind,
+    settings: SourceSettings,
+    keyframes: bool,
+    log: ErrorLog,
+    gate: GateClient,
+) -> cv2.VideoCapture:
+    log.forget()
+    capture = open_ffmpeg(location, kind, settings, keyframes)
+    gate.check()
+    if not capture.isOpened():
+        raise explain(source, kind, log)
+    return capture
+
+
+class WebVideoReader(VideoReader):
+    """A film of a web server that is read from its start to its end."""
+
+    def __init__(
+        self,
+        capture: cv2.VideoCapture,
+        source: str,
+        web: WebSource,
+        settings: SourceSettings,
+        log: ErrorLog,
+        gate: GateClient,
+    ) -> None:
+        super().__init__(capture, source, settings)
+        self._web = web
+        self._log = log
+        self._gate = gate
+        self._read_timeout_s = settings.read_timeout_s
+        self._grabbed = 0
+
+    def grab(self) -> bool:
+        """
+        Raises:
+            RejectJob: it led to where it may not, or can never be read from this server.
+            RetryJob: the connection broke or fell silent.
+        """
+        for failures in range(MAX_FAILURES_IN_A_ROW):
+            began_s = time.monotonic()
+            grabbed = bool(self._capture.grab())
+            self._check_break(self._log.news())
+            if grabbed:
+                self._grabbed += 1
+                self.bad_packets += failures
+                return True
+            if time.monotonic() - began_s >= 0.9 * self._read_timeout_s:
+                raise RetryJob(f"{self.name}: no frame came for {self._read_timeout_s:g} s, after {self._grabbed}")
+        self._gate.check()
+        return False
+
+    def _check_break(self, said: str) -> None:
+        if _CANNOT_GO_BACK in said and not self._web.ranges:
+            raise RejectJob(
+                f"{self.name}: its index lies at its end, and this server cannot be asked for a part of a file: let it "
+                "answer Range requests, or move the index to the front (ffmpeg -i IN -c copy -movflags +faststart OUT)"
+            )
+        for found in _BROKEN.finditer(said):
+            if found[2] and int(found[2]) == _UNKNOWN_LENGTH:
+                continue
+            self._gate.check()
+            where = f"after {found[1]} of {found[2]} bytes" if found[1] else "in a part of it"
+            raise RetryJob(f"{self.name}: the connection broke {where}, after {self._grabbed} frames")
+
+    @property
+    def note(self) -> str:
+        if self._web.length is not None or self.opened.frames:
+            return ""
+        return "the server does not say how long it is: whether it ended here or broke off cannot be told"
