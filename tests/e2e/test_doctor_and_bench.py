@@ -11,8 +11,9 @@ from tests.support.bundles import whole_bundle
 
 
 def test_doctor_finds_what_is_wrong_and_says_what_to_do(settings: Settings) -> None:
-    ran = run_cli(settings, "doctor", "--json")
+    ran = run_cli(settings, "doctor", "--json", env={"TF_CPP_MIN_LOG_LEVEL": "0"})
     assert ran.returncode == 0, ran.stdout
+    assert ran.stderr == "", "what TensorFlow and OpenCV remark is no finding"
     found = {line["check"]: line for line in json_lines(ran.stdout)}
     assert found["redis version"]["level"] == "ok"
     assert found["decode VP9"]["level"] == "ok"
@@ -28,6 +29,7 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_do(settings: Settings) -> N
         env={"STREAMTAG_REDIS__URL": "redis://127.0.0.1:9"},
     )
     assert broken.returncode == 1
+    assert all(line["remedy"] for line in json_lines(broken.stdout) if line["level"] != "ok")
     failed = {line["check"]: line["seen"] for line in json_lines(broken.stdout) if line["level"] == "fail"}
     assert "is it running" in failed["redis"]
     assert "no such file" in failed["model"]

@@ -16,8 +16,8 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.table import Column
 
 from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.core.job import Sampling
@@ -177,13 +177,13 @@ class _Bars:
     def __init__(self, quiet: bool) -> None:
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            # The bar has what the figures leave, so that a line of 80 columns cuts none of them.
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[figures]}"),
         )
-        self._progress = Progress(*columns, console=err, disable=quiet)
+        self._progress = Progress(*columns, console=err, disable=quiet, expand=True)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> _Bars:
@@ -202,8 +202,8 @@ class _Bars:
 
     def on_epoch(self, phase: str, epoch: int, total: int, figures: dict[str, float]) -> None:
         text = (
-            f"accuracy {figures.get('accuracy', 0):.1%}, held out {figures.get('val_accuracy', 0):.1%} "
-            f"(loss {figures.get('val_loss', 0):.3f})"
+            f"{figures.get('accuracy', 0):.1%}, held out {figures.get('val_accuracy', 0):.1%}, "
+            f"loss {figures.get('val_loss', 0):.3f}"
         )
         self._progress.update(self._task(phase, total), completed=epoch, figures=text)
 

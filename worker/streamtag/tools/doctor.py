@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +41,10 @@ class Finding:
     seen: str
     remedy: str = ""
 
+    def __post_init__(self) -> None:
+        if self.level != "ok" and not self.remedy:
+            raise ValueError(f"{self.check}: a fault without a remedy helps nobody")
+
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Every check in turn; one that breaks is a finding too."""
@@ -46,7 +52,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         try:
             yield from check(settings)
         except StreamtagError as error:
-            yield Finding(name, "fail", str(error))
+            yield Finding(name, "fail", str(error), _REMEDIES[name])
         except Exception as error:
             yield Finding(name, "fail", f"{type(error).__name__}: {error}", "please report this as a bug")
 
@@ -58,7 +64,12 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         info = connection.client.info()
         version = str(info["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-            yield Finding("redis version", "fail", version, "streams need Redis 6.2 or newer")
+            yield Finding(
+                "redis version",
+                "fail",
+                version,
+                "install Redis 6.2 or newer: older streams lack commands that the queue needs",
+            )
         else:
             yield Finding("redis version", "ok", version)
         policy = text(info.get("maxmemory_policy", "noeviction"))
@@ -68,11 +79,14 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                 "redis memory",
                 "fail",
                 f"maxmemory-policy {policy}",
-                "set maxmemory-policy noeviction: eviction loses jobs silently",
+                "run: redis-cli config set maxmemory-policy noeviction   (eviction loses jobs silently)",
             )
         elif not limit:
             yield Finding(
-                "redis memory", "warn", "no maxmemory", "set maxmemory, so that Redis refuses before the host kills it"
+                "redis memory",
+                "warn",
+                "no maxmemory",
+                "run: redis-cli config set maxmemory 2gb   (so that Redis refuses before the host kills it)",
             )
         else:
             yield Finding("redis memory", "ok", f"{policy}, {limit // 1024**2} MiB")
@@ -83,7 +97,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                 "redis persistence",
                 "warn",
                 "no append-only file",
-                "set appendonly yes: without it a restart loses jobs and results since the last snapshot",
+                "run: redis-cli config set appendonly yes   (or a restart loses what came after the last snapshot)",
             )
         waiting = connection.client.xlen(keys.jobs)
         yield Finding("queue", "ok", f"{keys.jobs}: {waiting} jobs waiting or running")
@@ -93,23 +107,22 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 def _decoders(settings: Settings) -> Iterator[Finding]:
     build = cv2.getBuildInformation()
     if "FFMPEG:                      YES" not in build:
-        yield Finding(
-            "opencv", "fail", cv2.__version__, "this OpenCV has no FFmpeg; install opencv-python-headless from PyPI"
-        )
+        yield Finding("opencv", "fail", cv2.__version__, "this OpenCV has no FFmpeg; " + _REMEDIES["decoders"])
         return
     yield Finding("opencv", "ok", f"{cv2.__version__} with FFmpeg")
     with tempfile.TemporaryDirectory() as folder:
         for name, codec, suffix in (("MPEG-4", "mp4v", "mp4"), ("VP9", "VP90", "webm"), ("MJPEG", "MJPG", "avi")):
             path = Path(folder) / f"clip.{suffix}"
-            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 10.0, (64, 64))
-            for shade in range(0, 200, 40):
-                writer.write(np.full((64, 64, 3), shade, np.uint8))
-            writer.release()
+            with quiet_stderr():  # FFmpeg remarks on the tag that OpenCV gives VP9
+                writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 10.0, (64, 64))
+                for shade in range(0, 200, 40):
+                    writer.write(np.full((64, 64, 3), shade, np.uint8))
+                writer.release()
             frames = _decoded(str(path), settings)
             if frames == 5:
                 yield Finding(f"decode {name}", "ok", "5 of 5 frames, in a decoder process")
             else:
-                yield Finding(f"decode {name}", "fail", f"{frames} of 5 frames", "reinstall opencv-python-headless")
+                yield Finding(f"decode {name}", "fail", f"{frames} of 5 frames", _REMEDIES["decoders"])
 
 
 def _decoded(path: str, settings: Settings) -> int:
@@ -152,7 +165,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 def _weights(bundle: Bundle, settings: ModelSettings) -> Finding:
     if bundle.weights == "random":
-        return Finding("weights", "warn", "random", "labels will mean nothing; give imagenet or a file")
+        return Finding("weights", "warn", "random", "labels will mean nothing; give --weights imagenet, or a file")
     if bundle.weights != "imagenet":
         return Finding("weights", "ok", bundle.weights)
     spec = SPECS[bundle.name]
@@ -186,6 +199,15 @@ def _device(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("device", "ok", "CPU (oneDNN)")
 
+
+# Of a check that could not even be made: what its error does not say.
+_REMEDIES = {
+    "redis": "start one (redis-server), or name yours: --set redis.url=redis://HOST:PORT/0",
+    "host": "run as a user who may read /dev/shm and /proc",
+    "decoders": f"run: {shlex.quote(sys.executable)} -m pip install --force-reinstall opencv-python-headless",
+    "model": "run: streamtag models list   (names the networks, and which weights are here)",
+    "device": f"run: {shlex.quote(sys.executable)} -m pip install --force-reinstall tensorflow keras",
+}
 
 _CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "redis": _redis,

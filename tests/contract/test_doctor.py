@@ -1,0 +1,52 @@
+"""What doctor says of a real Redis, and that each of its remedies does away with the fault."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamtag.settings import Settings
+from streamtag.tools.doctor import Finding, examine
+
+from tests.support import RedisServer, redis_binaries, settings_for
+
+
+def about_redis(settings: Settings) -> dict[str, Finding]:
+    """The findings of the first check alone: the others take seconds."""
+    findings = itertools.takewhile(lambda finding: "redis" in finding.check, examine(settings))
+    return {finding.check: finding for finding in findings}
+
+
+@pytest.mark.parametrize("prepare", [lambda client: None, lambda client: client.config_set("maxmemory", "1gb")])
+def test_what_doctor_tells_to_run_at_redis_makes_all_of_it_right(
+    prepare: Callable[[object], None], tmp_path: Path
+) -> None:
+    """A server without a limit or log; then one that evicts: the commands are carried out as they are written."""
+    with RedisServer(redis_binaries()[0], tmp_path) as server, server.client() as client:
+        client.config_set("appendonly", "no")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        prepare(client)
+        settings = settings_for(server)
+        for _ in range(3):
+            faults = [finding for finding in about_redis(settings).values() if finding.level != "ok"]
+            for finding in faults:
+                command = re.search(r"redis-cli config set (\S+) (\S+)", finding.remedy)
+                assert command is not None, finding
+                client.config_set(command[1], command[2])
+        assert faults == [], "after the last of them nothing is left"
+
+
+def test_a_redis_that_is_away_has_a_remedy() -> None:
+    finding = next(examine(Settings(redis={"url": "redis://127.0.0.1:9"})))
+    assert (finding.check, finding.level) == ("redis", "fail")
+    assert "redis.url" in finding.remedy
+
+
+def test_a_fault_without_a_remedy_cannot_be_told() -> None:
+    assert Finding("x", "ok", "y").remedy == ""
+    for level in ("warn", "fail"):
+        with pytest.raises(ValueError, match="x: a fault without a remedy"):
+            Finding("x", level, "y")
