@@ -46,7 +46,7 @@ class Queue:
     def __init__(self, url: str, **options: object) -> None:
         values = {"redis.url": url, "redis.prefix": f"t{uuid.uuid4().hex[:10]}"} | options
         self.settings: Settings = load(None, values)[0]
-        self.keys = Keys(self.settings.redis.prefix, "m", 0)
+        self.keys = Keys(self.settings.redis.prefix, "m", self.settings.redis.shard)
         self.connection = Connection(self.settings.redis, self.keys)
         self.producer = Producer(self.connection)
 

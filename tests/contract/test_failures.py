@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import redis
-from streamtag.errors import JobNotFound, QueueRefused, QueueUnavailable
+from streamtag.errors import AccessDenied, JobNotFound, QueueRefused, QueueUnavailable
 from streamtag.queue.keys import GROUP
 
 from tests.contract.sides import Queue
@@ -59,14 +59,55 @@ def test_what_concerns_the_server_may_pass(
     assert queue.submit("j") == "queued"
 
 
-def test_a_user_without_rights_is_told_so(queue: Queue, server: RedisServer) -> None:
+def test_a_server_that_became_a_replica_is_connected_to_anew(queue: Queue, server: RedisServer) -> None:
+    """Its name or its Sentinel may lead to another one by now, and no connection broke that would have said so."""
+    queue.submit("before")
     with server.client() as client:
-        client.acl_setuser(
-            "nobody", enabled=True, passwords=["+pw"], commands=["+info", "+evalsha", "+script"], keys=["*"]
-        )
-        other = Queue(f"redis://nobody:pw@127.0.0.1:{server.port}/0")
-        with pytest.raises(QueueUnavailable, match="ACL SETUSER"):
-            other.submit("j")
+        connections = ours(client)
+        try:
+            _read_only(client)
+            with pytest.raises(QueueUnavailable, match="READONLY"):
+                queue.submit("j")
+        finally:
+            _well_again(client)
+        assert queue.submit("j") == "queued"
+        assert not ours(client) & connections
+
+
+def ours(client: redis.Redis) -> set[str]:
+    return {row["id"] for row in client.client_list() if row["name"] == "streamtag"}
+
+
+@pytest.mark.parametrize(
+    ("rights", "lacks"),
+    [
+        (
+            {"commands": ["+client", "+info", "+evalsha", "+eval"]},
+            "of the script|in the script|run HMGET|run EXISTS|run TYPE",
+        ),
+        (
+            {"commands": ["+client", "+info"]},
+            r"run EVALSHA \(submit .*:j\): .*ACL SETUSER nobody \+evalsha",
+        ),
+        ({"commands": ["+@all"], "keys": ["elsewhere:*"]}, r"touch the keys of submit .*ACL SETUSER nobody ~t"),
+    ],
+)
+def test_a_missing_right_is_told_with_user_command_and_remedy(
+    queue: Queue, server: RedisServer, rights: dict[str, list[str]], lacks: str
+) -> None:
+    with server.client() as client:
+        client.acl_deluser("nobody")
+        client.acl_setuser("nobody", enabled=True, passwords=["+pw"], **({"keys": ["*"]} | rights))
+        more = {"redis.username": "nobody", "redis.password": "pw", "redis.prefix": queue.settings.redis.prefix}
+        with pytest.raises(AccessDenied, match=f"user 'nobody' .*({lacks}).*config/redis"):
+            Queue(server.url, **more).submit("j")
+
+
+def test_a_wrong_password_is_told_with_the_user_and_without_the_password(server: RedisServer) -> None:
+    wrong = Queue(server.url, **{"redis.username": "nobody", "redis.password": "hunter2"})
+    with pytest.raises(AccessDenied, match=r"user 'nobody' in: .*redis\.password") as told:
+        wrong.submit()
+    assert "hunter2" not in str(told.value)
 
 
 def test_a_key_of_another_type_is_refused_by_its_name(queue: Queue) -> None:

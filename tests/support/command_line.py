@@ -9,20 +9,32 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from streamtag.settings import Settings
+from pydantic import SecretStr
+from streamtag.settings import RedisSettings, Settings
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """The settings of a test as a process gets them."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMTAG_")}
     return own | {
-        "STREAMTAG_REDIS__URL": settings.redis.url.get_secret_value(),
-        "STREAMTAG_REDIS__PREFIX": settings.redis.prefix,
+        **_redis(settings.redis),
         "STREAMTAG_MODEL__NAME": settings.model.name,
         "STREAMTAG_HTTP__PORT": "0",
         "STREAMTAG_LOG__FORMAT": "json",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "COLUMNS": "200",
+    }
+
+
+def _redis(settings: RedisSettings) -> dict[str, str]:
+    """How to reach it and which keys are the test's own: all that differs from the defaults."""
+    changed = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in settings.model_dump(exclude_defaults=True).items()
+    }
+    return {
+        f"STREAMTAG_REDIS__{name.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
+        for name, value in changed.items()
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -21,13 +22,19 @@ def redis_binaries() -> list[str]:
 
 
 class RedisServer:
-    """A redis-server of the test's own on 127.0.0.1, with an append-only file so that it can be restarted."""
+    """A redis-server of the test's own on 127.0.0.1, with an append-only file so that it can be restarted.
 
-    def __init__(self, executable: str, folder: Path) -> None:
+    Args:
+        options: more of the server's own, which win over those given here.
+        url: by which the test itself reaches it, where that needs a password or TLS; the default is without.
+    """
+
+    def __init__(self, executable: str, folder: Path, *options: str, url: str = "redis://127.0.0.1:{port}/0") -> None:
         self.executable = executable
         self._folder = folder
+        self._options = options
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = url.format(port=self.port)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> RedisServer:
@@ -50,8 +57,13 @@ class RedisServer:
             "yes",
         ]
         command += ["--appendfsync", "always", "--dir", str(self._folder)]
+        command += [option.format(port=self.port) for option in self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
         eventually(self._answers, "redis-server answers", 20)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         if self._process is not None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, YamlConfigSettingsSource
 
 from streamtag.errors import ConfigError, did_you_mean
-from streamtag.redaction import redact, redact_url
+from streamtag.redaction import HIDDEN, redact, redact_url
 from streamtag.settings import Settings
 
 
@@ -134,9 +134,13 @@ def flatten(settings: Settings) -> dict[str, Any]:
         for name in type(group).model_fields:
             value = getattr(group, name)
             if isinstance(value, SecretStr):
-                value = redact_url(value.get_secret_value())
+                value = _shown(name, value.get_secret_value())
             flat[f"{group_name}.{name}"] = value
     return flat
+
+
+def _shown(name: str, secret: str) -> str:
+    return redact_url(secret) if name == "url" else HIDDEN if secret else ""
 
 
 def template() -> str:

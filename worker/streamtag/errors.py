@@ -44,6 +44,13 @@ class QueueUnavailable(StreamtagError):
     """Redis gives no answer, or one that may pass: away, loading, read-only, out of memory. Ask again later."""
 
 
+class AccessDenied(QueueUnavailable):
+    """Redis does not know us, or does not let us: for people a refusal that names the right that is missing.
+
+    For a worker it is no job's fault, so it waits as for an outage until somebody grants it.
+    """
+
+
 class QueueRefused(StreamtagError):
     """Redis refuses this one command, and would refuse it again tomorrow: a value or a key of the job is wrong."""
 

@@ -23,12 +23,35 @@ from streamtag.core.options import Fraction, Group, Positive, SmoothingSettings
 MAX_PIXELS_CEILING = 16_384 * 16_384
 
 
+# IPv6 in brackets: [::1]:26379.
+HostPort = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+
+
 class RedisSettings(Group):
     """The queue: where it is and what it keeps."""
 
     url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
         description="redis://, rediss:// (TLS) or unix://. Secret: put the password in the environment.",
+    )
+    host: str = Field("", description="Host of the server, in place of the URL's.")
+    port: int | None = Field(None, ge=1, le=65535, description="Its port, in place of the URL's.")
+    username: str = Field("", description="User of the server's ACL (config/redis), in place of the URL's.")
+    password: SecretStr = Field(SecretStr(""), description="Its password as it is, in place of the URL's. Secret.")
+    tls_ca: Path | None = Field(None, description="PEM file of the CA that signed the server's certificate. Means TLS.")
+    tls_cert: Path | None = Field(None, description="PEM file of our own certificate, where the server asks for one.")
+    tls_key: Path | None = Field(None, description="PEM file of its key.")
+    sentinels: list[HostPort] = Field(
+        [], description="host:port of each Sentinel, which then name the server in place of redis.url and redis.host."
+    )
+    sentinel_name: str = Field("mymaster", min_length=1, description="What the Sentinels call the master.")
+    sentinel_username: str = Field("", description="User of the Sentinels' own ACL, where they have one.")
+    sentinel_password: SecretStr = Field(SecretStr(""), description="Password of the Sentinels themselves. Secret.")
+    cluster: bool = Field(
+        False, description="The server is a node of a cluster; a queue (model and shard) lies on one of its masters."
+    )
+    cluster_nodes: list[HostPort] = Field(
+        [], description="host:port of more nodes of the cluster, to be asked at the start when redis.url is away."
     )
     prefix: str = Field("st", pattern=r"^[A-Za-z0-9_.-]+$", description="Begins every key; lets fleets share a server.")
     shard: int = Field(
@@ -42,6 +65,16 @@ class RedisSettings(Group):
     events_maxlen: int = Field(100_000, ge=1, description="Events kept for all jobs of the shard, about.")
     dlq_maxlen: int = Field(10_000, ge=1, description="Dead letters kept, about.")
     expire_s: int = Field(86_400, ge=1, description="Seconds that a finished job and its results stay readable.")
+
+    @model_validator(mode="after")
+    def _one_way_to_the_server(self) -> RedisSettings:
+        if self.sentinels and self.cluster:
+            raise ValueError("choose one of redis.sentinels and redis.cluster: a cluster has no Sentinels")
+        if self.cluster_nodes and not self.cluster:
+            raise ValueError("redis.cluster_nodes are read with redis.cluster: true only")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("redis.tls_cert and redis.tls_key go together")
+        return self
 
 
 class ModelSettings(Group):

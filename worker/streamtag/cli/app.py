@@ -27,7 +27,7 @@ from streamtag.cli import (
     train,
 )
 from streamtag.cli.common import CRASHED, EXIT_CODES, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, complain, err, examples
-from streamtag.errors import ConfigError, QueueUnavailable, StreamtagError
+from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
 
 app = typer.Typer(
     name="streamtag",
@@ -144,10 +144,10 @@ def main() -> int:
         if isinstance(error.__context__, BrokenPipeError):  # what Rich makes of the same
             return 0
         raise
+    except (ConfigError, AccessDenied) as error:
+        return _say(error, USAGE)
     except QueueUnavailable as error:
         return _say(error, UNAVAILABLE)
-    except ConfigError as error:
-        return _say(error, USAGE)
     except StreamtagError as error:
         return _say(error, FAILED)
     except Exception as error:

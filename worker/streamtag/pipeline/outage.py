@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 
-from streamtag.errors import QueueUnavailable
+from streamtag.errors import AccessDenied, QueueUnavailable
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 
@@ -49,7 +49,8 @@ class Outage:
         self._metrics.redis_errors.labels(self._thread).inc()
         self._on_redis(False)
         if not self._outage_logged:
-            log.warning("redis does not answer, trying on", thread=self._thread, error=str(error))
+            event = "redis refuses us" if isinstance(error, AccessDenied) else "redis does not answer"
+            log.warning(f"{event}, trying on", thread=self._thread, error=str(error))
         self._outage_logged = True
         self._retry_s = self._now_s() + self._backoff_s * (0.5 + self._chance() / 2)
         self._backoff_s = min(CAP_S, 2 * self._backoff_s)

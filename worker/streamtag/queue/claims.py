@@ -10,7 +10,8 @@ from redis.exceptions import ResponseError
 from streamtag.core.job import Job
 from streamtag.core.records import Checkpoint, Claim
 from streamtag.errors import RejectJob
-from streamtag.queue.connection import Connection, GroupMissing, stamp, text, translated
+from streamtag.queue.connection import Connection, stamp, text
+from streamtag.queue.failures import GroupMissing
 from streamtag.queue.keys import GROUP, queue_name
 from streamtag.settings import LeaseSettings
 
@@ -37,7 +38,7 @@ class Claims:
 
     def ensure_group(self) -> None:
         """Create the stream and its group where they are missing. From 0: jobs may be older than the first worker."""
-        with translated(self._connection.settings, f"XGROUP CREATE {self._keys.jobs}"):
+        with self._connection.asking(f"XGROUP CREATE {self._keys.jobs}"):
             try:
                 self._connection.client.xgroup_create(self._keys.jobs, GROUP, id="0", mkstream=True)
             except ResponseError as error:
@@ -57,12 +58,12 @@ class Claims:
         idle_ms = int(self._lease.seconds * 1000)
         client, jobs = self._connection.client, self._keys.jobs
         try:
-            with translated(self._connection.settings, f"XPENDING {jobs}"):
+            with self._connection.asking(f"XPENDING {jobs}"):
                 pending = client.xpending_range(jobs, GROUP, min="-", max="+", count=limit, idle=idle_ms)
         except GroupMissing:
             self.ensure_group()
             return []
-        with translated(self._connection.settings, f"XRANGE {jobs}"):
+        with self._connection.asking(f"XRANGE {jobs}"):
             entries = []
             for row in pending:
                 entry_id = text(row["message_id"])
@@ -76,7 +77,7 @@ class Claims:
 
     def take_over(self, entry: Entry) -> bool:
         """Make an abandoned entry mine. False where another worker was faster."""
-        with translated(self._connection.settings):
+        with self._connection.asking():
             taken = self._connection.client.xclaim(
                 self._keys.jobs, GROUP, self._consumer, int(self._lease.seconds * 1000), [entry.entry_id], justid=True
             )
@@ -84,7 +85,7 @@ class Claims:
 
     def crashes(self, job_id: str) -> int:
         """Attempts of a job since it last made progress."""
-        with translated(self._connection.settings):
+        with self._connection.asking():
             return int(self._connection.client.hget(self._keys.job(job_id), "attempts") or 0)
 
     def acquire(self, entry: Entry) -> Claim | None:
@@ -138,7 +139,7 @@ class Claims:
 
     def _read(self, start: str, count: int, block_ms: int | None) -> list[Entry]:
         try:
-            with translated(self._connection.settings, f"XREADGROUP {self._keys.jobs}"):
+            with self._connection.asking(f"XREADGROUP {self._keys.jobs}"):
                 answer = self._connection.client.xreadgroup(
                     GROUP, self._consumer, {self._keys.jobs: start}, count=count, block=block_ms
                 )

@@ -11,7 +11,7 @@ import orjson
 from streamtag.core.job import Job
 from streamtag.core.records import Counters, Event, JobStatus, JobView, Label, Result
 from streamtag.errors import JobNotFound, QueueFull, StreamtagError
-from streamtag.queue.connection import Connection, stamp, text, translated
+from streamtag.queue.connection import Connection, stamp, text
 from streamtag.queue.keys import GROUP
 from streamtag.redaction import redact
 
@@ -82,7 +82,7 @@ class Producer:
         Raises:
             JobNotFound: there is no such job.
         """
-        with translated(self._connection.settings):
+        with self._connection.asking():
             fields = self._connection.client.hgetall(self._keys.job(job_id))
         if not fields:
             raise no_such_job(job_id, self._keys.model)
@@ -91,7 +91,7 @@ class Producer:
     def views(self) -> list[JobView]:
         """Every job that Redis still knows, oldest first."""
         client, prefix = self._connection.client, self._keys.job("")
-        with translated(self._connection.settings):
+        with self._connection.asking():
             names = [text(name) for name in client.scan_iter(match=f"{_literal(prefix)}*", count=1000)]
             pipeline = client.pipeline(transaction=False)
             for name in names:
@@ -108,7 +108,7 @@ class Producer:
         return [_result(entry_id, orjson.loads(fields[b"result"])) for entry_id, fields in entries]
 
     def newest_results(self, job_id: str, count: int) -> list[Result]:
-        with translated(self._connection.settings):
+        with self._connection.asking():
             rows = self._connection.client.xrevrange(self._keys.results(job_id), count=count)
         return [_result(text(entry_id), orjson.loads(fields[b"result"])) for entry_id, fields in reversed(rows)]
 
@@ -121,7 +121,7 @@ class Producer:
         """Dead letters, oldest first."""
         start = "-"
         while True:
-            with translated(self._connection.settings):
+            with self._connection.asking():
                 rows = self._connection.client.xrange(self._keys.dlq, start, "+", count=500)
             for entry_id, fields in rows:
                 yield _dead_letter(text(entry_id), fields)
@@ -146,12 +146,12 @@ class Producer:
             )
 
     def drop(self, letter: DeadLetter) -> None:
-        with translated(self._connection.settings):
+        with self._connection.asking():
             self._connection.client.xdel(self._keys.dlq, letter.id)
 
     def workers(self, within_s: float) -> int:
         """Workers that asked the queue for something within that time."""
-        with translated(self._connection.settings):
+        with self._connection.asking():
             if not self._connection.client.exists(self._keys.jobs):
                 return 0
             groups = self._connection.client.xinfo_groups(self._keys.jobs)
@@ -161,7 +161,7 @@ class Producer:
         return sum(1 for consumer in consumers if consumer["idle"] < within_s * 1000)
 
     def _read(self, name: str, after: str, count: int, block_ms: int | None) -> list[tuple[str, dict[bytes, bytes]]]:
-        with translated(self._connection.settings):
+        with self._connection.asking():
             answer = self._connection.client.xread({name: after}, count=count, block=block_ms)
         return [(text(entry_id), fields) for _, rows in answer or [] for entry_id, fields in rows]
 

@@ -24,7 +24,7 @@ from streamtag.logs import quiet_stderr
 from streamtag.networks.loading import import_keras
 from streamtag.networks.registry import SPECS, find_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
-from streamtag.queue.connection import Connection, text, translated
+from streamtag.queue.connection import Connection, text
 from streamtag.queue.keys import Keys
 from streamtag.settings import ModelSettings, Settings, SourceSettings
 
@@ -60,7 +60,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _redis(settings: Settings) -> Iterator[Finding]:
     keys = Keys(settings.redis.prefix, settings.model.name, settings.redis.shard)
     connection = Connection(settings.redis, keys)
-    with translated(settings.redis):
+    with connection.asking("INFO"):
         info = connection.client.info()
         version = str(info["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:

@@ -1,0 +1,74 @@
+"""What is read of the address of Redis: what was meant or an error, and never a password in a message."""
+
+from __future__ import annotations
+
+import pytest
+from streamtag.configuration import flatten, load
+from streamtag.errors import ConfigError
+from streamtag.queue.address import open_client, user, where
+from streamtag.settings import RedisSettings, Settings
+
+KEY = "st:{m.0}:jobs"
+
+
+def settings(**values: object) -> Settings:
+    return load(None, {f"redis.{name}": value for name, value in values.items()})[0]
+
+
+def connection(redis: RedisSettings) -> dict[str, object]:
+    return dict(open_client(redis, KEY).connection_pool.connection_kwargs)
+
+
+def test_what_is_set_apart_takes_the_place_of_the_urls_part() -> None:
+    redis = settings(url="redis://u:p@old:1/3", host="new", port=2, username="me", password="s/e#c?r@t").redis
+    found = connection(redis)
+    assert (found["host"], found["port"], found["username"], found["password"]) == ("new", 2, "me", "s/e#c?r@t")
+    assert found["db"] == 3
+    assert (where(redis), user(redis)) == ("redis://new:2", "me")
+
+
+def test_each_part_alone_leaves_the_others() -> None:
+    found = connection(settings(url="redis://u:p@old:1", password="q").redis)
+    assert (found["host"], found["port"], found["username"], found["password"]) == ("old", 1, "u", "q")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:pa/ss@host",
+        "redis://:12/ss@host",
+        "redis://:12#ss@host",
+        "redis://:12?ss@host",
+        "redis://:pa#ss@host/0",
+        "redis://:pa[ss@host",
+        "http://host",
+        "redis://host:99999",
+        "redis://host/0?socket_tiemout=3",
+        "host:6379",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_quoting_it(url: str) -> None:
+    """``redis://:12#ss@host`` is read by redis-py as port 12 of this machine, and its error would tell the 12."""
+    with pytest.raises(ConfigError) as told:
+        open_client(settings(url=url).redis, KEY)
+    assert "no valid address" in str(told.value)
+    for part in ("ss@", "12", "tiemout", "99999"):
+        assert part not in str(told.value)
+
+
+def test_ways_that_exclude_each_other_are_refused() -> None:
+    with pytest.raises(ConfigError, match="choose one"):
+        settings(cluster=True, sentinels=["a:1"])
+    with pytest.raises(ConfigError, match="cluster: true only"):
+        settings(cluster_nodes=["a:1"])
+    with pytest.raises(ConfigError, match=r"sentinels\.0"):
+        settings(sentinels=["a"])
+    with pytest.raises(ConfigError, match="no numbered databases"):
+        open_client(settings(cluster=True, url="redis://h:1/2").redis, KEY)
+
+
+def test_config_show_says_of_secrets_only_that_they_are_set() -> None:
+    shown = flatten(settings(url="redis://u:pw1@h:1/0", password="pw2", sentinel_password="pw3"))
+    assert (shown["redis.url"], shown["redis.password"]) == ("redis://h:1/0", "***")
+    assert not {"pw1", "pw2", "pw3"} & {part for value in shown.values() for part in str(value).split(":")}
+    assert flatten(settings())["redis.password"] == ""
