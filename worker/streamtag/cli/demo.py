@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import multiprocessing.util
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from streamtag.cli import views
 from streamtag.cli.common import (
     FAILED,
+    INTERRUPTED,
     Config,
     Json,
     Model,
@@ -20,48 +28,98 @@ from streamtag.cli.common import (
     err,
     out,
     print_json,
-    settings_from,
+    settings_and_origins,
 )
 from streamtag.client import located
 from streamtag.core.records import Event, JobStatus, JobView, Result
-from streamtag.tools.demo.show import Demo, Started
+from streamtag.errors import ConfigError
+from streamtag.tools.demo.choosing import Choice, choose
+from streamtag.tools.demo.clips import Verdict
+from streamtag.tools.demo.contact_sheet import words
+from streamtag.tools.demo.show import Demo, Outcome, Started
 
-_REAL_NETWORKS = "streamtag demo --source FILE --model xception --weights imagenet   (or inceptionv3, mobilenetv2)"
+SHEET_NAME = "streamtag-demo.png"
 
 
 def demo(
-    seconds: Annotated[float, typer.Option("--seconds", help="Length of the drawn clip.", min=1, max=3600)] = 20.0,
-    source: Annotated[str | None, typer.Option("--source", help="Your own video, in place of the drawn clip.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="Length of the clip.", min=1, max=3600)] = 22.0,
+    source: Annotated[str | None, typer.Option("--source", help="Your own video, in place of the demo's clip.")] = None,
+    drawn: Annotated[
+        bool, typer.Option("--drawn", help="Drawn shapes and the small network that is shipped: needs no photographs.")
+    ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help=f"Where the contact sheet goes. Default: {SHEET_NAME} here.")
+    ] = None,
     config: Config = None,
     model: Model = None,
     weights: Weights = None,
     json: Json = False,
     overrides: Overrides = None,
 ) -> None:
-    """Start a Redis and a worker, tag a clip, and show what comes out."""
+    """Start a Redis and a worker, tag a film of photographs, and show what comes out."""
     end_on_sigterm()
     quiet = ["log.level=warning", "http.port=0", "worker.drain_s=1", *(overrides or [])]
-    settings = settings_from(config, model, weights, quiet)
-    show = Demo(settings, located(source) if source else None, seconds)
-    is_demo_network = settings.model.name == "demo"
-    if json:
-        summary = show.play(
-            lambda started: print_json(_started_json(started)), lambda news, view: print_json(news.to_dict())
-        )
-        print_json(summary)
+    settings, origins = settings_and_origins(config, model, weights, quiet)
+    if drawn and source:
+        raise ConfigError("--drawn and --source: give one of them")
+    target = _sheet(sheet)
+    if source:
+        show, choice = Demo(settings, located(source), seconds, target), None
     else:
-        if is_demo_network:
-            out.print(
-                "This is the [bold]demo network[/]: it knows six drawn shapes and nothing else. For real pictures:"
-            )
-            out.print(f"  {_REAL_NETWORKS}\n", highlight=False, soft_wrap=True)
-        summary = _play(show, seconds if source is None else None)
-        _print_summary(summary)
-    if summary["status"] != JobStatus.DONE:
+        choice = choose(settings, drawn, "model.name" in origins)
+        show = Demo(choice.settings, choice.clip, seconds, target)
+    if not json and choice is not None:
+        _introduce(choice)
+    try:
+        outcome = _play_json(show) if json else _play(show, with_results=choice is None)
+    except KeyboardInterrupt:
+        if show.is_worker_running:
+            _leave_at_once()
+        raise
+    if json:
+        print_json(_summary_json(outcome))
+    else:
+        _print_summary(outcome)
+    if outcome.job.status is not JobStatus.DONE:
         raise typer.Exit(FAILED)
 
 
-def _play(show: Demo, seconds: float | None) -> dict[str, Any]:
+def _sheet(wanted: Path | None) -> Path:
+    """Where the contact sheet goes; known to be writable before the work."""
+    if wanted is None:
+        folder = Path.cwd()
+        return (folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())) / SHEET_NAME
+    if wanted.is_dir() or not os.access(wanted.absolute().parent, os.W_OK):
+        raise ConfigError(f"--sheet {wanted}: name a file in a folder that can be written")
+    return wanted
+
+
+def _introduce(choice: Choice) -> None:
+    if choice.reason:
+        out.print("[yellow]The real world is not at hand, so this is the drawn clip:[/]", highlight=False)
+        out.print(f"  {escape(choice.reason)}", highlight=False, soft_wrap=True)
+    name = choice.settings.model.name
+    out.print(f"[bold]{escape(name)}[/] tags {escape(choice.clip.title)}.", highlight=False)
+    if name == "demo":
+        out.print("The demo network knows six drawn shapes and nothing else.", highlight=False)
+    out.print()
+
+
+def _leave_at_once() -> NoReturn:
+    """Leave beside a thread that imports TensorFlow, when all else is cleared away.
+
+    Left to itself the interpreter did not come to its end within 90 s: it waits for what that thread was in.
+    """
+    shutil.rmtree(multiprocessing.util.get_temp_dir(), ignore_errors=True)  # with the fork server's socket
+    sys.stdout.flush()
+    os._exit(INTERRUPTED)
+
+
+def _play_json(show: Demo) -> Outcome:
+    return show.play(lambda started: print_json(_started_json(started)), lambda news, view: print_json(news.to_dict()))
+
+
+def _play(show: Demo, with_results: bool) -> Outcome:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -69,45 +127,92 @@ def _play(show: Demo, seconds: float | None) -> dict[str, Any]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=err, transient=True) as progress:
-        task: TaskID = progress.add_task("drawing a clip, compiling the network", total=None)
+        task = progress.add_task("making the clip, compiling the network", total=None)
 
         def on_start(started: Started) -> None:
-            progress.console.print(f"redis    {escape(started.redis)}", highlight=False, soft_wrap=True)
-            progress.console.print(f"metrics  {started.metrics_url}", highlight=False, soft_wrap=True)
-            progress.console.print(f"job      {started.job_id}\n", highlight=False, soft_wrap=True)
+            for name, value in (("redis", started.redis), ("metrics", started.metrics_url), ("job", started.job_id)):
+                progress.console.print(f"{name:<8} {escape(value)}", highlight=False, soft_wrap=True)
+            progress.console.print()
             progress.update(task, description="tagging", total=1.0)
 
         def on_news(news: Event | Result, view: JobView) -> None:
             progress.update(task, completed=view.progress or 0.0, description=f"{view.counters.published} samples")
             if isinstance(news, Event):
-                out.print(views.event_line(news), soft_wrap=True)
-            elif not seconds:
+                out.print(_event_line(news), soft_wrap=True)
+            elif with_results:
                 out.print(views.result_line(news), soft_wrap=True)
 
         return show.play(on_start, on_news)
+
+
+def _event_line(event: Event) -> Text:
+    """An event without the job's id: there is only one."""
+    label = event.content.get("label")
+    if event.kind in ("state", "status"):
+        return Text(f"{views.clock(event.pts_s)}  {event.kind:<6}  {event.content[event.kind]}", style="cyan")
+    if event.kind not in ("enter", "exit") or not isinstance(label, dict):
+        return views.event_line(event)
+    line = Text.assemble(
+        views.clock(event.pts_s), "  ", (f"{event.kind:<6}", "green" if event.kind == "enter" else "yellow")
+    )
+    line.append(f"  {label['name']:<24}", style="bold" if event.kind == "enter" else "")
+    return line.append(f"  {event.content['score']:.2f}" if "score" in event.content else "", style="dim")
 
 
 def _started_json(started: Started) -> dict[str, Any]:
     return {"job_id": started.job_id, "source": started.source, "metrics": started.metrics_url}
 
 
-def _print_summary(summary: dict[str, Any]) -> None:
-    counters = summary["counters"]
+def _summary_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "summary": True,
+        "job_id": outcome.job.job_id,
+        "status": outcome.job.status,
+        "reason": outcome.job.reason,
+        "model": outcome.model,
+        "source": outcome.title,
+        "counters": outcome.job.counters.to_dict(),
+        "labels": outcome.labels,
+        "samples_per_s": outcome.samples_per_s,
+        "seconds": round(outcome.seconds, 1),
+        "metrics": outcome.started.metrics_url,
+        "segments": len(outcome.verdicts),
+        "segments_right": outcome.right,
+        "verdicts": [_verdict_json(verdict) for verdict in outcome.verdicts],
+        "sheet": str(outcome.sheet.absolute()) if outcome.sheet else None,
+    }
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    segment = verdict.segment
+    return {
+        "start_s": segment.start_s,
+        "end_s": segment.end_s,
+        "truth": segment.name,
+        "accepted": sorted(segment.accepted),
+        "label": verdict.label,
+        "score": round(verdict.score, 4),
+        "right": verdict.is_right,
+    }
+
+
+def _print_summary(outcome: Outcome) -> None:
+    counters = outcome.job.counters
     out.print()
     out.print(
-        f"[bold]{summary['status']}[/]: {counters['published']} samples of {counters['decoded']} frames, "
-        f"{summary['samples_per_s']} samples/s, {summary['seconds']} s in all",
+        f"[bold]{outcome.job.status}[/]: {counters.published} samples of {counters.decoded} frames, "
+        f"{outcome.samples_per_s} samples/s, {outcome.seconds:.1f} s in all",
         highlight=False,
     )
-    if summary["reason"]:
-        out.print(f"  {escape(summary['reason'])}", highlight=False, soft_wrap=True)
-    seen = ", ".join(f"{escape(name)} {count}" for name, count in list(summary["labels"].items())[:8])
+    if outcome.job.reason:
+        out.print(f"  {escape(outcome.job.reason)}", highlight=False, soft_wrap=True)
+    seen = ", ".join(f"{escape(name)} {count}" for name, count in list(outcome.labels.items())[:8])
     out.print(f"steady labels, in samples: {seen}", highlight=False, soft_wrap=True)
-    if "segments" in summary:
-        for segment in summary["segments"]:
-            mark = "[green]right[/]" if segment["truth"] == segment["seen"] else "[red]wrong[/]"
-            span = f"{segment['start_s']:6.2f} to {segment['end_s']:6.2f} s"
-            out.print(f"  {mark}  {span}  {segment['truth']:<9} seen as {segment['seen']}", highlight=False)
-        out.print(
-            f"[bold]{summary['segments_right']} of {summary['segments_total']} segments right[/] (by the demo network)"
-        )
+    for verdict in outcome.verdicts:
+        mark = "[green]right[/]" if verdict.is_right else "[red]wrong[/]"
+        span = f"{verdict.segment.start_s:5.1f} to {verdict.segment.end_s:4.1f} s"
+        out.print(f"  {mark}  {span}  {verdict.segment.name:<22} {escape(words(verdict))}", highlight=False)
+    if outcome.verdicts:
+        out.print(f"[bold]{outcome.right} of {len(outcome.verdicts)} segments right[/]", highlight=False)
+    if outcome.sheet:
+        out.print(f"what was seen, as a picture: {escape(str(outcome.sheet))}", highlight=False, soft_wrap=True)

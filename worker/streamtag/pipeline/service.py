@@ -77,7 +77,7 @@ class Service:
         """
         cage.check(self.settings.source)
         # Before TensorFlow and its threads: the decoders' parent must stay small and single-threaded.
-        forkserver().Process(target=_nothing).start()
+        forkserver()
         self.http.start()
         log.info("http", metrics=f"{self.http.url}/metrics")
         try:
@@ -181,7 +181,3 @@ class Service:
             log.warning("could not leave the group", error=str(error))
         finally:
             connection.close()
-
-
-def _nothing() -> None:
-    """Starting a process starts the fork server."""

