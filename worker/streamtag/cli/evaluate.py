@@ -18,9 +18,13 @@ from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.extras import require
 from streamtag.networks.registry import resolve
+from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
+from streamtag.tools.dataset import Dataset
 
 if TYPE_CHECKING:  # scikit-learn may be absent
+    from streamtag.tools.evaluation.measures import Measures
+    from streamtag.tools.evaluation.pictures import Findings
     from streamtag.tools.evaluation.writing import Fitted
 
 
@@ -65,30 +69,13 @@ def evaluate(
     trained = 0
     if not include_trained:
         dataset, trained = pictures.without_trained(dataset, Path(model))
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=json) as bar:
-        task = bar.add_task("", total=None)
-        network = networks.load(settings, lambda step: bar.update(task, description=str(step)))
-        bundle = network.bundle
-        # At temperature 1, so that another one can be fitted.
-        classifier = Classifier(settings, replace(network, bundle=replace(bundle, temperature=1.0)))
-        findings = pictures.evaluate(
-            classifier,
-            dataset,
-            bundle.labels,
-            Sampling(fps=fps),
-            lambda done: bar.update(task, description=f"{done} samples of {len(dataset.items)} items"),
-        )
-        bar.update(task, description="measuring")
-        measures = measure(findings.scores, findings.truth, bundle.labels, bundle.temperature, precision)
-        content = summary.as_json(measures, findings) | {"trained_on": trained, "warnings": []}
-        content["warnings"] += [text] if (text := doubts(measures)) else []
-        if report is not None:
-            origin = f"{measures.samples} samples of {folder or spans or 'what training held out'}"
-            from streamtag.tools.evaluation.report import write_html  # noqa: PLC0415 - needs an extra
-
-            write_html(report, bundle.name, origin, measures, findings, bundle.labels)
-            content["report"] = str(report)
+    bundle, findings = _examined(settings, dataset, fps, json)
+    measures = measure(findings.scores, findings.truth, bundle.labels, bundle.temperature, precision)
+    content = summary.as_json(measures, findings) | {"trained_on": trained, "warnings": []}
+    content["warnings"] += [text] if (text := doubts(measures)) else []
+    if report is not None:
+        _write_report(report, folder or spans, bundle, measures, findings)
+        content["report"] = str(report)
     if chosen:
         share = settings.smoothing.exit / settings.smoothing.enter
         written = write_fitted(Path(model), measures, chosen, share)
@@ -99,6 +86,32 @@ def evaluate(
         _print(content, bundle)
     if content.get("refused"):
         raise typer.Exit(FAILED)
+
+
+def _examined(settings: Settings, dataset: Dataset, fps: float, quiet: bool) -> tuple[Bundle, Findings]:
+    from streamtag.tools.evaluation import pictures  # noqa: PLC0415 - needs an extra
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=quiet) as bar:
+        task = bar.add_task("", total=None)
+        network = networks.load(settings, lambda step: bar.update(task, description=str(step)))
+        # At temperature 1, so that another one can be fitted.
+        classifier = Classifier(settings, replace(network, bundle=replace(network.bundle, temperature=1.0)))
+        findings = pictures.evaluate(
+            classifier,
+            dataset,
+            network.bundle.labels,
+            Sampling(fps=fps),
+            lambda done: bar.update(task, description=f"{done} samples of {len(dataset.items)} items"),
+        )
+    return network.bundle, findings
+
+
+def _write_report(path: Path, material: Path | None, bundle: Bundle, measures: Measures, findings: Findings) -> None:
+    from streamtag.tools.evaluation.report import write_html  # noqa: PLC0415 - needs an extra
+
+    origin = f"{measures.samples} samples of {material or 'what training held out'}"
+    write_html(path, bundle.name, origin, measures, findings, bundle.labels)
 
 
 def _writes(names: list[str], bundle: Path) -> set[Fitted]:

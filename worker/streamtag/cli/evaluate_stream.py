@@ -17,6 +17,7 @@ from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.extras import require
+from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LabelledItem, read_spans
 from streamtag.tools.demo import flicker
@@ -51,25 +52,7 @@ def evaluate_stream(
         raise ConfigError("evaluate-stream: the drawn clips are for the demo network; give a CSV of spans for another")
     if plot is not None:
         require("--plot")
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=json) as bar, tempfile.TemporaryDirectory() as folder:
-        task = bar.add_task("", total=None)
-        network = networks.load(settings, lambda step: bar.update(task, description=str(step)))
-        bundle = network.bundle
-        items = read_spans(spans).items if spans is not None else _drawn(Path(folder), bar, task)
-        clips = streams.read_clips(
-            Classifier(settings, network),
-            bundle,
-            items,
-            Sampling(fps=fps),
-            lambda done: bar.update(task, description=f"classifying: {done} samples", total=None),
-        )
-        rows = streams.compare(
-            clips,
-            bundle,
-            settings.smoothing,
-            lambda done, total: bar.update(task, description="smoothing", completed=done, total=total),
-        )
+    clips, rows = _compared(settings, spans, fps, json)
     best = streams.recommended(rows, onset, fewer)
     if plot is not None:
         streams.draw(rows, best, plot)
@@ -92,6 +75,29 @@ def evaluate_stream(
             out.print(f"drawn on {plot}", highlight=False, soft_wrap=True)
     if best is None:
         raise typer.Exit(FAILED)
+
+
+def _compared(
+    settings: Settings, spans: Path | None, fps: float, quiet: bool
+) -> tuple[list[streams.Clip], list[streams.Row]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=quiet) as bar, tempfile.TemporaryDirectory() as folder:
+        task = bar.add_task("", total=None)
+        network = networks.load(settings, lambda step: bar.update(task, description=str(step)))
+        clips = streams.read_clips(
+            Classifier(settings, network),
+            network.bundle,
+            read_spans(spans).items if spans is not None else _drawn(Path(folder), bar, task),
+            Sampling(fps=fps),
+            lambda done: bar.update(task, description=f"classifying: {done} samples", total=None),
+        )
+        rows = streams.compare(
+            clips,
+            network.bundle,
+            settings.smoothing,
+            lambda done, total: bar.update(task, description="smoothing", completed=done, total=total),
+        )
+    return clips, rows
 
 
 def _drawn(folder: Path, bar: Progress, task: Any) -> list[LabelledItem]:

@@ -27,6 +27,7 @@ from streamtag.logs import quiet_stderr
 from streamtag.networks.loading import LoadStep, import_keras
 from streamtag.networks.registry import ensure_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
+from streamtag.settings import Settings
 from streamtag.tools.dataset import Dataset, read_folders, read_spans
 
 if TYPE_CHECKING:  # Keras is imported only once its backend is chosen
@@ -77,33 +78,23 @@ def train(
     overrides: Overrides = None,
 ) -> None:
     """Train a head for your own classes on a network that ImageNet has taught to see. Ctrl-C keeps the best so far."""
-    settings = settings_from(config, backbone, weights, overrides)
-    if settings.engine.name in ("jax", "null"):
-        raise ConfigError(f"train: engine {settings.engine.name} does not train; leave engine.name out")
-    require("train")
+    settings = _able(settings_from(config, backbone, weights, overrides))
     dataset = _dataset(folder, spans, group_by)
     units = _units(head)
-    if (out_folder / "bundle.json").exists() and not force:
-        raise ConfigError(f"{out_folder}: holds a bundle; name another --out, or give --force to replace it")
-    _writable(out_folder)
+    _writable(out_folder, force)
     chosen = ensure_weights(resolve(settings.model), settings.model)
     if not json:
         _print_dataset(dataset, crops)
     with _Bars(json) as bars:
         import_keras(settings.engine, bars.on_step)
         with quiet_stderr():  # imports Keras, whose backend is chosen by now
-            from streamtag.tools.training.fitting import Recipe  # noqa: PLC0415 - Keras, whose backend is chosen first
-            from streamtag.tools.training.run import Plan  # noqa: PLC0415 - Keras, whose backend is chosen first
-            from streamtag.tools.training.run import train as run  # noqa: PLC0415 - Keras, whose backend is chosen first
+            from streamtag.tools.training import fitting, run  # noqa: PLC0415 - Keras, whose backend is chosen first
 
-        recipe = Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
+        recipe = fitting.Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
         command = tuple(sys.argv[1:]) or ("train",)
-        plan = Plan(chosen, dataset, recipe, held_out, seed, unfreeze, Sampling(fps=fps), command)
-        outcome = run(plan, settings, cache_folder(settings.model).parent / "features", out_folder, bars)
-    if json:
-        print_json(_json_of(outcome))
-    else:
-        _print_outcome(outcome, unfreeze)
+        plan = run.Plan(chosen, dataset, recipe, held_out, seed, unfreeze, Sampling(fps=fps), command)
+        outcome = run.train(plan, settings, cache_folder(settings.model).parent / "features", out_folder, bars)
+    _print_outcome(outcome, unfreeze, json)
 
 
 def _print_dataset(dataset: Dataset, crops: int) -> None:
@@ -127,7 +118,10 @@ def _json_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _print_outcome(outcome: Outcome, unfreeze: int) -> None:
+def _print_outcome(outcome: Outcome, unfreeze: int, json: bool) -> None:
+    if json:
+        print_json(_json_of(outcome))
+        return
     for path, reason in outcome.unreadable:
         err.print(f"[yellow]left out[/] {escape(path)}: {escape(reason)}", highlight=False, soft_wrap=True)
     if outcome.history.interrupted:
@@ -144,8 +138,22 @@ def _print_outcome(outcome: Outcome, unfreeze: int) -> None:
     out.print(text, highlight=False, soft_wrap=True)
 
 
-def _writable(folder: Path) -> None:
+def _able(settings: Settings) -> Settings:
+    """The settings, where they and this machine can train.
+
+    Raises:
+        ConfigError: an engine that does not train, or a package is missing.
+    """
+    if settings.engine.name in ("jax", "null"):
+        raise ConfigError(f"train: engine {settings.engine.name} does not train; leave engine.name out")
+    require("train")
+    return settings
+
+
+def _writable(folder: Path, force: bool) -> None:
     """Better known before the training than after it. Leaves nothing behind."""
+    if (folder / "bundle.json").exists() and not force:
+        raise ConfigError(f"{folder}: holds a bundle; name another --out, or give --force to replace it")
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -107,18 +107,9 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
             train_pictures, held_pictures = (
                 _pictures(reading, items, classes, plan.sampling) for items in (kept, held)
             )
-            fine_tune(
-                plan.recipe,
-                model,
-                names,
-                plan.backbone.preprocessing.mode,
-                train_pictures,
-                held_pictures,
-                plan.seed,
-                history,
-                listener.on_epoch,
-                stopping,
-            )
+            mode, told = plan.backbone.preprocessing.mode, listener.on_epoch
+            sides = (train_pictures, held_pictures)
+            fine_tune(plan.recipe, model, names, mode, *sides, plan.seed, history, told, stopping)
         history.interrupted = bool(stopping)
     accuracy = _accuracy(head, held_examples, history)
     _write(plan, model, history, accuracy, fingerprint, out)
