@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 from streamtag.core.job import Job
-from streamtag.core.records import Checkpoint, JobStatus
-from streamtag.errors import JobCancelled, LeaseLost, QueueFull, QueueUnavailable, RejectJob, StreamtagError
+from streamtag.core.records import Checkpoint, JobStatus, StreamState
+from streamtag.errors import JobCancelled, LeaseLost, QueueFull, QueueUnavailable, StreamtagError
 from streamtag.queue.claims import Entry
 from streamtag.queue.connection import Connection
 from streamtag.queue.keys import GROUP
@@ -38,7 +38,7 @@ def test_a_job_is_acquired_once_and_leaves_the_queue_when_it_is_over(queue: Queu
     queue.submit()
     one, two = queue.worker("one"), queue.worker("two")
     claim = one.take()
-    assert (claim.job.job_id, claim.fence, claim.attempts, claim.checkpoint) == ("j", 1, 1, Checkpoint())
+    assert (claim.job.job_id, claim.fence, claim.crashes, claim.checkpoint) == ("j", 1, 0, Checkpoint())
     assert two.claims.fetch(1, block_ms=50) == []
     assert queue.producer.view("j").status is JobStatus.RUNNING
     assert queue.waiting() == 1
@@ -118,30 +118,72 @@ def test_a_lease_that_is_renewed_is_not_taken_over(queue: Queue) -> None:
     assert two.take_abandoned() is not None
 
 
-def test_a_released_job_is_there_at_once_and_was_no_attempt(queue: Queue) -> None:
+def test_a_released_job_is_there_at_once_and_was_no_crash(queue: Queue) -> None:
     queue.submit()
     one, two = queue.worker("one"), queue.worker("two")
-    one.commits.release(one.take())
+    claim = one.take()
+    for _ in range(2):  # the second after a lost reply
+        one.commits.release(claim)
     assert queue.producer.view("j").status is JobStatus.QUEUED
-    claim = two.take_abandoned()
-    assert claim is not None
-    assert claim.attempts == 1
+    again = two.take_abandoned_now()
+    assert (again.crashes, again.deliveries) == (0, 2)
 
 
-def test_attempts_count_crashes_and_progress_forgives_them(queue: Queue) -> None:
+def test_crashes_are_counted_and_progress_forgives_them(queue: Queue) -> None:
+    queue.submit()
+    assert queue.worker("one").take().crashes == 0
+    two, three = queue.worker("two"), queue.worker("three")
+    lapse()
+    assert two.claims.crashes("j") == 1
+    assert two.take_abandoned_now().crashes == 1
+    lapse()
+    claim = three.take_abandoned_now()
+    assert (claim.crashes, claim.deliveries) == (2, 3)
+    three.commits.commit(claim, step(0, "5-1"), "live", None)
+    lapse()
+    assert two.take_abandoned_now().crashes == 1
+
+
+def test_what_a_worker_acquires_again_was_no_crash(queue: Queue) -> None:
+    """The reply of its acquire was lost; at 40 % lost replies this once dead-lettered 4 of 24 good jobs."""
     queue.submit()
     one = queue.worker("one")
-    assert one.take().attempts == 1
-    claims = []
-    for _ in range(2):
-        lapse()
-        claim = one.take_abandoned()
-        assert claim is not None
-        claims.append(claim)
-    assert [claim.attempts for claim in claims] == [2, 3]
-    assert one.claims.crashes("j") == 3
-    one.commits.commit(claims[-1], step(0, "5-1"), "live", None)
-    assert one.claims.crashes("j") == 0
+    one.take()
+    (entry,) = one.claims.redelivered(10)
+    claim = one.claims.acquire(entry)
+    assert claim is not None
+    assert (claim.fence, claim.crashes) == (2, 0)
+
+
+def test_a_worker_that_vanishes_while_nothing_is_decoded_did_not_crash(queue: Queue) -> None:
+    queue.submit()
+    one, two = queue.worker("one"), queue.worker("two")
+    claim = one.take()
+    one.commits.commit(claim, step(0), StreamState.RECONNECTING, None)
+    lapse()
+    assert two.claims.crashes("j") == 0
+    claim = two.take_abandoned_now()
+    assert claim.crashes == 0
+    two.commits.commit(claim, step(1), StreamState.LIVE, None)
+    lapse()
+    assert one.take_abandoned_now().crashes == 1
+
+
+def test_a_worker_that_lost_its_job_in_an_outage_says_that_it_lives(queue: Queue) -> None:
+    queue.submit()
+    one, two, three = (queue.worker(name) for name in ("one", "two", "three"))
+    first = one.take()
+    lapse()
+    second = two.take_abandoned_now()
+    lapse()
+    assert three.take_abandoned_now().crashes == 2
+    for _ in range(2):  # the second after a lost reply: it counts once
+        with pytest.raises(LeaseLost):
+            one.commits.release(first)
+    assert queue.producer.view("j").crashes == 1
+    with pytest.raises(LeaseLost):
+        two.commits.release(second)
+    assert queue.producer.view("j").crashes == 0
 
 
 def test_a_waiting_job_is_cancelled_at_once(queue: Queue) -> None:
@@ -174,50 +216,6 @@ def test_a_job_cancelled_while_its_owner_is_dead_ends_when_it_is_taken_over(queu
     assert queue.worker("two").take_abandoned() is None
     assert queue.producer.view("j").status is JobStatus.CANCELLED
     assert queue.waiting() == 0
-
-
-def test_a_dead_letter_has_its_reason_and_no_password_and_can_go_back(queue: Queue) -> None:
-    queue.submit(source="rtsp://user:hunter2@cam/1")
-    one = queue.worker("one")
-    claim = one.take()
-    one.commits.commit(claim, step(0, "5-1"), "live", None)
-    for _ in range(2):  # the second after a lost reply
-        one.commits.dead_letter(claim, "it is broken")
-    (letter,) = queue.producer.dead_letters()
-    assert (letter.job_id, letter.reason) == ("j", "it is broken")
-    assert "hunter2" not in str(letter)
-    assert queue.producer.view("j").status is JobStatus.FAILED
-    assert queue.waiting() == 0
-    queue.producer.requeue(letter)
-    again = one.take()
-    assert (again.job.source, again.checkpoint.last_id, again.attempts) == ("rtsp://user:hunter2@cam/1", "5-1", 1)
-    assert list(queue.producer.dead_letters()) == []
-    with pytest.raises(StreamtagError, match="no dead letter"):
-        queue.producer.requeue(letter)
-
-
-@pytest.mark.parametrize(
-    ("fields", "names"),
-    [
-        ({"job": "{"}, "not valid JSON"),
-        ({"jobs": "x"}, "no field 'job'"),
-        ({"job": '{"job_id":"a","source":"x.mp4","model":"other"}'}, "unknown model 'other'"),
-    ],
-)
-def test_an_entry_that_is_no_job_is_put_aside_by_name(queue: Queue, fields: dict[str, str], names: str) -> None:
-    queue.connection.client.xadd(queue.keys.jobs, fields)
-    one = queue.worker("one")
-    (entry,) = one.claims.fetch(1)
-    with pytest.raises(RejectJob, match=names) as caught:
-        one.claims.acquire(entry)
-    one.commits.dead_letter_entry(entry, str(caught.value))
-    (letter,) = queue.producer.dead_letters()
-    assert letter.job_id == entry.entry_id
-    assert queue.waiting() == 0
-    with pytest.raises(StreamtagError, match="submit the source again"):
-        queue.producer.requeue(letter)
-    queue.producer.drop(letter)
-    assert list(queue.producer.dead_letters()) == []
 
 
 def test_an_id_written_twice_by_hand_is_one_job(queue: Queue) -> None:
@@ -259,17 +257,6 @@ def test_a_lost_group_is_made_again_and_the_jobs_are_still_there(queue: Queue) -
     assert one.take().job.job_id == "j"
     queue.connection.client.xgroup_destroy(queue.keys.jobs, GROUP)
     assert one.claims.abandoned(5) == []
-
-
-def test_a_worker_leaves_the_group_only_with_nothing_pending(queue: Queue) -> None:
-    queue.submit()
-    one = queue.worker("one")
-    claim = one.take()
-    one.claims.retire()
-    assert [c["name"] for c in queue.connection.client.xinfo_consumers(queue.keys.jobs, GROUP)] == [b"one"]
-    one.commits.finish(claim, JobStatus.DONE, "", "ended", 1.5)
-    one.claims.retire()
-    assert queue.connection.client.xinfo_consumers(queue.keys.jobs, GROUP) == []
 
 
 def test_an_entry_deleted_by_hand_while_pending_does_not_come_again(queue: Queue) -> None:

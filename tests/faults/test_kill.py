@@ -70,7 +70,7 @@ def test_killed_twice_it_gives_what_an_undisturbed_run_gives(
     start_worker(workers, settings, *SLOW, *QUICK_LEASE)
     view = client.wait(job, 120)
     assert view.status is JobStatus.DONE
-    assert view.attempts == 3
+    assert view.deliveries == 3
     same(list(client.results(job)), undisturbed)
     closes(view)
     events = [

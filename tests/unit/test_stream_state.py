@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamtag.core.records import Checkpoint, Sample, StreamState
+from streamtag.core.records import Checkpoint, Counters, Sample, StreamState
 from streamtag.core.stream_state import (
     FailureKind,
     GapNoticed,
@@ -31,7 +31,7 @@ LIMITS = StreamLimits(
     black_luma=0.03,
 )
 NEVER_SEEN = Checkpoint()
-SEEN = Checkpoint(last_index=49, last_pts_s=100.0, last_captured_unix_s=5000.0, counters={"decoded": 50, "sampled": 10})
+SEEN = Checkpoint(last_index=49, last_pts_s=100.0, last_captured_unix_s=5000.0, counters=Counters(50, 10, 10))
 
 
 def machine(live: bool = False, checkpoint: Checkpoint = NEVER_SEEN, chance: float = 1.0) -> StreamMachine:

@@ -114,11 +114,11 @@ def test_a_commit_stays_the_same_until_it_is_done_and_what_came_since_is_in_the_
     classify(one, sample(1), sample(2))
     assert one.commit() is first
     assert len(first.results) == 1
-    assert first.checkpoint.counters["published"] == 1
+    assert first.checkpoint.counters.published == 1
     one.committed()
     second = one.commit()
     assert (second.expected_seq, len(second.results)) == (1, 2)
-    assert second.checkpoint.counters["published"] == 3
+    assert second.checkpoint.counters.published == 3
     one.committed()
     assert not one.has_pending
 

@@ -19,12 +19,13 @@ from pydantic import ValidationError
 
 from streamtag.configuration import load
 from streamtag.core.job import Job, Sampling, explain
-from streamtag.core.records import Event, JobView, Result
+from streamtag.core.records import Event, JobView, Result, WorkerView
 from streamtag.core.source import SourceKind, source_kind
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.queue.connection import Connection
 from streamtag.queue.keys import Keys
-from streamtag.queue.producer import DeadLetter, Producer
+from streamtag.queue.producer import Producer
+from streamtag.queue.published import DeadLetter
 from streamtag.settings import Settings
 
 FOLLOW_BLOCK_MS = 1000
@@ -167,16 +168,20 @@ class Client:
     def dead_letters(self) -> Iterator[DeadLetter]:
         return self._producer.dead_letters()
 
-    def requeue(self, letter: DeadLetter) -> None:
-        """Make a dead letter a job again."""
-        self._producer.requeue(letter)
+    def requeue(self, letter: DeadLetter, source: str = "") -> None:
+        """Make a dead letter a job again.
+
+        Args:
+            source: of the job, where it held a credential and was therefore forgotten when the job failed.
+        """
+        self._producer.requeue(letter, located(source) if source else "")
 
     def drop(self, letter: DeadLetter) -> None:
         self._producer.drop(letter)
 
-    def workers(self) -> int:
-        """Workers that serve this queue now."""
-        return self._producer.workers(within_s=10.0)
+    def workers(self) -> list[WorkerView]:
+        """Workers that serve this queue now, idle ones too."""
+        return self._producer.workers()
 
     def close(self) -> None:
         self._connection.close()

@@ -55,5 +55,9 @@ class QueueRefused(StreamtagError):
     """Redis refuses this one command, and would refuse it again tomorrow: a value or a key of the job is wrong."""
 
 
+class JobConflict(StreamtagError):
+    """The job id belongs to another job."""
+
+
 class JobNotFound(StreamtagError):
     """The queue knows no job of that id."""

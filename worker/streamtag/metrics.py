@@ -106,6 +106,12 @@ class BatchHistogram(Collector):
             self._counts += counts
             self._sum += float(array.sum())
 
+    @property
+    def count(self) -> int:
+        """Values so far."""
+        with self._lock:
+            return int(self._counts.sum())
+
     def collect(self) -> Iterable[HistogramMetricFamily]:
         with self._lock:
             counts, total = self._counts.cumsum().tolist(), self._sum

@@ -60,7 +60,9 @@ class RedisSettings(Group):
     timeout_s: Positive = Field(10.0, description="Seconds for one reply. Lower notices a dead server sooner.")
     queue_cap: int = Field(100_000, ge=1, description="Jobs waiting and running above which submit refuses.")
     results_maxlen: int = Field(
-        100_000, ge=1, description="Results kept a job, about. More is memory: about 0.5 kB each."
+        100_000,
+        ge=1,
+        description="Results kept of a live job, about 0.5 kB each. Of a finite job all are kept, until they expire.",
     )
     events_maxlen: int = Field(100_000, ge=1, description="Events kept for all jobs of the shard, about.")
     dlq_maxlen: int = Field(10_000, ge=1, description="Dead letters kept, about.")
@@ -216,7 +218,9 @@ class WorkerSettings(Group):
     """How much one worker does at once."""
 
     id: str = Field(
-        "", pattern=r"^[A-Za-z0-9._:@-]*$", description="Name of this worker in Redis; empty: host, pid, random."
+        "",
+        pattern=r"^[A-Za-z0-9._:@-]*$",
+        description="Begins this worker's name in Redis, which is new at every start; empty: the host.",
     )
     slots: int = Field(16, ge=1, description="Jobs at once. Each costs a decoder process, about 24 MB at 1080p.")
     commit_s: Positive = Field(0.25, description="Seconds between commits of a stream: 0.1 is prompt, 0.5 is cheap.")

@@ -76,11 +76,11 @@ def status(
 
         if json:
             for view in _changes(look) if watch else look():
-                print_json(_json_of(view, client.workers()))
+                print_json(_json_of(view, len(client.workers())))
         elif watch:
-            _watch(look, client.workers)
+            _watch(look, lambda: len(client.workers()))
         else:
-            _print(look(), client.workers())
+            _print(look(), len(client.workers()))
 
 
 def _chosen(jobs: list[JobView], only: list[JobStatus] | None, stream: str | None, last: int | None) -> list[JobView]:

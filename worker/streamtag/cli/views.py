@@ -15,6 +15,7 @@ COLOURS = {
     JobStatus.DONE: "green",
     JobStatus.FAILED: "red",
     JobStatus.CANCELLED: "yellow",
+    JobStatus.UNREADABLE: "magenta",
 }
 
 

@@ -17,6 +17,7 @@ class JobStatus(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    UNREADABLE = "unreadable"  # never stored: how a job is listed whose hash is not as we leave it
 
     @property
     def is_terminal(self) -> bool:
@@ -47,6 +48,10 @@ class Counters:
     dropped: dict[str, int] = field(default_factory=dict)  # by reason
     failed: dict[str, int] = field(default_factory=dict)  # by reason
 
+    def copy(self) -> Counters:
+        """The account as it is now: the one it is copied from goes on counting."""
+        return Counters(self.decoded, self.sampled, self.published, dict(self.dropped), dict(self.failed))
+
     @property
     def skipped(self) -> int:
         return self.decoded - self.sampled
@@ -68,16 +73,6 @@ class Counters:
             "failed_by_reason": dict(self.failed),
         }
 
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Counters:
-        return cls(
-            content.get("decoded", 0),
-            content.get("sampled", 0),
-            content.get("published", 0),
-            dict(content.get("dropped_by_reason", {})),
-            dict(content.get("failed_by_reason", {})),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -88,7 +83,7 @@ class Checkpoint:
     last_pts_s: float = 0.0
     last_id: str = "0-0"  # of the last result entry
     last_captured_unix_s: float = 0.0
-    counters: dict[str, Any] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
     smoother: bytes = field(default=b"", repr=False)
 
 
@@ -99,8 +94,13 @@ class Claim:
     job: Job
     entry_id: str
     fence: int
-    attempts: int  # crashes and hand-overs without progress, this one included
+    crashes: int  # owners that vanished while its frames were being decoded, since it last made progress
     checkpoint: Checkpoint
+    deliveries: int = 1  # times it was acquired, this one included
+
+    @property
+    def attempts(self) -> int:
+        return self.crashes + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,8 @@ class JobView:
     counters: Counters = field(default_factory=Counters)
     progress: float | None = None  # 0 to 1 where the length is known
     worker: str = ""
-    attempts: int = 0
+    deliveries: int = 0  # times a worker has taken it
+    crashes: int = 0  # of those, how many vanished while decoding, since it last made progress
     submitted_unix_s: float = 0.0
     started_unix_s: float = 0.0
     updated_unix_s: float = 0.0
@@ -181,3 +182,23 @@ class JobView:
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)
         return content | {"status": str(self.status), "counters": self.counters.to_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker as it says of itself, every few seconds."""
+
+    worker: str  # its name in the queue, new at every start
+    host: str
+    version: str
+    model: str
+    engine: str
+    slots: int  # jobs it may run at once
+    running: int  # jobs it runs now
+    samples_per_s: float  # classified lately
+    draining: bool  # it takes no new jobs and hands its own back
+    started_unix_s: float
+    seen_unix_s: float  # when it said so
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)

@@ -112,8 +112,8 @@ class StreamMachine:
         self.connected = False  # there should be a decoder
         self.outcome: Outcome | None = None
         self.retry_s: float | None = None  # end of the back-off, while in one
-        self.decoded = int(counters.get("decoded", 0)) if live else 0
-        self.delivered = int(counters.get("sampled", 0))  # number of the last sample whose fate was told
+        self.decoded = counters.decoded if live else 0
+        self.delivered = counters.sampled  # number of the last sample whose fate was told
         self.last_index = checkpoint.last_index
         self._limits = limits
         self._chance = chance

@@ -15,7 +15,7 @@ import orjson
 
 from streamtag.core.bundle import Bundle
 from streamtag.core.options import SmoothingSettings
-from streamtag.core.records import Checkpoint, Claim, Counters, Sample
+from streamtag.core.records import Checkpoint, Claim, Sample
 from streamtag.core.smoothing import LabelTransition, Smoother
 
 LEAST_SCENE_CHANGE = 0.3  # of a picture that is worth a word: a replay needs those that may be cuts
@@ -40,7 +40,7 @@ class Track:
         checkpoint = claim.checkpoint
         self.job = claim.job
         self._live = claim.job.is_live
-        self.counters = Counters.from_dict(checkpoint.counters)
+        self.counters = checkpoint.counters.copy()
         self.smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
         self.smoother.load(checkpoint.smoother)
         self._seq = checkpoint.seq
@@ -134,7 +134,7 @@ class Track:
                 last_pts_s=self.last_pts_s,
                 last_id=f"{self._last_ms}-{self._last_n}",
                 last_captured_unix_s=self._last_captured_unix_s,
-                counters=self.counters.to_dict(),
+                counters=self.counters.copy(),
                 smoother=self.smoother.dump(),
             )
             active = tuple(self.labels[class_id] for class_id in self.smoother.active)

@@ -20,6 +20,7 @@ from streamtag.settings import LeaseSettings
 
 IDLE_S = 0.5
 FETCH_LIMIT = 8
+SWEEP_S = 60.0
 REDELIVERED_LIMIT = 1000
 
 
@@ -50,6 +51,7 @@ class ClaimLoop:
         self._outage = outage
         self._now_s = now_s
         self._reclaim_s = 0.0
+        self._sweep_s = 0.0
         self._connected = False
         self._suspect_waits = False
 
@@ -74,6 +76,10 @@ class ClaimLoop:
         if self._now_s() >= self._reclaim_s:
             self._reclaim_s = self._now_s() + self._lease.reclaim_s
             self._take_abandoned()
+        if self._now_s() >= self._sweep_s:
+            self._sweep_s = self._now_s() + SWEEP_S
+            if gone := self._claims.retire_others():
+                log.info("removed what workers that are gone left in the group", workers=gone)
         free = self._free()
         if free > 0 and not self._suspect_waits:
             self._take(self._claims.fetch(min(free, FETCH_LIMIT)))

@@ -52,6 +52,7 @@ from streamtag.pipeline.health import Health
 from streamtag.pipeline.inference_loop import InferenceLoop
 from streamtag.pipeline.lease_loop import LeaseLoop
 from streamtag.pipeline.outage import Outage
+from streamtag.pipeline.presence import Presence
 from streamtag.pipeline.run import Mailbox, PendingSample, Run, RunNews, Runs
 from streamtag.pipeline.threads import Threads
 from streamtag.queue.session import QueueSessions
@@ -111,6 +112,7 @@ class Pipeline:
             metrics,
             self._abandon,
             self._cancel,
+            Presence(sessions.leases, network, settings.worker.slots, self.runs, metrics, health).tell,
             Outage("leases", metrics, self._on_redis),
         )
         self._stop_claims = threading.Event()

@@ -21,7 +21,6 @@ from streamtag.pipeline.health import Health, HttpServer
 from streamtag.pipeline.pipeline import Pipeline
 from streamtag.pipeline.signals import watch_signals
 from streamtag.pipeline.threads import Threads
-from streamtag.queue.claims import Claims
 from streamtag.queue.connection import Connection
 from streamtag.queue.keys import Keys
 from streamtag.queue.session import QueueSession, QueueSessions
@@ -56,7 +55,8 @@ class Service:
 
     def __init__(self, settings: Settings, decode: Decode = decoder.main) -> None:
         self.settings = settings
-        self.worker_id = settings.worker.id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        # New at every start: a name that was used before could pass for the owner it once was.
+        self.worker_id = f"{settings.worker.id or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.metrics = Metrics()
         self.health = Health(settings.http.stuck_s)
         self.http = HttpServer(settings.http, self.metrics, self.health)
@@ -176,7 +176,9 @@ class Service:
     def _retire(self) -> None:
         connection = Connection(self.settings.redis, keys_for(self.settings))
         try:
-            Claims(connection, self.worker_id, self.settings.lease).retire()
+            session = QueueSession(connection, self.worker_id, self.settings.lease)
+            session.heartbeats().stop()
+            session.claims().retire()
         except (QueueUnavailable, QueueRefused) as error:
             log.warning("could not leave the group", error=str(error))
         finally:

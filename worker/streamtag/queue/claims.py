@@ -8,10 +8,11 @@ import orjson
 from redis.exceptions import ResponseError
 
 from streamtag.core.job import Job
-from streamtag.core.records import Checkpoint, Claim
+from streamtag.core.records import Claim
 from streamtag.errors import RejectJob
 from streamtag.queue.connection import Connection, stamp, text
 from streamtag.queue.failures import GroupMissing
+from streamtag.queue.job_hash import Unreadable, read_checkpoint, shown_json
 from streamtag.queue.keys import GROUP, queue_name
 from streamtag.settings import LeaseSettings
 
@@ -38,7 +39,7 @@ class Claims:
 
     def ensure_group(self) -> None:
         """Create the stream and its group where they are missing. From 0: jobs may be older than the first worker."""
-        with self._connection.asking(f"XGROUP CREATE {self._keys.jobs}"):
+        with self._connection.asking(f"XGROUP CREATE {self._keys.jobs}", of_queue=True):
             try:
                 self._connection.client.xgroup_create(self._keys.jobs, GROUP, id="0", mkstream=True)
             except ResponseError as error:
@@ -58,12 +59,12 @@ class Claims:
         idle_ms = int(self._lease.seconds * 1000)
         client, jobs = self._connection.client, self._keys.jobs
         try:
-            with self._connection.asking(f"XPENDING {jobs}"):
+            with self._connection.asking(f"XPENDING {jobs}", of_queue=True):
                 pending = client.xpending_range(jobs, GROUP, min="-", max="+", count=limit, idle=idle_ms)
         except GroupMissing:
             self.ensure_group()
             return []
-        with self._connection.asking(f"XRANGE {jobs}"):
+        with self._connection.asking(f"XRANGE {jobs}", of_queue=True):
             entries = []
             for row in pending:
                 entry_id = text(row["message_id"])
@@ -77,26 +78,30 @@ class Claims:
 
     def take_over(self, entry: Entry) -> bool:
         """Make an abandoned entry mine. False where another worker was faster."""
-        with self._connection.asking():
+        with self._connection.asking(f"XCLAIM {self._keys.jobs}", of_queue=True):
             taken = self._connection.client.xclaim(
                 self._keys.jobs, GROUP, self._consumer, int(self._lease.seconds * 1000), [entry.entry_id], justid=True
             )
         return bool(taken)
 
     def crashes(self, job_id: str) -> int:
-        """Attempts of a job since it last made progress."""
-        with self._connection.asking():
-            return int(self._connection.client.hget(self._keys.job(job_id), "attempts") or 0)
+        """Crashes that would count against a job if it were acquired now: its present owner has been silent."""
+        with self._connection.asking(f"HMGET {self._keys.job(job_id)}"):
+            names = ("crashes", "status", "at_risk")
+            crashes, status, at_risk = self._connection.client.hmget(self._keys.job(job_id), names)
+        counted = int(crashes) if crashes and crashes.isdigit() else 0  # else acquiring it will say what is wrong
+        return counted + int(status == b"running" and at_risk != b"0")
 
     def acquire(self, entry: Entry) -> Claim | None:
         """The right to work on an entry of mine; None where it is no longer mine or its job is over.
 
         Raises:
-            RejectJob: it is not a job, or not one for this queue.
+            RejectJob: it is not a job, or not one for this queue, or what is stored of it cannot be read.
+            QueueRefused: the keys of the job are in the way.
         """
         job = self.parse(entry)
-        keys = self._keys
-        cancelled = {"job_id": job.job_id, "kind": "status", "status": "cancelled", "pts_s": 0.0}
+        keys, settings = self._keys, self._connection.settings
+        cancelled = {"job_id": job.job_id, "stream": job.name, "kind": "status", "pts_s": 0.0, "status": "cancelled"}
         answer = self._connection.script(
             "acquire",
             [keys.jobs, keys.job(job.job_id), keys.events, keys.results(job.job_id)],
@@ -105,15 +110,22 @@ class Claims:
                 self._consumer,
                 entry.entry_id,
                 stamp(),
-                job.to_json(),
+                settings.expire_s,
                 orjson.dumps(cancelled),
-                self._connection.settings.events_maxlen,
-                self._connection.settings.expire_s,
+                settings.events_maxlen,
+                job.to_json(),
+                shown_json(job),
+                int(job.holds_secret),
             ],
         )
         if answer[0] != b"OK":
             return None
-        return Claim(job, entry.entry_id, int(answer[1]), int(answer[2]), _checkpoint(answer[3]))
+        _, fence, crashes, deliveries, stored = answer
+        try:
+            checkpoint = read_checkpoint(stored)
+        except Unreadable as error:
+            raise RejectJob(f"what is stored of job {job.job_id} cannot be read: {error}") from None
+        return Claim(job, entry.entry_id, int(fence), int(crashes), checkpoint, int(deliveries))
 
     def parse(self, entry: Entry) -> Job:
         """
@@ -134,12 +146,24 @@ class Claims:
         return job
 
     def retire(self) -> None:
-        """Leave the group, unless something is still pending to me."""
-        self._connection.script("retire", [self._keys.jobs], [GROUP, self._consumer])
+        """Leave the group, unless something is still pending to me. The heartbeat must have ended."""
+        self._retire([self._consumer])
+
+    def retire_others(self) -> list[str]:
+        """Remove what workers that were killed left behind: their names in the group, where nothing is pending."""
+        with self._connection.asking(f"XINFO CONSUMERS {self._keys.jobs}", of_queue=True):
+            names = [text(row["name"]) for row in self._connection.client.xinfo_consumers(self._keys.jobs, GROUP)]
+        return self._retire([name for name in names if name != self._consumer])
+
+    def _retire(self, consumers: list[str]) -> list[str]:
+        if not consumers:
+            return []
+        keys = [self._keys.jobs, *(self._keys.worker(name) for name in consumers)]
+        return [text(name) for name in self._connection.script("retire", keys, [GROUP, *consumers])[1:]]
 
     def _read(self, start: str, count: int, block_ms: int | None) -> list[Entry]:
         try:
-            with self._connection.asking(f"XREADGROUP {self._keys.jobs}"):
+            with self._connection.asking(f"XREADGROUP {self._keys.jobs}", of_queue=True):
                 answer = self._connection.client.xreadgroup(
                     GROUP, self._consumer, {self._keys.jobs: start}, count=count, block=block_ms
                 )
@@ -153,16 +177,3 @@ class Claims:
             for entry_id, fields in found
             if fields
         ]
-
-
-def _checkpoint(values: list[bytes | None]) -> Checkpoint:
-    seq, last_index, last_pts, last_id, last_captured, counters, smoother = values
-    return Checkpoint(
-        seq=int(seq or 0),
-        last_index=int(last_index) if last_index is not None else -1,
-        last_pts_s=float(last_pts or 0),
-        last_id=text(last_id) or "0-0",
-        last_captured_unix_s=float(last_captured or 0),
-        counters=orjson.loads(counters) if counters else {},
-        smoother=smoother or b"",
-    )

@@ -6,16 +6,22 @@ from typing import Any
 
 import orjson
 
-from streamtag.core.records import Claim, JobStatus
+from streamtag.core.job import Job, find_job_id
+from streamtag.core.records import Claim, JobStatus, StreamState
 from streamtag.core.track import Commit
 from streamtag.errors import JobCancelled, LeaseLost
 from streamtag.queue.claims import Entry
 from streamtag.queue.connection import Connection, stamp
 from streamtag.queue.keys import GROUP
+from streamtag.redaction import redact
+
+MAX_REASON = 2000
+# States in which no frame is decoded: a worker that vanishes then was not brought down by this job.
+UNDECODED = (StreamState.RECONNECTING, StreamState.AUTH_FAILED, StreamState.STALLED)
 
 
 class Commits:
-    """Used by the commits thread alone, over a connection of its own; the claims thread has another for rejects."""
+    """One thread's, over its connection."""
 
     def __init__(self, connection: Connection, consumer: str, lease_s: float) -> None:
         self._connection = connection
@@ -34,6 +40,7 @@ class Commits:
         Raises:
             LeaseLost: another worker owns the job.
             JobCancelled: a person cancelled it.
+            QueueRefused: Redis cannot take it as it is, nor tomorrow.
             QueueUnavailable: unknown whether Redis has it; ask again.
         """
         checkpoint, settings = commit.checkpoint, self._connection.settings
@@ -44,24 +51,26 @@ class Commits:
             claim.fence,
             commit.expected_seq,
             stamp(),
-            settings.results_maxlen,
+            # Each result of a finite job is promised, so none is trimmed; a live job would grow for ever.
+            settings.results_maxlen if claim.job.is_live else "",
             settings.events_maxlen,
             checkpoint.last_index,
             repr(checkpoint.last_pts_s),
             checkpoint.last_id,
             repr(checkpoint.last_captured_unix_s),
-            orjson.dumps(checkpoint.counters),
+            orjson.dumps(checkpoint.counters.to_dict()),
             checkpoint.smoother,
             state,
             "" if progress is None else f"{progress:.4f}",
             detail,
+            int(state not in UNDECODED),
             len(commit.results),
         ]
         for entry_id, payload in commit.results:
             arguments += (entry_id, payload)
         arguments += [len(commit.events), *commit.events, orjson.dumps(commit.active)]
         answer = self._connection.script("commit", self._job_keys(claim), arguments)
-        if answer[0] == b"SEQ" and int(answer[1]) == commit.expected_seq + 1:
+        if answer[0] == b"SEQ" and answer[1] == b"%d" % (commit.expected_seq + 1):
             return  # The fence is ours, so the step is ours too: only its reply was lost.
         if answer[0] == b"CANCELLED":
             raise JobCancelled(claim.job.job_id)
@@ -86,6 +95,7 @@ class Commits:
                 self._job_keys(claim),
                 [
                     GROUP,
+                    self._consumer,
                     claim.entry_id,
                     claim.fence,
                     status,
@@ -100,7 +110,7 @@ class Commits:
         )
 
     def release(self, claim: Claim) -> None:
-        """Hand a job back for immediate pick-up; the attempt does not count against it.
+        """Hand a job back for immediate pick-up. Of a job that is lost, say that I live: it was no crash.
 
         Raises:
             LeaseLost: another worker owns the job.
@@ -111,7 +121,7 @@ class Commits:
         self._fenced(claim, self._connection.script("release", keys, arguments))
 
     def dead_letter(self, claim: Claim, reason: str, pts_s: float | None = None) -> None:
-        """Put a job aside that can never succeed.
+        """End a job that can never succeed, with its reason among the dead letters.
 
         Args:
             pts_s: presentation time of the last sample; by default that of the claim's checkpoint.
@@ -119,29 +129,41 @@ class Commits:
         Raises:
             LeaseLost: another worker owns the job.
         """
-        pts_s = claim.checkpoint.last_pts_s if pts_s is None else pts_s
-        event = self._status_event(claim, JobStatus.FAILED, reason, pts_s)
         job = claim.job
-        answer = self._aside(
-            job.job_id, claim.entry_id, str(claim.fence), reason, event, claim.attempts, job.redacted_source
-        )
-        self._fenced(claim, answer)
+        pts_s = claim.checkpoint.last_pts_s if pts_s is None else pts_s
+        self._fenced(claim, self._dead_letter(job.job_id, claim.entry_id, str(claim.fence), reason, job, pts_s))
 
     def dead_letter_entry(self, entry: Entry, reason: str) -> None:
-        """Put an entry aside that is no job at all; it is known by its entry id."""
-        event = {"job_id": entry.entry_id, "kind": "status", "pts_s": 0.0, "status": JobStatus.FAILED, "reason": reason}
-        self._aside(entry.entry_id, entry.entry_id, "", reason, orjson.dumps(event), 1, "")
+        """End an entry that never became a claim. Its producer hears of it by the job's id, where it has one."""
+        job_id = find_job_id(entry.raw or b"") or entry.entry_id
+        self._dead_letter(job_id, entry.entry_id, "", reason)
 
-    def _aside(
-        self, job_id: str, entry_id: str, fence: str, reason: str, event: bytes, deliveries: int, source: str
+    def _dead_letter(
+        self, job_id: str, entry_id: str, fence: str, reason: str, job: Job | None = None, pts_s: float = 0.0
     ) -> list[bytes]:
         settings, keys = self._connection.settings, self._keys
+        reason = redact(reason)[:MAX_REASON]
+        head = {"kind": "status", "pts_s": round(pts_s, 6), "status": JobStatus.FAILED, "reason": reason}
         names = [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events, keys.dlq]
-        head = [GROUP, self._consumer, entry_id, fence, reason, stamp()]
         limits = [settings.expire_s, settings.events_maxlen, settings.dlq_maxlen]
-        values = [*head, *limits, event, job_id, deliveries, source]
-        reply: list[bytes] = self._connection.script("dead_letter", names, values)
-        return reply
+        answer: list[bytes] = self._connection.script(
+            "dead_letter",
+            names,
+            [
+                GROUP,
+                self._consumer,
+                entry_id,
+                fence,
+                reason,
+                stamp(),
+                *limits,
+                job_id,
+                orjson.dumps({"job_id": job_id, "stream": job.name if job else job_id} | head),
+                job.redacted_source if job else "",
+                orjson.dumps({"job_id": entry_id, "stream": entry_id} | head),
+            ],
+        )
+        return answer
 
     def _job_keys(self, claim: Claim) -> list[str]:
         keys, job_id = self._keys, claim.job.job_id
@@ -152,7 +174,7 @@ class Commits:
         return orjson.dumps(
             {
                 "job_id": job.job_id,
-                "stream": job.stream or job.job_id,
+                "stream": job.name,
                 "kind": "status",
                 "pts_s": round(pts_s, 6),
                 "status": status,

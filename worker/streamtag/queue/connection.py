@@ -12,9 +12,11 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError
 
+from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.queue.address import open_client
-from streamtag.queue.failures import in_our_words, is_replica
+from streamtag.queue.failures import REMEDY, in_our_words, is_replica
 from streamtag.queue.keys import Keys
+from streamtag.redaction import printable
 from streamtag.settings import RedisSettings
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -48,10 +50,16 @@ class Connection:
         with self.asking(f"{name} {keys[min(1, len(keys) - 1)]}"):
             script = self._scripts.get(name) or self._read(name)
             try:
-                return self.client.evalsha(script.sha, len(keys), *keys, *arguments)
+                answer = self.client.evalsha(script.sha, len(keys), *keys, *arguments)
             except NoScriptError:
                 # New to this server, flushed, or the server is another one since a failover, of another version even.
-                return self.client.eval(self._read(name).text, len(keys), *keys, *arguments)
+                answer = self.client.eval(self._read(name).text, len(keys), *keys, *arguments)
+        if answer and answer[0] == b"REFUSED":
+            raise QueueRefused(f"{printable(text(answer[1]))}; nothing was written. {REMEDY}")
+        if answer and answer[0] == b"UNUSABLE":
+            # It concerns every job of the queue: none of them must end for it.
+            raise QueueUnavailable(f"{printable(text(answer[1]))}; the queue waits. {REMEDY}")
+        return answer
 
     def ping(self) -> None:
         """Hear whether Redis answers."""
@@ -83,12 +91,12 @@ class Connection:
             raise in_our_words(error, self.settings, command, of_queue) from error
 
     def _read(self, name: str) -> Script:
-        text = (SCRIPTS / f"{name}.lua").read_text(encoding="utf-8")
+        header, _, body = (SCRIPTS / f"{name}.lua").read_text(encoding="utf-8").partition("\n")
+        prelude = (SCRIPTS / "prelude.lua").read_text(encoding="utf-8")
         major = int(str(self.client.info("server")["redis_version"]).split(".")[0])
-        if major < 7:
-            # Before 7.0 the header is no header but a syntax error.
-            text = text.removeprefix("#!lua\n")
-        self._scripts[name] = Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+        # Before 7.0 the header is no header but a syntax error.
+        whole = (f"{header}\n" if major >= 7 else "") + prelude + body
+        self._scripts[name] = Script(whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())
         return self._scripts[name]
 
 

@@ -34,6 +34,9 @@ class Keys:
     def dlq(self) -> str:
         return f"{self.base}:dlq"
 
+    def worker(self, worker_id: str) -> str:
+        return f"{self.base}:worker:{worker_id}"
+
     def job(self, job_id: str) -> str:
         return f"{self.base}:job:{job_id}"
 

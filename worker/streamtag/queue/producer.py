@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from streamtag.core.job import Job
-from streamtag.core.records import Counters, Event, JobStatus, JobView, Label, Result
-from streamtag.errors import JobNotFound, QueueFull, StreamtagError
+from streamtag.core.records import Event, JobStatus, JobView, Result, WorkerView
+from streamtag.errors import JobConflict, JobNotFound, QueueFull, QueueRefused, StreamtagError
 from streamtag.queue.connection import Connection, stamp, text
+from streamtag.queue.heartbeats import read_heartbeat
+from streamtag.queue.job_hash import Unreadable, is_same_job, read_view, shown_json, unreadable_view
 from streamtag.queue.keys import GROUP
+from streamtag.queue.published import DeadLetter, read_dead_letter, read_event, read_result
 from streamtag.redaction import redact
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A job that was put aside."""
-
-    id: str
-    job_id: str
-    reason: str
-    deliveries: int
-    source: str  # redacted
-    at_unix_s: float
 
 
 class Producer:
@@ -36,18 +25,25 @@ class Producer:
         self._keys = connection.keys
 
     def submit(self, job: Job) -> JobStatus:
-        """Put a job into the queue. The same id twice is one job: the second call tells its status.
+        """Put a job into the queue. The same job twice is one job: the second call tells its status.
 
         Raises:
+            JobConflict: the id is that of another job.
             QueueFull: above ``redis.queue_cap``.
-            QueueUnavailable: Redis cannot be reached.
+            QueueUnavailable: Redis cannot be reached, or has no room.
         """
         cap = self._connection.settings.queue_cap
         names = [self._keys.jobs, self._keys.job(job.job_id)]
-        answer = self._connection.script("submit", names, [job.to_json(), cap, stamp(), GROUP])
+        arguments = [cap, stamp(), job.to_json(), shown_json(job), int(job.holds_secret)]
+        answer = self._connection.script("submit", names, arguments)
         if answer[0] == b"FULL":
             raise QueueFull(
                 f"the queue holds {cap} jobs already (redis.queue_cap); wait, add workers, or raise the cap"
+            )
+        if answer[0] == b"EXISTS" and not is_same_job(job, plain=answer[2], shown=answer[3]):
+            raise JobConflict(
+                f"job id {job.job_id!r} is taken by a job of another source, stream name or sampling, which is "
+                f"{text(answer[1])}; choose another id"
             )
         return JobStatus(text(answer[1]))
 
@@ -81,87 +77,115 @@ class Producer:
         """
         Raises:
             JobNotFound: there is no such job.
+            QueueRefused: what is stored of it is not what we write.
         """
-        with self._connection.asking():
+        with self._connection.asking(f"HGETALL {self._keys.job(job_id)}"):
             fields = self._connection.client.hgetall(self._keys.job(job_id))
         if not fields:
             raise no_such_job(job_id, self._keys.model)
-        return _view(job_id, fields)
+        try:
+            return read_view(job_id, fields)
+        except Unreadable as error:
+            raise QueueRefused(f"what is stored of job {job_id} cannot be read: {error}") from None
 
     def views(self) -> list[JobView]:
-        """Every job that Redis still knows, oldest first."""
+        """Every job that Redis still knows, oldest first; a broken one says what is wrong with it."""
         client, prefix = self._connection.client, self._keys.job("")
-        with self._connection.asking():
+        with self._connection.asking(f"HGETALL {prefix}*"):
             names = [text(name) for name in client.scan_iter(match=f"{_literal(prefix)}*", count=1000)]
             pipeline = client.pipeline(transaction=False)
             for name in names:
                 pipeline.hgetall(name)
-            answers = pipeline.execute() if names else []
-        found = [
-            _view(name.removeprefix(prefix), fields) for name, fields in zip(names, answers, strict=True) if fields
-        ]
-        return sorted(found, key=lambda view: (view.submitted_unix_s, view.job_id))
+            answers = pipeline.execute(raise_on_error=False) if names else []
+        found = [_listed(name.removeprefix(prefix), answer) for name, answer in zip(names, answers, strict=True)]
+        return sorted((view for view in found if view), key=lambda view: (view.submitted_unix_s, view.job_id))
 
     def results(self, job_id: str, after: str = "0-0", count: int = 1000, block_ms: int | None = None) -> list[Result]:
         """Results after an id, oldest first; with ``block_ms`` wait that long for the first."""
         entries = self._read(self._keys.results(job_id), after, count, block_ms)
-        return [_result(entry_id, orjson.loads(fields[b"result"])) for entry_id, fields in entries]
+        return [read_result(entry_id, fields) for entry_id, fields in entries]
 
     def newest_results(self, job_id: str, count: int) -> list[Result]:
-        with self._connection.asking():
-            rows = self._connection.client.xrevrange(self._keys.results(job_id), count=count)
-        return [_result(text(entry_id), orjson.loads(fields[b"result"])) for entry_id, fields in reversed(rows)]
+        """The last ``count`` results, oldest of them first."""
+        name = self._keys.results(job_id)
+        with self._connection.asking(f"XREVRANGE {name}"):
+            rows = self._connection.client.xrevrange(name, count=count)
+        return [read_result(text(entry_id), fields) for entry_id, fields in reversed(rows)]
 
     def events(self, after: str = "0-0", count: int = 1000, block_ms: int | None = None) -> list[Event]:
         """Events of all jobs of the queue after an id, oldest first."""
         entries = self._read(self._keys.events, after, count, block_ms)
-        return [_event(entry_id, orjson.loads(fields[b"event"])) for entry_id, fields in entries]
+        return [read_event(entry_id, fields) for entry_id, fields in entries]
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Dead letters, oldest first."""
         start = "-"
         while True:
-            with self._connection.asking():
+            with self._connection.asking(f"XRANGE {self._keys.dlq}"):
                 rows = self._connection.client.xrange(self._keys.dlq, start, "+", count=500)
             for entry_id, fields in rows:
-                yield _dead_letter(text(entry_id), fields)
+                yield read_dead_letter(text(entry_id), fields)
             if len(rows) < 500:
                 return
             start = f"({text(rows[-1][0])}"
 
-    def requeue(self, letter: DeadLetter) -> None:
+    def requeue(self, letter: DeadLetter, source: str = "") -> None:
         """Make a dead letter a job again; it goes on from its checkpoint.
 
+        Args:
+            source: of the job, where it held a credential and was therefore forgotten when it failed.
+
         Raises:
-            StreamtagError: the letter or its job is gone, or was never a job.
+            StreamtagError: the letter or its job is gone, was never a job, or needs its source again.
         """
         keys = self._keys
         names = [keys.dlq, keys.jobs, keys.job(letter.job_id), keys.results(letter.job_id)]
-        answer = self._connection.script("requeue", names, [letter.id, stamp()])
+        job = self._with_source(letter.job_id, source) if source else None
+        answer = self._connection.script("requeue", names, [letter.id, stamp(), job.to_json() if job else ""])
         if answer[0] == b"UNKNOWN":
             raise StreamtagError(f"no dead letter {letter.id}")
         if answer[0] == b"GONE":
             raise StreamtagError(
                 f"{letter.job_id}: its job is no longer stored or never was one; submit the source again"
             )
+        if answer[0] == b"OTHER":
+            raise StreamtagError(f"{letter.job_id}: a job of that id is {text(answer[1])} by now; drop the letter")
+        if answer[0] == b"SECRET":
+            raise StreamtagError(
+                f"{letter.job_id}: its source may hold a password and was forgotten when it failed; give it again "
+                "with --source, or submit it anew"
+            )
+
+    def _with_source(self, job_id: str, source: str) -> Job:
+        """The job of a dead letter with its plain source."""
+        with self._connection.asking(f"HGET {self._keys.job(job_id)}"):
+            shown = self._connection.client.hget(self._keys.job(job_id), "shown")
+        if shown is None:
+            raise no_such_job(job_id, self._keys.model)
+        try:
+            job = Job.from_json(orjson.dumps(orjson.loads(shown) | {"source": source}))
+        except (ValueError, TypeError) as error:
+            raise StreamtagError(f"{job_id}: {error}") from None
+        if not is_same_job(job, plain=b"", shown=shown):
+            raise JobConflict(f"{job_id}: that is not the source it had; `streamtag dlq list` shows the like of it")
+        return job
 
     def drop(self, letter: DeadLetter) -> None:
-        with self._connection.asking():
+        """Remove a dead letter for good."""
+        with self._connection.asking(f"XDEL {self._keys.dlq}"):
             self._connection.client.xdel(self._keys.dlq, letter.id)
 
-    def workers(self, within_s: float) -> int:
-        """Workers that asked the queue for something within that time."""
-        with self._connection.asking():
-            if not self._connection.client.exists(self._keys.jobs):
-                return 0
-            groups = self._connection.client.xinfo_groups(self._keys.jobs)
-            if not groups:
-                return 0
-            consumers = self._connection.client.xinfo_consumers(self._keys.jobs, GROUP)
-        return sum(1 for consumer in consumers if consumer["idle"] < within_s * 1000)
+    def workers(self) -> list[WorkerView]:
+        """The workers that serve the queue now, by name."""
+        client, prefix = self._connection.client, self._keys.worker("")
+        with self._connection.asking(f"GET {prefix}*"):
+            names = list(client.scan_iter(match=f"{_literal(prefix)}*", count=1000))
+            found = client.mget(names) if names else []
+        views = [read_heartbeat(value) for value in found if value is not None]
+        return sorted((view for view in views if view), key=lambda view: view.worker)
 
     def _read(self, name: str, after: str, count: int, block_ms: int | None) -> list[tuple[str, dict[bytes, bytes]]]:
-        with self._connection.asking():
+        with self._connection.asking(f"XREAD {name}"):
             answer = self._connection.client.xread({name: after}, count=count, block=block_ms)
         return [(text(entry_id), fields) for _, rows in answer or [] for entry_id, fields in rows]
 
@@ -173,62 +197,16 @@ def no_such_job(job_id: str, model: str) -> JobNotFound:
     )
 
 
-def _view(job_id: str, fields: dict[bytes, bytes]) -> JobView:
-    def number(name: bytes) -> float:
-        return float(fields.get(name) or 0)
-
-    raw: dict[str, Any] = orjson.loads(fields[b"job"]) if b"job" in fields else {}
-    counters = orjson.loads(fields[b"counters"]) if fields.get(b"counters") else {}
-    status = JobStatus(text(fields.get(b"status")) or "queued")
-    return JobView(
-        job_id=job_id,
-        status=status,
-        source=redact(str(raw.get("source", ""))),
-        stream=str(raw.get("stream") or job_id),
-        state=text(fields.get(b"state")),
-        reason=text(fields.get(b"reason")),
-        counters=Counters.from_dict(counters),
-        progress=float(fields[b"progress"]) if fields.get(b"progress") else None,
-        worker=text(fields.get(b"owner")),
-        attempts=int(number(b"deliveries")),
-        submitted_unix_s=number(b"submitted"),
-        started_unix_s=number(b"started"),
-        updated_unix_s=number(b"updated"),
-        finished_unix_s=number(b"finished"),
-        last_sample_unix_s=number(b"last_captured"),
-        active=tuple(orjson.loads(fields[b"active"])) if status is JobStatus.RUNNING and fields.get(b"active") else (),
-    )
-
-
-def _result(entry_id: str, content: dict[str, Any]) -> Result:
-    labels = tuple(Label(**label) for label in content["labels"])
-    return Result(
-        entry_id,
-        content["index"],
-        content["pts_s"],
-        labels,
-        tuple(content["active"]),
-        content.get("change", 0.0),
-        content.get("path", ""),
-    )
-
-
-def _event(entry_id: str, content: dict[str, Any]) -> Event:
-    head = {name: content.pop(name) for name in ("job_id", "kind", "pts_s")}
-    return Event(entry_id, content=content, **head)
-
-
-def _dead_letter(entry_id: str, fields: dict[bytes, bytes]) -> DeadLetter:
-    return DeadLetter(
-        id=entry_id,
-        job_id=text(fields.get(b"job_id")),
-        reason=text(fields.get(b"reason")),
-        deliveries=int(fields.get(b"deliveries") or 0),
-        source=text(fields.get(b"source")),
-        at_unix_s=float(fields.get(b"at") or 0),
-    )
+def _listed(job_id: str, answer: dict[bytes, bytes] | Exception) -> JobView | None:
+    """None for a job that has expired meanwhile."""
+    if isinstance(answer, Exception):
+        return unreadable_view(job_id, f"its key is not what Streamtag writes: {redact(str(answer))}")
+    try:
+        return read_view(job_id, answer) if answer else None
+    except Unreadable as error:
+        return unreadable_view(job_id, str(error))
 
 
 def _literal(name: str) -> str:
-    """The name with the signs of a glob pattern taken literally."""
-    return "".join(f"\\{sign}" if sign in "*?[]\\" else sign for sign in name)
+    """The name with the characters of a glob pattern taken literally."""
+    return "".join(f"\\{char}" if char in "*?[]\\" else char for char in name)

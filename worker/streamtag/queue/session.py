@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from streamtag.queue.claims import Claims
 from streamtag.queue.commits import Commits
 from streamtag.queue.connection import Connection
+from streamtag.queue.heartbeats import Heartbeats
 from streamtag.queue.leases import Leases
 from streamtag.settings import LeaseSettings
 
@@ -30,6 +31,10 @@ class QueueSession:
     def leases(self) -> Leases:
         """To keep jobs."""
         return Leases(self.connection, self.consumer)
+
+    def heartbeats(self) -> Heartbeats:
+        """To be seen. A worker counts for as long as its jobs are its own."""
+        return Heartbeats(self.connection, self.consumer, self.lease.seconds)
 
 
 @dataclass(frozen=True, slots=True)

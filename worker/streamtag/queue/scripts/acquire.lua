@@ -1,39 +1,50 @@
 #!lua
 -- The right to work on an entry that was delivered to me. The fence grows, so any earlier owner is harmless.
 -- KEYS jobs, job, events, res
--- ARGV group, consumer, entry, now, job, event when cancelled, events maxlen, expire
+-- ARGV group, consumer, entry, now, expire, event when cancelled, events maxlen, job, job as shown, 1 where it is secret
+local fault = foreign('stream', KEYS[1], KEYS[3])
+if fault then
+  return {'UNUSABLE', fault}
+end
 local mine = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)
 if #mine == 0 or mine[1][2] ~= ARGV[2] then
   return {'LOST'}
 end
-local status, known, cancel = unpack(redis.call('HMGET', KEYS[2], 'status', 'entry', 'cancel'))
-local function leave()
-  redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
-  redis.call('XDEL', KEYS[1], ARGV[3])
+fault = unreadable(KEYS[2]) or foreign('stream', KEYS[4])
+if fault then
+  return {'REFUSED', fault}
 end
-if status == 'done' or status == 'failed' or status == 'cancelled' then
-  leave()
+local status, known, cancel, owner, at_risk, held_fence, blamed =
+  unpack(redis.call('HMGET', KEYS[2], 'status', 'entry', 'cancel', 'owner', 'at_risk', 'fence', 'blamed'))
+if OVER[status] then
+  leave(KEYS[1], ARGV[1], ARGV[3])
   return {'DUPLICATE'}
 end
 -- The same id written twice is one job as long as its first entry is in the queue.
 if known and known ~= ARGV[3] and #redis.call('XRANGE', KEYS[1], known, known) > 0 then
-  leave()
+  leave(KEYS[1], ARGV[1], ARGV[3])
   return {'DUPLICATE'}
 end
 if cancel == '1' then
-  leave()
-  redis.call('HSET', KEYS[2], 'status', 'cancelled', 'reason', 'cancelled', 'finished', ARGV[4], 'updated', ARGV[4])
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'event', ARGV[6])
-  redis.call('EXPIRE', KEYS[2], ARGV[8])
-  redis.call('EXPIRE', KEYS[4], ARGV[8])
+  leave(KEYS[1], ARGV[1], ARGV[3])
+  close(KEYS[2], KEYS[4], 'cancelled', 'cancelled', 'ended', ARGV[4], ARGV[5])
+  redis.call('HDEL', KEYS[2], 'smoother', 'cancel')
+  tell(KEYS[3], ARGV[7], ARGV[6])
   return {'CANCELLED'}
 end
+-- Left while its frames were being decoded, and not by me: a crash, until that owner says that it lives (release).
+if status == 'running' and owner and owner ~= '' and owner ~= ARGV[2] and at_risk ~= '0' then
+  redis.call('HINCRBY', KEYS[2], 'crashes', 1)
+  redis.call('HSET', KEYS[2], 'blamed', (blamed or '') .. '<' .. owner .. '/' .. (held_fence or '') .. '>')
+end
 local fence = redis.call('HINCRBY', KEYS[2], 'fence', 1)
-local attempts = redis.call('HINCRBY', KEYS[2], 'attempts', 1)
-redis.call('HINCRBY', KEYS[2], 'deliveries', 1)
-redis.call('HSETNX', KEYS[2], 'job', ARGV[5])
+local deliveries = redis.call('HINCRBY', KEYS[2], 'deliveries', 1)
+for i, name in ipairs({'job', 'shown', 'secret'}) do
+  redis.call('HSETNX', KEYS[2], name, ARGV[7 + i])
+end
 redis.call('HSETNX', KEYS[2], 'submitted', ARGV[4])
 redis.call('HSETNX', KEYS[2], 'started', ARGV[4])
-redis.call('HSET', KEYS[2], 'status', 'running', 'owner', ARGV[2], 'entry', ARGV[3], 'updated', ARGV[4])
-local checkpoint = redis.call('HMGET', KEYS[2], 'seq', 'last_index', 'last_pts', 'last_id', 'last_captured', 'counters', 'smoother')
-return {'OK', fence, attempts, checkpoint}
+redis.call('HSET', KEYS[2], 'status', 'running', 'owner', ARGV[2], 'entry', ARGV[3], 'updated', ARGV[4], 'at_risk', '1')
+local crashes = tonumber(redis.call('HGET', KEYS[2], 'crashes') or '0')
+return {'OK', fence, crashes, deliveries, redis.call('HMGET', KEYS[2],
+  'seq', 'last_index', 'last_pts', 'last_id', 'last_captured', 'counters', 'smoother')}

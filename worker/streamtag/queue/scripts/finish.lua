@@ -1,19 +1,24 @@
-#!lua
--- The end of a job, by its owner.
--- KEYS jobs, job, res, events   ARGV group, entry, fence, status, reason, now, expire, event, events maxlen, state
-if redis.call('HGET', KEYS[2], 'fence') ~= ARGV[3] then
+#!lua flags=allow-oom
+-- The end of a job, by its owner. Allowed when memory is short: it frees some.
+-- KEYS jobs, job, res, events
+-- ARGV group, consumer, entry, fence, status, reason, now, expire, event, events maxlen, state
+local fault = foreign('stream', KEYS[1], KEYS[4])
+if fault then
+  return {'UNUSABLE', fault}
+end
+fault = unreadable(KEYS[2]) or foreign('stream', KEYS[3])
+if fault then
+  return {'REFUSED', fault}
+end
+if not held(KEYS[2], ARGV[2], ARGV[4]) then
   return {'FENCED'}
 end
 -- Asked again after a lost reply: it has ended already.
-local status = redis.call('HGET', KEYS[2], 'status')
-if status == 'done' or status == 'failed' or status == 'cancelled' then
+if OVER[redis.call('HGET', KEYS[2], 'status')] then
   return {'OK'}
 end
-redis.call('HSET', KEYS[2], 'status', ARGV[4], 'reason', ARGV[5], 'finished', ARGV[6], 'updated', ARGV[6], 'state', ARGV[10])
+leave(KEYS[1], ARGV[1], ARGV[3])
 redis.call('HDEL', KEYS[2], 'smoother', 'cancel')
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[9], '*', 'event', ARGV[8])
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-redis.call('XDEL', KEYS[1], ARGV[2])
-redis.call('EXPIRE', KEYS[2], ARGV[7])
-redis.call('EXPIRE', KEYS[3], ARGV[7])
+close(KEYS[2], KEYS[3], ARGV[5], ARGV[6], ARGV[11], ARGV[7], ARGV[8])
+tell(KEYS[4], ARGV[10], ARGV[9])
 return {'OK'}

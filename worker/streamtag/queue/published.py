@@ -1,0 +1,91 @@
+"""What workers published, read back: results, events and dead letters. One that is broken is named, and breaks no loop.
+
+What was written about a stranger's file may hold a stranger's text, so nothing that a terminal obeys gets out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from streamtag.core.records import Event, Label, Result
+from streamtag.errors import QueueRefused
+from streamtag.queue.connection import text
+from streamtag.redaction import printable
+
+_BROKEN = (KeyError, TypeError, ValueError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that ended without a chance to succeed, or an entry that was no job."""
+
+    id: str
+    job_id: str
+    reason: str
+    deliveries: int  # times a worker had taken it
+    source: str  # redacted
+    at_unix_s: float
+
+
+def read_result(entry_id: str, fields: Mapping[bytes, bytes]) -> Result:
+    """One result.
+
+    Raises:
+        QueueRefused: it is not what a worker writes.
+    """
+    try:
+        content = orjson.loads(fields[b"result"])
+        return Result(
+            entry_id,
+            content["index"],
+            content["pts_s"],
+            tuple(Label(**label) for label in content["labels"]),
+            tuple(content["active"]),
+            content.get("change", 0.0),
+            content.get("path", ""),
+        )
+    except _BROKEN as error:
+        raise QueueRefused(f"result {entry_id} is not what a worker writes: {type(error).__name__}") from None
+
+
+def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:
+    """An event; one that no worker writes has the kind ``unreadable``, since the stream is that of all jobs."""
+    try:
+        content = _printable(orjson.loads(fields[b"event"]))
+        head = {name: content.pop(name) for name in ("job_id", "kind", "pts_s")}
+        return Event(entry_id, content=content, **head)
+    except _BROKEN as error:
+        return Event(entry_id, "", "unreadable", 0.0, {"reason": f"not what a worker writes: {type(error).__name__}"})
+
+
+def read_dead_letter(entry_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter:
+    """A dead letter, whatever is in it: it is there to be looked at."""
+    return DeadLetter(
+        id=entry_id,
+        job_id=printable(text(fields.get(b"job_id")), 200),
+        reason=printable(text(fields.get(b"reason"))),
+        deliveries=int(_number(fields.get(b"deliveries"))),
+        source=printable(text(fields.get(b"source"))),
+        at_unix_s=_number(fields.get(b"at")),
+    )
+
+
+def _number(value: bytes | None) -> float:
+    try:
+        number = float(value or 0)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(str(name), 100): _printable(part) for name, part in value.items()}
+    return [_printable(part) for part in value] if isinstance(value, list) else value
