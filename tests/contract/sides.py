@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from streamtag.configuration import load
 from streamtag.core.job import Job
-from streamtag.core.records import Checkpoint, Claim, Counters, JobStatus
+from streamtag.core.records import Checkpoint, Claim, Counters, JobStatus, StreamState
 from streamtag.core.track import Commit
 from streamtag.errors import QueueRefused, RejectJob
 from streamtag.queue.claims import Claims
@@ -21,6 +21,7 @@ from streamtag.queue.producer import Producer
 from streamtag.queue.published import DeadLetter
 from streamtag.settings import LeaseSettings, Settings
 
+LIVE = StreamState.LIVE
 LEASE = LeaseSettings(seconds=0.6, stop_after_s=0.4, renew_s=0.1)
 
 
@@ -62,9 +63,9 @@ class Side:
 
 class Queue:
     def __init__(self, url: str, **options: object) -> None:
-        values = {"redis.url": url, "redis.prefix": f"t{uuid.uuid4().hex[:10]}"} | options
+        values = {"redis.url": url, "redis.prefix": f"t{uuid.uuid4().hex[:10]}", "model.name": "m"} | options
         self.settings: Settings = load(None, values)[0]
-        self.keys = Keys(self.settings.redis.prefix, "m", self.settings.redis.shard)
+        self.keys = Keys(self.settings.redis.prefix, self.settings.model.name, self.settings.redis.shard)
         self.connection = Connection(self.settings.redis, self.keys)
         self.producer = Producer(self.connection)
 

@@ -9,7 +9,7 @@ import pytest
 from streamtag.core.records import JobStatus
 from streamtag.errors import LeaseLost, QueueRefused, QueueUnavailable
 
-from tests.contract.sides import Queue, lapse, step
+from tests.contract.sides import LIVE, Queue, lapse, step
 
 HUGE = "9" * 400
 NOT_NUMBERS = ["x", "", "-1", "1.5", "nan", "1e3", HUGE, b"\xff", "0x10", " 1"]
@@ -126,7 +126,7 @@ def test_keys_that_are_replaced_while_a_job_runs_end_it(queue: Queue, kind: str)
     queue.connection.client.delete(queue.keys.job("j"))
     queue.occupy(queue.keys.job("j"), kind)
     acts: tuple[Callable[[], object], ...] = (
-        lambda: one.commits.commit(claim, step(0, "5-1"), "live", None),
+        lambda: one.commits.commit(claim, step(0, "5-1"), LIVE, None),
         lambda: one.commits.finish(claim, JobStatus.DONE, "", "ended", 0.0),
         lambda: one.commits.release(claim),
     )
@@ -146,7 +146,7 @@ def test_a_field_that_breaks_while_a_job_runs_is_refused_by_name(queue: Queue, f
     claim = one.take()
     queue.spoil(field, "x")
     with pytest.raises(QueueRefused, match=field):
-        one.commits.commit(claim, step(0, "5-1"), "live", None)
+        one.commits.commit(claim, step(0, "5-1"), LIVE, None)
     one.commits.dead_letter(claim, "broken")
     assert queue.waiting() == 0
 
@@ -157,7 +157,7 @@ def test_a_fence_that_is_no_number_loses_the_lease_and_ends_the_job(queue: Queue
     claim = one.take()
     queue.spoil("fence", "x")
     with pytest.raises(QueueRefused, match="fence"):
-        one.commits.commit(claim, step(0, "5-1"), "live", None)
+        one.commits.commit(claim, step(0, "5-1"), LIVE, None)
     with pytest.raises(LeaseLost):
         one.commits.dead_letter(claim, "broken")
     lapse()
@@ -177,7 +177,7 @@ def test_a_result_beyond_what_redis_takes_is_refused_whole(queue: Queue, result_
     one = queue.worker("one")
     claim = one.take()
     with pytest.raises(QueueRefused, match="beyond what Redis takes"):
-        one.commits.commit(claim, step(0, "5-1", result_id, events=1), "live", None)
+        one.commits.commit(claim, step(0, "5-1", result_id, events=1), LIVE, None)
     assert queue.producer.results("j") == []
     assert queue.producer.events() == []
     assert queue.producer.view("j").counters.decoded == 0
@@ -190,8 +190,8 @@ def test_the_largest_ids_are_taken_in_order(queue: Queue) -> None:
     one = queue.worker("one")
     claim = one.take()
     ids = ["9007199254740993-1", "9007199254740993-2", f"{2**64 - 2}-18446744073709551614", f"{2**64 - 1}-1"]
-    one.commits.commit(claim, step(0, *ids), "live", None)
-    one.commits.commit(claim, step(1, *ids), "live", None)
+    one.commits.commit(claim, step(0, *ids), LIVE, None)
+    one.commits.commit(claim, step(1, *ids), LIVE, None)
     assert [result.id for result in queue.producer.results("j")] == ids
 
 
@@ -206,7 +206,7 @@ def test_a_key_of_the_whole_queue_that_is_not_ours_ends_no_job(queue: Queue, nam
     queue.connection.client.delete(key)
     queue.occupy(key, "string")
     acts: dict[str, Callable[[], object]] = {
-        "commit": lambda: one.commits.commit(claim, step(0, "5-1"), "live", None),
+        "commit": lambda: one.commits.commit(claim, step(0, "5-1"), LIVE, None),
         "finish": lambda: one.commits.finish(claim, JobStatus.DONE, "", "ended", 0.0),
         "release": lambda: one.commits.release(claim),
         "renew": lambda: one.leases.renew([claim]),
@@ -224,7 +224,7 @@ def test_a_key_of_the_whole_queue_that_is_not_ours_ends_no_job(queue: Queue, nam
     queue.connection.client.delete(key)
     if before:
         queue.connection.client.restore(key, 0, before)
-    one.commits.commit(claim, step(0, "5-1"), "live", None)
+    one.commits.commit(claim, step(0, "5-1"), LIVE, None)
     one.commits.finish(claim, JobStatus.DONE, "", "ended", 0.0)
     assert queue.waiting() == 0
 

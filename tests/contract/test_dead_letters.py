@@ -8,7 +8,7 @@ import pytest
 from streamtag.core.records import JobStatus
 from streamtag.errors import JobConflict, JobNotFound, StreamtagError
 
-from tests.contract.sides import Queue, step
+from tests.contract.sides import LIVE, Queue, step
 
 SECRET_SOURCE = "rtsp://user:hunter2@cam/1"
 
@@ -17,7 +17,7 @@ def test_a_dead_letter_has_its_reason_and_can_go_back(queue: Queue) -> None:
     queue.submit()
     one = queue.worker("one")
     claim = one.take()
-    one.commits.commit(claim, step(0, "5-1"), "live", None)
+    one.commits.commit(claim, step(0, "5-1"), LIVE, None)
     for _ in range(2):  # the second after a lost reply
         one.commits.dead_letter(claim, "it is broken")
     letter = queue.letter()
@@ -108,7 +108,7 @@ def test_a_broken_job_does_not_end_another_of_the_same_id(queue: Queue) -> None:
     assert one.take_or_reject() is None
     assert queue.producer.view("mine").status is JobStatus.RUNNING
     assert queue.letter().job_id == entry_id
-    one.commits.commit(claim, step(0, "5-1"), "live", None)
+    one.commits.commit(claim, step(0, "5-1"), LIVE, None)
     one.commits.finish(claim, JobStatus.DONE, "", "ended", 0.0)
     queue.connection.client.xadd(queue.keys.jobs, {"job": '{"job_id": "mine", "wrong": 1}'})
     assert one.take_or_reject() is None

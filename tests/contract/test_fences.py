@@ -8,7 +8,7 @@ import pytest
 from streamtag.core.records import Claim, JobStatus
 from streamtag.errors import LeaseLost
 
-from tests.contract.sides import Queue, Side, lapse, step
+from tests.contract.sides import LIVE, Queue, Side, lapse, step
 
 
 def _lose_the_acquire(queue: Queue, act: Callable[[], Claim]) -> Claim:
@@ -40,8 +40,8 @@ def test_of_two_that_hold_the_same_fence_the_last_publishes(
     """The second once took the first's commit for its own, whose reply was lost, and two samples were missing."""
     one, first, two, second = twice
     with pytest.raises(LeaseLost):
-        one.commits.commit(first, step(0, "1-1", "2-2"), "live", None)
-    two.commits.commit(second, step(0, "3-3", "4-4"), "live", None)
+        one.commits.commit(first, step(0, "1-1", "2-2"), LIVE, None)
+    two.commits.commit(second, step(0, "3-3", "4-4"), LIVE, None)
     assert [result.id for result in queue.producer.results("j")] == ["3-3", "4-4"]
 
 

@@ -15,7 +15,7 @@ from streamtag.queue.connection import Connection
 from streamtag.queue.keys import GROUP
 from streamtag.queue.producer import Producer
 
-from tests.contract.sides import Queue, lapse, step
+from tests.contract.sides import LIVE, Queue, lapse, step
 from tests.support import RedisServer
 
 
@@ -52,7 +52,7 @@ def test_a_commit_publishes_and_checkpoints_together(queue: Queue) -> None:
     queue.submit()
     one = queue.worker("one")
     claim = one.take()
-    one.commits.commit(claim, step(0, "5-1", "9-2", index=7, events=2), "live", 0.25, "fine")
+    one.commits.commit(claim, step(0, "5-1", "9-2", index=7, events=2), LIVE, 0.25, "fine")
     view = queue.producer.view("j")
     assert (view.state, view.progress, view.counters.sampled, view.reason) == ("live", 0.25, 2, "fine")
     assert [result.id for result in queue.producer.results("j")] == ["5-1", "9-2"]
@@ -72,7 +72,7 @@ def test_a_stale_owner_can_do_nothing(queue: Queue) -> None:
     new = two.take_abandoned()
     assert new is not None
     attempts: tuple[Callable[[], object], ...] = (
-        lambda: one.commits.commit(old, step(0, "5-1"), "live", None),
+        lambda: one.commits.commit(old, step(0, "5-1"), LIVE, None),
         lambda: one.commits.finish(old, JobStatus.DONE, "", "ended", 1.5),
         lambda: one.commits.release(old),
         lambda: one.commits.dead_letter(old, "no"),
@@ -83,7 +83,7 @@ def test_a_stale_owner_can_do_nothing(queue: Queue) -> None:
     assert one.leases.renew([old]) == ["LOST"]
     assert queue.producer.results("j") == []
     assert two.leases.renew([new]) == ["OK"]
-    two.commits.commit(new, step(0, "5-1"), "live", None)
+    two.commits.commit(new, step(0, "5-1"), LIVE, None)
 
 
 def test_a_commit_repeated_after_a_lost_reply_is_there_once(queue: Queue) -> None:
@@ -91,18 +91,18 @@ def test_a_commit_repeated_after_a_lost_reply_is_there_once(queue: Queue) -> Non
     one = queue.worker("one")
     claim = one.take()
     for _ in range(2):
-        one.commits.commit(claim, step(0, "5-1", events=1), "live", None)
+        one.commits.commit(claim, step(0, "5-1", events=1), LIVE, None)
     assert len(queue.producer.results("j")) == len(queue.producer.events()) == 1
     with pytest.raises(LeaseLost):
-        one.commits.commit(claim, step(5, "6-1"), "live", None)
+        one.commits.commit(claim, step(5, "6-1"), LIVE, None)
 
 
 def test_a_replayed_sample_is_refused_by_its_id(queue: Queue) -> None:
     queue.submit()
     one = queue.worker("one")
     claim = one.take()
-    one.commits.commit(claim, step(0, "5-1", "9-2"), "live", None)
-    one.commits.commit(claim, step(1, "5-1", "9-2", "9-3"), "live", None)
+    one.commits.commit(claim, step(0, "5-1", "9-2"), LIVE, None)
+    one.commits.commit(claim, step(1, "5-1", "9-2", "9-3"), LIVE, None)
     assert [result.id for result in queue.producer.results("j")] == ["5-1", "9-2", "9-3"]
 
 
@@ -139,7 +139,7 @@ def test_crashes_are_counted_and_progress_forgives_them(queue: Queue) -> None:
     lapse()
     claim = three.take_abandoned_now()
     assert (claim.crashes, claim.deliveries) == (2, 3)
-    three.commits.commit(claim, step(0, "5-1"), "live", None)
+    three.commits.commit(claim, step(0, "5-1"), LIVE, None)
     lapse()
     assert two.take_abandoned_now().crashes == 1
 
@@ -203,7 +203,7 @@ def test_a_running_job_hears_of_its_cancellation_at_the_next_commit_or_renewal(q
     assert queue.producer.cancel("j") == "cancelling"
     assert one.leases.renew([claim]) == ["CANCELLED"]
     with pytest.raises(JobCancelled):
-        one.commits.commit(claim, step(0, "5-1"), "live", None)
+        one.commits.commit(claim, step(0, "5-1"), LIVE, None)
     one.commits.finish(claim, JobStatus.CANCELLED, "cancelled", "ended", 1.5)
     assert queue.producer.view("j").status is JobStatus.CANCELLED
 
@@ -295,7 +295,7 @@ def test_every_key_of_a_shard_has_its_hash_tag(queue: Queue) -> None:
     queue.submit()
     one = queue.worker("one")
     claim = one.take()
-    one.commits.commit(claim, step(0, "5-1", events=1), "live", None)
+    one.commits.commit(claim, step(0, "5-1", events=1), LIVE, None)
     one.commits.dead_letter(claim, "x")
     names = list(queue.connection.client.scan_iter(match=f"{queue.settings.redis.prefix}:*"))
     assert len(names) == 5

@@ -7,7 +7,7 @@ from streamtag.core.job import Job, Sampling
 from streamtag.core.records import JobStatus
 from streamtag.errors import JobConflict, QueueRefused, QueueUnavailable
 
-from tests.contract.sides import Queue, lapse, step
+from tests.contract.sides import LIVE, Queue, lapse, step
 from tests.support.redis_server import RedisServer
 
 SECRET_SOURCE = "rtsp://user:hunter2@cam/1"
@@ -22,7 +22,7 @@ def test_the_plain_source_goes_when_the_job_ends(queue: Queue, end: str) -> None
         queue.producer.cancel("j")
     else:
         claim = one.take()
-        one.commits.commit(claim, step(0, "5-1", events=1), "live", None)
+        one.commits.commit(claim, step(0, "5-1", events=1), LIVE, None)
         if end == "failed":
             one.commits.dead_letter(claim, "no")
         elif end == "cancelled while lost":
@@ -43,7 +43,7 @@ def _publish(queue: Queue, job: Job, results: int) -> int:
     claim = one.take()
     for seq in range(results // 100):
         ids = [f"{seq * 100 + n + 1}-1" for n in range(100)]
-        one.commits.commit(claim, step(seq, *ids), "live", None)
+        one.commits.commit(claim, step(seq, *ids), LIVE, None)
     return int(queue.connection.client.xlen(queue.keys.results(job.job_id)))
 
 
@@ -59,12 +59,12 @@ def test_without_memory_jobs_wait_leases_hold_and_what_ends_may_end(queue: Queue
     queue.submit("other")
     one, two = queue.worker("one"), queue.worker("two")
     claim, other = one.take(), two.take()
-    one.commits.commit(claim, step(0, "5-1"), "live", None)
+    one.commits.commit(claim, step(0, "5-1"), LIVE, None)
     with server.client() as client:
         client.config_set("maxmemory", "1")
         try:
             with pytest.raises(QueueUnavailable, match=r"out of memory.*jobs wait"):
-                one.commits.commit(claim, step(1, "6-1"), "live", None)
+                one.commits.commit(claim, step(1, "6-1"), LIVE, None)
             with pytest.raises(QueueUnavailable, match="out of memory"):
                 queue.submit("more")
             assert one.leases.renew([claim]) == ["OK"]

@@ -220,24 +220,24 @@ def test_a_job_that_always_kills_its_worker_ends_among_the_dead_letters(
 ) -> None:
     job = client.submit(str(long_clip), every=1).job_id
     for _ in range(2):
-        crash(workers, settings, *STUCK, "lease.max_deliveries=2")
-    start_worker(workers, settings, *STUCK, "lease.max_deliveries=2")
+        crash(workers, settings, *STUCK, "lease.max_crashes=2")
+    start_worker(workers, settings, *STUCK, "lease.max_crashes=2")
     view = client.wait(job, 60)
     assert view.status is JobStatus.FAILED
-    assert "2 attempts without progress" in view.reason
+    assert "brought down 2 workers without progress" in view.reason
     assert [letter.job_id for letter in client.dead_letters()] == [job]
 
 
 def test_a_suspect_runs_alone(
     client: Client, settings: Settings, workers: list[Worker], clip: Path, long_clip: Path
 ) -> None:
-    """From its second crash on; others wait until it is over."""
+    """From its second crash on; others wait until it makes progress, which here it does only at its end."""
     job = client.submit(str(long_clip), every=1, job_id="suspect").job_id
     for _ in range(2):
         crash(workers, settings, *STUCK)
     for number in range(3):
         client.submit(str(clip), job_id=f"other-{number}")
-    start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+    start_worker(workers, settings, *STUCK)
     views = [client.wait(f"other-{number}", 120) for number in range(3)]
     suspect = client.wait(job, 120)
     assert suspect.status is JobStatus.DONE
@@ -245,7 +245,7 @@ def test_a_suspect_runs_alone(
     assert began < ended
     taken = max(event_time(client, "suspect"), began)
     for view in views:
-        assert view.finished_unix_s <= taken or view.started_unix_s >= ended
+        assert view.finished_unix_s <= taken or view.started_unix_s >= ended - 1.0
 
 
 def event_time(client: Client, job_id: str) -> float:

@@ -35,12 +35,12 @@ def submit_by_hand(server: RedisServer, keys: Keys, job: str, source: Path) -> N
         lambda client, keys: client.set(keys.results("bad"), "a string"),
         lambda client, keys: client.set(keys.job("bad"), "a string"),
         lambda client, keys: client.hset(keys.job("bad"), "fence", "no number"),
-        lambda client, keys: client.hset(keys.job("bad"), "attempts", "no number"),
+        lambda client, keys: client.hset(keys.job("bad"), "crashes", "no number"),
         lambda client, keys: client.hset(keys.job("bad"), mapping={"seq": "x", "last_id": "nonsense", "counters": "["}),
         lambda client, keys: client.hset(keys.job("bad"), mapping={"last_pts": "nan", "last_id": "9-9-9"}),
         lambda client, keys: client.hset(keys.job("bad"), "smoother", b"\\xff\\x00 no state"),
     ],
-    ids=["results", "job", "fence", "attempts", "checkpoint", "numbers", "smoother"],
+    ids=["results", "job", "fence", "crashes", "checkpoint", "numbers", "smoother"],
 )
 def test_a_job_whose_keys_are_wrong_ends_alone(
     spoil: Spoil,
@@ -112,7 +112,7 @@ def test_a_job_that_is_spoilt_while_it_runs_ends_alone(
         raw.delete(keys.results("bad"))
         raw.set(keys.results("bad"), "a string")
     assert client.wait("bad", 60).status is JobStatus.FAILED
-    assert "WRONGTYPE" in client.status("bad").reason
+    assert "res:bad is a string" in client.status("bad").reason
     good = client.wait("good", 120)
     assert (good.status, good.counters.published) == (JobStatus.DONE, 1000)
     assert len(list(client.results("good"))) == 1000

@@ -53,7 +53,8 @@ class FakeQueue:
     published: dict[str, list[str]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
-    attempts: dict[str, int] = field(default_factory=dict)
+    crash_counts: dict[str, int] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
     lease: LeaseSettings = LEASE
 
     def claims(self) -> FakeQueue:
@@ -104,11 +105,17 @@ class FakeQueue:
         return Job(job_id=entry.entry_id, source="clip.mp4")
 
     def crashes(self, job_id: str) -> int:
-        return self.attempts.get(job_id, 0)
+        return self.crash_counts.get(job_id, 0)
+
+    def retire_others(self) -> list[str]:
+        self._ask("retire_others")
+        return []
 
     def acquire(self, entry: Entry) -> Claim | None:
         self._ask("acquire", entry.entry_id)
-        return claim(entry.entry_id, attempts=self.attempts.get(entry.entry_id, 1))
+        return claim(
+            entry.entry_id, self.sources.get(entry.entry_id, "clip.mp4"), self.crash_counts.get(entry.entry_id, 0)
+        )
 
     # What the commits thread asks.
 
@@ -195,13 +202,19 @@ class FakeSlots:
         self.released.append(slot)
 
 
-def claim(job_id: str, source: str = "clip.mp4", attempts: int = 1) -> Claim:
-    return Claim(Job(job_id=job_id, source=source), job_id, 1, attempts, Checkpoint())
+def claim(job_id: str, source: str = "clip.mp4", crashes: int = 0) -> Claim:
+    return Claim(Job(job_id=job_id, source=source), job_id, 1, crashes, Checkpoint())
 
 
-def run_of(job_id: str, source: str = "clip.mp4", clock: Clock | None = None, stream: FakeStream | None = None) -> Run:
+def run_of(
+    job_id: str,
+    source: str = "clip.mp4",
+    clock: Clock | None = None,
+    stream: FakeStream | None = None,
+    crashes: int = 0,
+) -> Run:
     """A run whose stream is a fake."""
-    held = claim(job_id, source)
+    held = claim(job_id, source, crashes)
     track = Track(held, BUNDLE, SmoothingSettings())
     renewed_s = (clock or Clock()).now_s
     return Run(held, track, (stream or FakeStream()).as_stream(), renewed_s=renewed_s)

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 import pytest
-from streamtag.core.records import Claim
+from streamtag.core.records import Claim, StreamState
 from streamtag.errors import QueueRefused, QueueUnavailable, RejectJob
 from streamtag.metrics import Metrics
 from streamtag.pipeline.claim_loop import ClaimLoop
@@ -138,3 +138,49 @@ def test_without_redis_it_asks_less_and_less_often_and_reads_its_own_entries_whe
     bench.turn()
     assert bench.redis[-1]
     assert bench.queue.times("redelivered") == 2
+
+
+def test_a_finite_job_that_brought_down_too_many_workers_is_given_up_and_a_live_one_never() -> None:
+    limit = LEASE.max_crashes
+    queue = FakeQueue(
+        entries=entries("file", "camera", "young"),
+        crash_counts={"file": limit, "camera": 10 * limit, "young": limit - 1},
+        sources={"camera": "rtsp://cam/1"},
+    )
+    bench = Bench(queue=queue)
+    bench.turn()
+    assert bench.started == ["camera", "young"]
+    assert list(queue.reasons) == ["file"]
+    assert f"brought down {limit} workers without progress" in queue.reasons["file"]
+
+
+def test_a_suspect_leaves_no_slot_to_others_until_it_makes_progress() -> None:
+    bench = Bench()
+    (suspect,) = [run_of("suspect", crashes=2)]
+    bench.runs.add(suspect)
+    bench.queue.entries = entries("a")
+    bench.turn(2)
+    assert bench.started == []
+    suspect.progressed = True
+    bench.turn()
+    assert bench.started == ["a"]
+
+
+def test_a_suspect_whose_camera_is_off_starves_nobody() -> None:
+    """It once made 15 of 16 slots useless, for ever: an offline camera and two hand-overs were enough."""
+    bench = Bench()
+    suspect = run_of("suspect", source="rtsp://cam/1", crashes=2)
+    bench.runs.add(suspect)
+    bench.queue.entries = entries("a", "b")
+    suspect.state = StreamState.RECONNECTING
+    bench.turn()
+    assert bench.started == ["a", "b"]
+
+
+def test_what_gone_workers_leave_is_removed_now_and_then() -> None:
+    bench = Bench()
+    bench.turn(5)
+    assert bench.queue.times("retire_others") == 1
+    bench.clock.now_s += 60.0
+    bench.turn(5)
+    assert bench.queue.times("retire_others") == 2

@@ -214,3 +214,21 @@ def test_the_end_is_told_once_however_often_it_is_tried() -> None:
     assert bench.left() == []
     told = [event["kind"] for event in bench.queue.events]
     assert told == ["enter", "enter", "exit", "exit", "state"]
+
+
+def test_of_a_job_that_was_given_up_it_says_that_the_worker_lives() -> None:
+    """Else an outage longer than a lease counts as a crash of each of its jobs. Asked again until Redis answers."""
+    bench = Bench(queue=FakeQueue(raises={"release a": QueueUnavailable("away")}))
+    lost, other = bench.add("a", "b")
+    lost.lease_lost = True
+    bench.turn(2)
+    assert bench.left() == ["b"]
+    bench.queue.raises = {"release a": LeaseLost("another has it")}
+    bench.turn(20)
+    bench.classify(0, other)
+    bench.turn(2)
+    assert bench.queue.times("release") >= 2
+    assert bench.queue.published["b"] == ["0-1"]
+    asked = bench.queue.times("release")
+    bench.turn(5)
+    assert bench.queue.times("release") == asked

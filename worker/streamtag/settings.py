@@ -205,7 +205,11 @@ class LeaseSettings(Group):
         15.0, description="Seconds without a renewal after which this worker stops publishing."
     )
     reclaim_s: Positive = Field(2.0, description="Seconds between looks for jobs that others left. Redis load.")
-    max_deliveries: int = Field(5, ge=1, description="Attempts without progress before a job goes to the dead letters.")
+    max_crashes: int = Field(
+        5,
+        ge=1,
+        description="Workers that vanish while they decode a finite job, none making progress, before it is given up.",
+    )
 
     @model_validator(mode="after")
     def _order(self) -> LeaseSettings:

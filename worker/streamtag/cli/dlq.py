@@ -1,4 +1,4 @@
-"""``streamtag dlq``: jobs that were put aside."""
+"""``streamtag dlq``: jobs that ended as dead letters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streamtag.client import Client, DeadLetter
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.redaction import printable
 
-app = typer.Typer(no_args_is_help=True, help="Jobs that were put aside: list them, try them again, drop them.")
+app = typer.Typer(no_args_is_help=True, help="Jobs that could not succeed: list them, try them again, drop them.")
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Job ids or letter ids.", autocompletion=completion.dead_letters)]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
@@ -53,17 +53,22 @@ def list_(config: Config = None, model: Model = None, json: Json = False, overri
 def requeue(
     ids: Ids = None,
     all_: All = False,
+    source: Annotated[
+        str, typer.Option("--source", help="Of the one job: its source, where it held a password and was forgotten.")
+    ] = "",
     config: Config = None,
     model: Model = None,
     json: Json = False,
     overrides: Overrides = None,
 ) -> None:
     """Make dead letters jobs again; each goes on from where it stood."""
+    if source and (all_ or len(ids or []) != 1):
+        raise ConfigError("--source belongs to one dead letter: name that one")
     with Client(settings=settings_from(config, model, None, overrides)) as client:
         failed = False
         for letter in _chosen(client, ids, all_):
             try:
-                client.requeue(letter)
+                client.requeue(letter, source)
             except StreamtagError as error:
                 complain(error)
                 failed = True

@@ -37,6 +37,11 @@ class StreamState(StrEnum):
     ENDED = "ended"
     FAILED = "failed"
 
+    @property
+    def is_decoding(self) -> bool:
+        """Whether frames of it may be decoded: a worker that vanishes meanwhile may have been brought down by them."""
+        return self not in (StreamState.RECONNECTING, StreamState.AUTH_FAILED, StreamState.STALLED)
+
 
 @dataclass(slots=True)
 class Counters:
@@ -97,10 +102,6 @@ class Claim:
     crashes: int  # owners that vanished while its frames were being decoded, since it last made progress
     checkpoint: Checkpoint
     deliveries: int = 1  # times it was acquired, this one included
-
-    @property
-    def attempts(self) -> int:
-        return self.crashes + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,11 +126,10 @@ class ClaimLoop:
         claim = self._claims.acquire(entry)
         if claim is None:
             return
-        if claim.attempts > self._lease.max_deliveries:
-            tried = claim.attempts - 1
-            reason = (
-                f"given up after {tried} attempts without progress (lease.max_deliveries: {self._lease.max_deliveries})"
-            )
+        limit = self._lease.max_crashes
+        # A live source cannot be read again, and what brought workers down is past: it is never given up.
+        if claim.crashes >= limit and not claim.job.is_live:
+            reason = f"given up: it brought down {claim.crashes} workers without progress (lease.max_crashes: {limit})"
             self._give_up(claim, reason, JobEnd.DEAD_LETTER)
             return
         with job_boundary(lambda error: self._give_up(claim, _reason(error), JobEnd.FAILED)):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 
 from streamtag.core.boundary import job_boundary
-from streamtag.core.records import JobStatus, StreamState
+from streamtag.core.records import Claim, JobStatus, StreamState
 from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
 from streamtag.core.track import record_batch
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
@@ -24,6 +26,7 @@ from streamtag.settings import WorkerSettings
 
 IDLE_S = 0.1
 PROGRESS_S = 1.0
+LOST_LIMIT = 1000
 
 
 class CommitLoop:
@@ -51,6 +54,7 @@ class CommitLoop:
         self._settings = settings
         self._metrics = metrics
         self._outage = outage
+        self._lost: deque[Claim] = deque(maxlen=LOST_LIMIT)
         self._now_s = now_s
 
     def run_once(self) -> None:
@@ -60,6 +64,7 @@ class CommitLoop:
         """
         for run in self._runs.all():
             if run.lease_lost:
+                self._lost.append(run.claim)
                 self._leave(run, JobEnd.LOST)
         if (wait_s := self._outage.wait_s()) > 0:
             time.sleep(min(wait_s, IDLE_S))
@@ -71,6 +76,7 @@ class CommitLoop:
                 self._hear(message)
         now_s, wrote = self._now_s(), False
         try:
+            self._release_lost()
             for run in self._runs.all():
                 with job_boundary(partial(self._fail, run)):
                     wrote = self._step(run, now_s) or wrote
@@ -79,6 +85,13 @@ class CommitLoop:
         else:
             if wrote:
                 self._outage.answered()
+
+    def _release_lost(self) -> None:
+        """Say of jobs that this worker gave up by itself, in an outage perhaps, that they were no crash."""
+        while self._lost:
+            with suppress(LeaseLost, QueueRefused):
+                self._commits.release(self._lost[0])
+            self._lost.popleft()
 
     def _patience_s(self) -> float:
         """Until the next commit is due, at most one period."""
@@ -176,6 +189,7 @@ class CommitLoop:
         self._metrics.events.inc(len(commit.events))
         if commit.results:
             self._metrics.latency_s.observe(time.time() - np.array(commit.captured_unix_s))
+        run.progressed = run.progressed or bool(commit.results)
         run.track.committed()
 
     def _commit_all(self, run: Run) -> None:

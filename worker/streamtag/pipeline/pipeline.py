@@ -154,7 +154,7 @@ class Pipeline:
         run = Run(claim, self._track(claim), stream)
         if self.runs.add(run):
             self._metrics.leases.set(len(self.runs))
-            log.info("job started", job_id=run.job_id, source=claim.job.redacted_source, attempt=claim.attempts)
+            log.info("job started", job_id=run.job_id, source=claim.job.redacted_source, delivery=claim.deliveries)
             self._intake.add(stream)
 
     def route(self, run: Run, event: StreamEvent) -> None:

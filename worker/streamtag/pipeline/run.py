@@ -46,6 +46,7 @@ class Run:
     failure: str = ""  # why the job ends here and now
     committed_s: float = 0.0  # when the last commit that Redis took was sent
     next_commit_s: float = 0.0
+    progressed: bool = False  # results of it were committed here
     dirty: bool = True  # state or progress that Redis has not seen
 
     # Written by the leases thread, read by any.
@@ -69,8 +70,11 @@ class Run:
 
     @property
     def alone(self) -> bool:
-        """Whether its crashes so far make it a suspect that may harm its neighbours."""
-        return self.claim.attempts - 1 >= SUSPECT_CRASHES
+        """Whether it is a suspect that may harm its neighbours: until it makes progress, and only while it decodes.
+
+        A camera that is off harms nobody, however many workers have lost it.
+        """
+        return self.claim.crashes >= SUSPECT_CRASHES and not self.progressed and self.state.is_decoding
 
 
 class Runs:

@@ -16,8 +16,6 @@ from streamtag.queue.keys import GROUP
 from streamtag.redaction import redact
 
 MAX_REASON = 2000
-# States in which no frame is decoded: a worker that vanishes then was not brought down by this job.
-UNDECODED = (StreamState.RECONNECTING, StreamState.AUTH_FAILED, StreamState.STALLED)
 
 
 class Commits:
@@ -29,7 +27,9 @@ class Commits:
         self._consumer = consumer
         self._lease_s = lease_s
 
-    def commit(self, claim: Claim, commit: Commit, state: str, progress: float | None, detail: str = "") -> None:
+    def commit(
+        self, claim: Claim, commit: Commit, state: StreamState, progress: float | None, detail: str = ""
+    ) -> None:
         """Publish and checkpoint in one atomic step. May be repeated after a lost reply: the sequence tells.
 
         Args:
@@ -63,7 +63,7 @@ class Commits:
             state,
             "" if progress is None else f"{progress:.4f}",
             detail,
-            int(state not in UNDECODED),
+            int(state.is_decoding),
             len(commit.results),
         ]
         for entry_id, payload in commit.results:

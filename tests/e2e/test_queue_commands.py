@@ -1,0 +1,78 @@
+"""The command line against jobs that are broken, taken or secret. No worker runs: the queue alone answers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from streamtag.settings import Settings
+
+from tests.contract.sides import Queue
+from tests.support.command_line import json_lines, run_cli
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture
+def queue(redis_server: RedisServer, settings: Settings) -> Queue:
+    return Queue(redis_server.url, **{"redis.prefix": settings.redis.prefix, "model.name": settings.model.name})
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [("", "source is empty"), ("caf\udce9.mp4", "not valid UTF-8"), ("a\x1b[31m.mp4", "control characters")],
+)
+def test_a_source_that_no_worker_would_take_is_refused_at_the_door(
+    settings: Settings, queue: Queue, source: str, names: str
+) -> None:
+    ran = run_cli(settings, "submit", source)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert names in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+    assert queue.waiting() == 0
+
+
+def test_an_id_of_another_job_is_refused(settings: Settings) -> None:
+    assert run_cli(settings, "submit", "a.mp4", "--id", "mine").returncode == 0
+    again = run_cli(settings, "submit", "a.mp4", "--id", "mine", "--json")
+    assert (again.returncode, json_lines(again.stdout)[0]["status"]) == (0, "queued")
+    for other in (["b.mp4"], ["a.mp4", "--fps", "1"]):
+        ran = run_cli(settings, "submit", *other, "--id", "mine")
+        assert ran.returncode == 1
+        assert "'mine' is taken by a job of another source" in ran.stderr
+
+
+def test_one_broken_job_does_not_hide_the_others(settings: Settings, queue: Queue) -> None:
+    for job_id in ("good", "bad"):
+        queue.submit(job_id)
+    queue.spoil("submitted", "nan", "bad")
+    ran = run_cli(settings, "status", "--json")
+    assert ran.returncode == 0
+    views = {line["job_id"]: line for line in json_lines(ran.stdout)}
+    assert (views["good"]["status"], views["bad"]["status"]) == ("queued", "unreadable")
+    assert "submitted" in views["bad"]["reason"]
+    table = run_cli(settings, "status")
+    assert table.returncode == 0
+    assert "bad" in table.stdout
+    one = run_cli(settings, "status", "bad")
+    assert one.returncode == 1
+    assert "job bad cannot be read" in one.stderr
+
+
+def test_a_dead_letter_with_a_password_goes_back_with_its_source(settings: Settings, queue: Queue) -> None:
+    source = "rtsp://user:hunter2@cam/1"
+    queue.submit(source=source)
+    one = queue.worker("one")
+    one.commits.dead_letter(one.take(), "no")
+    refused = run_cli(settings, "dlq", "requeue", "j")
+    assert refused.returncode == 1
+    assert "give it again with --source" in refused.stderr
+    assert run_cli(settings, "dlq", "requeue", "--all", "--source", source).returncode == 2
+    ran = run_cli(settings, "dlq", "requeue", "j", "--source", source, "--json")
+    assert (ran.returncode, json_lines(ran.stdout)[0]["status"]) == (0, "queued")
+    assert "hunter2" not in ran.stdout + ran.stderr + refused.stdout + refused.stderr
+
+
+def test_the_schema_of_a_job_is_published(settings: Settings) -> None:
+    schema = json.loads(run_cli(settings, "config", "schema", "--job").stdout)
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["source"]["maxLength"] == 4096
