@@ -25,8 +25,12 @@ def own_stderr() -> TextIO:
     return io.TextIOWrapper(os.fdopen(os.dup(2), "wb"), errors="backslashreplace", line_buffering=True)
 
 
-def configure(settings: LogSettings) -> None:
-    """Write log lines from now on as the settings say."""
+def configure(settings: LogSettings, file: TextIO | None = None) -> None:
+    """Write log lines from now on as the settings say.
+
+    Args:
+        file: where to, in place of ``own_stderr``.
+    """
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -40,7 +44,7 @@ def configure(settings: LogSettings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=own_stderr()),
+        logger_factory=structlog.PrintLoggerFactory(file=file or own_stderr()),
         cache_logger_on_first_use=False,
     )
 

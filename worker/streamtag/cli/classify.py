@@ -3,84 +3,180 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from streamtag import networks
-from streamtag.cli import views
-from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
+from streamtag.cli import answers
+from streamtag.cli.common import (
+    FAILED,
+    NETWORK,
+    OUTPUT,
+    SAMPLING,
+    Config,
+    Json,
+    Model,
+    Overrides,
+    Weights,
+    err,
+    out,
+    print_json,
+    settings_from,
+)
 from streamtag.core.job import Sampling
 from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.extras import require
 from streamtag.ingest.session import forkserver
+from streamtag.redaction import printable
 from streamtag.settings import Settings
-from streamtag.tools.classify import Answer, Classifier, expand
+from streamtag.tools.classify import Answer, Classifier, Moment, expand
+from streamtag.tools.classify import Progress as Done
 from streamtag.tools.drawing import charts
 from streamtag.tools.drawing.thumbnails import thumbnails
+from streamtag.tools.drawing.timeline import Timeline
+from streamtag.tools.sample_table import SampleTable
 
+DRAWING = "Drawing"
+STANDARD_OUTPUT = Path("-")
 PLOT_ROWS = 24
 PLOT_PIXELS = 480
 
 
+Csv = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv",
+        help="Write every sample with its --top labels, raw and smoothed: a file, or - for standard output.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Annotate = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotate",
+        help="Write a copy with the label drawn on it: a file, or a folder for several.",
+        rich_help_panel=DRAWING,
+    ),
+]
+DrawTimeline = Annotated[
+    Path | None,
+    typer.Option(
+        "--timeline",
+        help="Draw the labels of a video over its time, raw against smoothed: .png, .svg, .pdf.",
+        rich_help_panel=DRAWING,
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", help="Draw each picture with its labels as bars: .png, .svg, .pdf.", rich_help_panel=DRAWING
+    ),
+]
+Show = Annotated[
+    bool, typer.Option("--show", help="Open what was drawn, where a display exists.", rich_help_panel=DRAWING)
+]
+Compare = Annotated[
+    str | None,
+    typer.Option(
+        "--compare",
+        help="Several networks side by side: vgg16,resnet50=FILE,… (FILE: its weights).",
+        rich_help_panel=NETWORK,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """Where the answers go."""
+
+    json: bool
+    annotate: Path | None
+    csv: Path | None  # "-" is standard output
+    timeline: Path | None
+
+    @property
+    def silent(self) -> bool:
+        """Whether standard output belongs to the table of samples."""
+        return self.csv == STANDARD_OUTPUT
+
+
 def classify(
     sources: Annotated[list[str], typer.Argument(help="Pictures, folders or globs of pictures, videos, URLs.")],
-    config: Config = None,
+    fps: Annotated[
+        float | None, typer.Option("--fps", help="Samples a second of a video.", rich_help_panel=SAMPLING)
+    ] = None,
+    top: Annotated[int, typer.Option("--top", "-k", help="Labels to show.", min=1, rich_help_panel=OUTPUT)] = 5,
+    json: Json = False,
+    csv: Csv = None,
+    annotate: Annotate = None,
+    timeline: DrawTimeline = None,
+    plot: Plot = None,
+    show: Show = False,
+    compare: Compare = None,
     model: Model = None,
     weights: Weights = None,
-    top: Annotated[int, typer.Option("--top", "-k", help="Labels to show.", min=1)] = 5,
-    fps: Annotated[float | None, typer.Option("--fps", help="Samples a second of a video.")] = None,
-    annotate: Annotated[
-        Path | None,
-        typer.Option("--annotate", help="Write a copy with the label drawn on it: a file, or a folder for several."),
-    ] = None,
-    compare: Annotated[
-        str | None,
-        typer.Option("--compare", help="Several networks side by side: vgg16,resnet50=FILE,… (FILE: its weights)."),
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="Draw each picture with its labels as bars: .png, .svg, .pdf.")
-    ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Open what was drawn, where a display exists.")] = False,
-    json: Json = False,
+    config: Config = None,
     overrides: Overrides = None,
 ) -> None:
     """Classify pictures and videos here and now, without Redis."""
     settings = settings_from(config, model, weights, overrides)
+    outputs = _Outputs(json, annotate, csv, timeline)
+    chosen = list(expand(sources))
+    _check(chosen, outputs, plot, show, compare)
+    if compare is None:
+        found = {settings.model.name: _classified(settings, chosen, top, fps, outputs)}
+    else:
+        found = {name: _answers(one, chosen, top, fps, json) for name, one in _networks(compare, settings).items()}
+        answers.print_side_by_side(chosen, found, json)
+    _draw(chosen, found, settings, plot, show, quiet=json or outputs.silent)
+    if any(answer.error for given in found.values() for answer in given):
+        raise typer.Exit(FAILED)
+
+
+def _check(chosen: list[str], outputs: _Outputs, plot: Path | None, show: bool, compare: str | None) -> None:
+    """See before the work that everything asked for can be had, and goes together."""
     if show and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError("--show: there is no display here; write files with --plot FILE.png or --annotate FOLDER")
-    require(*(["--plot"] if plot is not None else []), *(["--show"] if show else []))
-    chosen = list(expand(sources))
+    asked = {"--plot": plot, "--timeline": outputs.timeline}
+    require(*(option for option, path in asked.items() if path is not None), *(["--show"] if show else []))
+    for option, path in asked.items():
+        if path is not None and path.suffix.lower() not in charts.SUFFIXES:
+            raise ConfigError(f"{option} {path}: name a file that ends in {', '.join(charts.SUFFIXES)}")
     if plot is not None and len(chosen) > PLOT_ROWS:
         raise ConfigError(f"--plot: {len(chosen)} pictures do not fit one plot; give at most {PLOT_ROWS}")
-    if annotate is not None and len(chosen) > 1:
-        annotate.mkdir(parents=True, exist_ok=True)
-    if compare is None:
-        found = {settings.model.name: _classified(settings, chosen, top, fps, annotate, json)}
-    else:
-        if annotate is not None:
-            raise ConfigError("--annotate draws the labels of one network; leave out --compare")
-        found = {name: _answers(one, chosen, top, fps, json) for name, one in _networks(compare, settings).items()}
-        _print_side_by_side(chosen, found, json)
-    drawn = plot
-    if show and plot is None:
-        drawn = Path(tempfile.mkdtemp(prefix="streamtag-")) / "labels.png"
-        chosen = chosen[:PLOT_ROWS]
-    if drawn is not None:
-        _plot(chosen, found, settings, drawn)
-        if plot is not None and not json:
-            out.print(f"drawn on {escape(str(plot))}", highlight=False, soft_wrap=True)
-    if show and typer.launch(str(drawn)) != 0:
-        raise StreamtagError(f"--show: no program of this machine opens {drawn}; install xdg-utils and a viewer")
-    if any(answer.error for answers in found.values() for answer in answers):
-        raise typer.Exit(FAILED)
+    if outputs.timeline is not None and (len(chosen) != 1 or is_picture(chosen[0])):
+        raise ConfigError("--timeline draws one video; name one, and no pictures")
+    if outputs.json and outputs.silent:
+        raise ConfigError("--json and --csv - both want standard output; name a file for --csv")
+    if compare is not None and (outputs.annotate or outputs.csv or outputs.timeline):
+        raise ConfigError("--annotate, --csv and --timeline are of one network; leave out --compare")
+    if outputs.annotate is not None and len(chosen) > 1:
+        outputs.annotate.mkdir(parents=True, exist_ok=True)
+
+
+def _draw(
+    chosen: list[str], found: dict[str, list[Answer]], settings: Settings, plot: Path | None, show: bool, quiet: bool
+) -> None:
+    """Draw the bars, and open them, if asked to."""
+    if plot is not None:
+        _plot(chosen, found, settings, plot)
+        if not quiet:
+            answers.say_drawn(plot)
+    elif show:
+        plot = Path(tempfile.mkdtemp(prefix="streamtag-")) / "labels.png"
+        _plot(chosen[:PLOT_ROWS], found, settings, plot)
+    if show and typer.launch(str(plot)) != 0:
+        raise StreamtagError(f"--show: no program of this machine opens {plot}; install xdg-utils and a viewer")
 
 
 def _networks(compare: str, settings: Settings) -> dict[str, Settings]:
@@ -96,96 +192,108 @@ def _networks(compare: str, settings: Settings) -> dict[str, Settings]:
     return networks
 
 
-def _classified(
-    settings: Settings, chosen: list[str], top: int, fps: float | None, annotate: Path | None, json: bool
-) -> list[Answer]:
-    """Classify, print each answer as it comes, and draw it if asked to."""
-    answers = []
-    with _spinner(json) as spinner:
-        task = spinner.add_task("", total=None)
-        classifier = Classifier(settings, networks.load(settings, _shown(spinner, task)))
-        spinner.update(task, description="classifying")
+def _classified(settings: Settings, chosen: list[str], top: int, fps: float | None, outputs: _Outputs) -> list[Answer]:
+    """Classify, print each answer as it comes, and write what else is asked for."""
+    given = []
+    with _table_file(outputs.csv) as file, _bar(outputs.json or outputs.silent) as bar:
+        task = bar.add_task("", total=None)
+        network = networks.load(settings, _shown(bar, task))
+        classifier = Classifier(settings, network)
+        labels = network.bundle.labels
+        table = SampleTable(file, labels, top) if file else None
+        timeline = Timeline(labels) if outputs.timeline else None
 
-        def progress(samples: int) -> None:
-            spinner.update(task, description=f"classifying: {samples} samples")
+        def on_moment(moment: Moment) -> None:
+            if table:
+                table.add(moment.source, moment.pts_s, moment.scores, moment.smoothed, moment.active)
+            if timeline:
+                timeline.add(moment.pts_s, moment.scores, moment.smoothed)
 
-        for answer in classifier.classify(chosen, top, Sampling(fps=fps), progress):
-            content = _json_of(answer)
-            if annotate is not None and answer.labels:
-                target = _target(answer.path, annotate)
-                try:
-                    classifier.draw(answer, target)
-                    content["annotated"] = str(target)
-                except StreamtagError as error:
-                    content["error"] = str(error)
-                    answer = Answer(answer.path, answer.labels, str(error))
-            if json:
+        bar.update(task, description="classifying")
+        for answer in classifier.classify(chosen, top, Sampling(fps=fps), _told(bar, task), on_moment):
+            content = answers.json_of(answer)
+            if outputs.annotate is not None and answer.labels:
+                bar.update(task, description=f"drawing {escape(printable(answer.path))}")
+                answer = _annotated(classifier, answer, outputs.annotate, content)
+            if timeline and outputs.timeline and answer.samples and not answer.error:
+                timeline.draw(answer.segments, printable(Path(answer.path).name), outputs.timeline)
+                content["timeline"] = str(outputs.timeline)
+            if outputs.json:
                 print_json(content)
+            elif outputs.silent:
+                answers.show_trouble(answer, content)
             else:
-                _show(answer, content)
-            answers.append(answer)
-    return answers
+                answers.show(answer, content)
+            given.append(answer)
+    return given
+
+
+def _annotated(classifier: Classifier, answer: Answer, annotate: Path, content: dict[str, Any]) -> Answer:
+    """Draw one answer on a copy; the answer, with what went wrong."""
+    target = _target(answer.path, annotate)
+    try:
+        classifier.draw(answer, target)
+        content["annotated"] = str(target)
+        return answer
+    except StreamtagError as error:
+        content["error"] = str(error)
+        return replace(answer, error=str(error))
+
+
+@contextmanager
+def _table_file(path: Path | None) -> Iterator[TextIO | None]:
+    """The file of the samples, opened before the work; None where nobody asked for one."""
+    if path is None or path == STANDARD_OUTPUT:
+        yield None if path is None else sys.stdout
+        return
+    try:
+        # A name of bytes that are no text is written as it is, rather than not at all.
+        with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            yield file
+    except OSError as error:
+        raise StreamtagError(f"--csv {path}: cannot be written: {error.strerror}") from None
+
+
+def _told(bar: Progress, task: TaskID) -> Callable[[Done], None]:
+    def on_progress(done: Done) -> None:
+        text = f"classifying: {done.samples} samples"
+        bar.update(task, description=text, completed=done.done, total=done.total)
+
+    return on_progress
 
 
 def _answers(settings: Settings, chosen: list[str], top: int, fps: float | None, quiet: bool) -> list[Answer]:
-    with _spinner(quiet) as spinner:
-        task = spinner.add_task("", total=None)
-        network = networks.load(settings, _shown(spinner, task))
-        spinner.update(task, description=f"classifying with {network.bundle.name}")
-        return list(Classifier(settings, network).classify(chosen, top, Sampling(fps=fps)))
+    with _bar(quiet) as bar:
+        task = bar.add_task("", total=None)
+        network = networks.load(settings, _shown(bar, task))
+        return list(Classifier(settings, network).classify(chosen, top, Sampling(fps=fps), _told(bar, task)))
 
 
-def _shown(spinner: Progress, task: TaskID) -> networks.OnStep:
-    return lambda step: spinner.update(task, description=escape(str(step)))
-
-
-def _print_side_by_side(chosen: list[str], found: dict[str, list[Answer]], json: bool) -> None:
-    for row, source in enumerate(chosen):
-        answers = {name: answers[row] for name, answers in found.items()}
-        if json:
-            print_json({"path": source, "networks": {name: _json_of(answer) for name, answer in answers.items()}})
-            continue
-        out.print(f"[bold]{escape(source)}[/]", highlight=False, soft_wrap=True)
-        grid = Table("rank", box=None, padding=(0, 2))
-        for name in answers:
-            grid.add_column(escape(name), overflow="fold")
-        for rank in range(max(len(answer.labels) for answer in answers.values())):
-            labels = [answer.labels[rank] if rank < len(answer.labels) else None for answer in answers.values()]
-            grid.add_row(
-                str(rank + 1), *(f"{escape(label.name)} {label.score:.4f}" if label else "" for label in labels)
-            )
-        out.print(grid)
-        for name, answer in answers.items():
-            if answer.error:
-                err.print(f"  [red]{escape(name)}: {escape(answer.error)}[/]", soft_wrap=True)
+def _shown(bar: Progress, task: TaskID) -> networks.OnStep:
+    """Tells of the loading. Of a download and of compilation the end is known; otherwise the bar only moves."""
+    return lambda step: bar.update(task, description=escape(str(step)), completed=step.done, total=step.total or None)
 
 
 def _plot(chosen: list[str], found: dict[str, list[Answer]], settings: Settings, path: Path) -> None:
     pictures = thumbnails(chosen, PLOT_PIXELS, settings.source, forkserver())
     rows = []
     for row, (source, picture) in enumerate(zip(chosen, pictures, strict=True)):
-        bars = {
-            name: [(label.name, label.score) for label in answers[row].labels[:10]] for name, answers in found.items()
-        }
+        bars = {name: [(label.name, label.score) for label in given[row].labels[:10]] for name, given in found.items()}
         rows.append((Path(source.split("?")[0]).name, picture, bars))
     charts.bars_beside_pictures(rows, path)
 
 
-def _spinner(quiet: bool) -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=err, transient=True, disable=quiet)
-
-
-def _json_of(answer: Answer) -> dict[str, Any]:
-    content: dict[str, Any] = {"path": answer.path}
-    if answer.labels:
-        content["labels"] = [asdict(label) for label in answer.labels]
-    if answer.error:
-        content["error"] = answer.error
-    if answer.captions:
-        content["samples"] = answer.samples
-        content["segments"] = [asdict(segment) for segment in answer.segments]
-    return content
+def _bar(quiet: bool) -> Progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
+    # What fills a pipe leaves the terminal to the bar; beside lines for programs on a terminal it would be in the way.
+    hidden = not err.is_terminal or (quiet and out.is_terminal)
+    return Progress(*columns, console=err, transient=True, disable=hidden)
 
 
 def _target(source: str, annotate: Path) -> Path:
@@ -199,21 +307,3 @@ def _target(source: str, annotate: Path) -> Path:
     if target.exists() and Path(source).exists() and target.samefile(source):
         raise ConfigError(f"--annotate {annotate}: would overwrite {source} itself; name another file or folder")
     return target
-
-
-def _show(answer: Answer, content: dict[str, Any]) -> None:
-    out.print(f"[bold]{escape(answer.path)}[/]", highlight=False, soft_wrap=True)
-    if answer.labels:
-        grid = Table("rank", "label", "probability", box=None, padding=(0, 2))
-        for row in views.label_rows(list(answer.labels)):
-            grid.add_row(*map(escape, row))
-        out.print(grid)
-    for segment in answer.segments:
-        out.print(
-            f"  {views.clock(segment.start_s)} to {views.clock(segment.end_s)}  {escape(segment.label)}",
-            highlight=False,
-        )
-    if "error" in content:
-        err.print(f"  [red]{escape(content['error'])}[/]", soft_wrap=True)
-    if "annotated" in content:
-        out.print(f"  drawn on {escape(content['annotated'])}", highlight=False, soft_wrap=True)

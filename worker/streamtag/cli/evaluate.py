@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from streamtag import networks
 from streamtag.cli.common import FAILED, Config, Json, Overrides, Weights, err, out, print_json, settings_from
+from streamtag.cli.tables import Column, Grid
 from streamtag.core.bundle import Bundle
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
@@ -139,20 +139,21 @@ def _print(content: dict[str, Any], bundle: Bundle) -> None:
         highlight=False,
     )
     thresholds = {row["label"]: row for row in content["thresholds"]}
-    grid = Table("class", "samples", "precision", "recall", "F1", "equal errors at", box=None, padding=(0, 2, 0, 0))
+    figures = ("samples", "precision", "recall", "F1", "equal errors at")
+    grid = Grid("class", *(Column(name, right=True) for name in figures))
     rows = content["classes"]
     shown = rows if len(rows) <= 20 else sorted(rows, key=lambda row: row["f1"])[:20]
     for row in shown:
         threshold = thresholds.get(row["label"])
-        grid.add_row(
-            escape(row["label"]),
+        grid.row(
+            row["label"],
             str(row["support"]),
             f"{row['precision']:.3f}",
             f"{row['recall']:.3f}",
             f"{row['f1']:.3f}",
             f"{threshold['equal_error_threshold']:.3f}" if threshold else "",
         )
-    out.print(grid)
+    grid.print()
     if len(rows) > len(shown):
         out.print(f"the {len(shown)} weakest of {len(rows)} classes; all of them with --json or --report")
     for text in content["warnings"]:

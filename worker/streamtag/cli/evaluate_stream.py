@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from streamtag import networks
 from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
+from streamtag.cli.tables import Column, Grid
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.extras import require
@@ -125,11 +125,8 @@ def _print(content: dict[str, Any], every: bool, onset: float, fewer: float) -> 
         "least seconds +on −off",
         highlight=False,
     )
-    grid = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("", "settings"):
-        grid.add_column(name, no_wrap=True)
-    for name in ("accuracy", "flips/min", "F1", "onset p50 / p95"):
-        grid.add_column(name, justify="right", no_wrap=True)
+    figures = ("accuracy", "flips/min", "F1", "onset p50 / p95")
+    grid = Grid("", "settings", *(Column(name, right=True) for name in figures))
     raw = content["raw"]
     shown = [(RAW_NAME, raw), (f"in force: {content['in_force']['method']}", content["in_force"])]
     for method in ("none", "ema", "majority", "sticky"):
@@ -137,12 +134,12 @@ def _print(content: dict[str, Any], every: bool, onset: float, fewer: float) -> 
         rows.sort(key=lambda row: (-row["f1"], row["onset_p50_s"] or math.inf))
         shown += [(method, row) for row in (rows if every else rows[:2])]
     if content["best"]:
-        shown.append((f"[bold]best: {content['best']['method']}[/]", content["best"]))
+        shown.append((f"best: {content['best']['method']}", content["best"]))
     for mark, row in shown:
         onset_text = f"{_seconds(row['onset_p50_s'])} / {_seconds(row['onset_p95_s'])}"
         accuracy, flips, f1 = f"{row['accuracy']:.1%}", f"{row['flips_per_min']:.1f}", f"{row['f1']:.3f}"
-        grid.add_row(mark, _short(row["settings"]), accuracy, flips, f1, onset_text)
-    out.print(grid)
+        grid.row(mark, _short(row["settings"]), accuracy, flips, f1, onset_text)
+    grid.print()
     best = content["best"]
     if best is None:
         out.print(f"no setting has {fewer:.0%} fewer changes than raw, a better F1 and a median onset of {onset:g} s")

@@ -6,11 +6,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from streamtag.cli import views
 from streamtag.cli.common import Config, Json, Model, Overrides, out, print_json, settings_from
+from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client
 from streamtag.errors import StreamtagError
 from streamtag.networks.registry import resolve
@@ -44,11 +43,11 @@ def replay(
         summary = {name: getattr(replayed, name) for name in ("samples", "known", "enters_stored", "enters")}
         print_json({"job_id": job_id, "smoothing": settings.smoothing.model_dump()} | summary)
         return
-    grid = Table("from", "to", "label", "noticed after", box=None, padding=(0, 2, 0, 0))
+    grid = Grid("from", "to", "label", Column("noticed after", right=True))
     for segment in replayed.segments:
         noticed = "" if segment.entered_s is None else f"{segment.entered_s - segment.start_s:.2f} s"
-        grid.add_row(views.clock(segment.start_s), views.clock(segment.end_s), escape(segment.label), noticed)
-    out.print(grid)
+        grid.row(views.clock(segment.start_s), views.clock(segment.end_s), segment.label, noticed)
+    grid.print()
     out.print(
         f"{replayed.samples} samples; {replayed.enters_stored} times a label became active as it ran, "
         f"{replayed.enters} with {settings.smoothing.method}",

@@ -33,12 +33,14 @@ class Grid:
     Args:
         title: of the table, printed above it.
         headings: False for a list of names with their values.
+        indent: columns that the table stands to the right, under a line of its own.
     """
 
-    def __init__(self, *columns: Column | str, title: str = "", headings: bool = True) -> None:
+    def __init__(self, *columns: Column | str, title: str = "", headings: bool = True, indent: int = 0) -> None:
         self._columns = [Column(one) if isinstance(one, str) else one for one in columns]
         self._title = title
         self._headings = headings
+        self._indent = indent
         self._rows: list[list[Text]] = []
 
     def __len__(self) -> int:
@@ -56,8 +58,10 @@ class Grid:
         for segments in console.render_lines(
             self._table(chosen, self._rows), console.options.update_width(width), pad=False
         ):
-            line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
+            line = Text.assemble(" " * self._indent, *((segment.text, segment.style or "") for segment in segments))
             line.rstrip()
+            if not line.plain and not self._title:
+                continue  # the box keeps a distance from a title that is not there
             console.print(line, soft_wrap=True)
         return frozenset(column.name for column in self._columns) - {self._columns[at].name for at in chosen}
 
@@ -87,7 +91,7 @@ class Grid:
     def _width(self, chosen: Sequence[int], wrapped: bool) -> int:
         widths = [self._column_width(at, wrapped) for at in chosen]
         padding, dividers = len(widths), len(widths) - 1
-        return sum(widths) + padding + (dividers + 2 if self._headings else 0)  # 2: the edges of the box
+        return self._indent + sum(widths) + padding + (dividers + 2 if self._headings else 0)  # 2: the edges of the box
 
     def _column_width(self, at: int, wrapped: bool) -> int:
         column = self._columns[at]

@@ -172,11 +172,9 @@ class StreamMachine:
         """The source is open; 0 frames where their number is not known."""
         self._frames = frames
 
-    def count(self, decoded: int) -> int:
-        """So many frames are decoded by now; returns how many of them are new."""
-        new = max(0, decoded - self.decoded)
+    def count(self, decoded: int) -> None:
+        """So many frames are decoded by now."""
         self.decoded = max(self.decoded, decoded)
-        return new
 
     def unclassifiable(self, sample: Sample) -> None:
         """A sample came without a picture."""

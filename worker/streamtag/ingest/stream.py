@@ -125,9 +125,7 @@ class Stream:
             return True
         if messages:
             self._machine.heard(self._now_s())
-        for message in messages:
-            if self.session is session:  # nothing counts after a last word
-                self._take(session, message)
+        self._take_all(session, messages)
         return bool(messages)
 
     def check(self) -> None:
@@ -144,9 +142,7 @@ class Stream:
         if session is not None:
             session.kill()  # or one that never pauses would keep us here
             while messages := session.receive():
-                for message in messages:
-                    if not isinstance(message, wire.DecoderFailed):
-                        self._take(session, message)
+                self._take_all(session, [one for one in messages if not isinstance(one, wire.DecoderFailed)])
         self._tell(self._machine.stop())
 
     def kill(self) -> None:
@@ -175,31 +171,35 @@ class Stream:
             may_turn_live=job.live is None,
         )
 
+    def _take_all(self, session: DecoderSession, messages: list[wire.Message]) -> None:
+        before = self._machine.decoded
+        for message in messages:
+            if self.session is session:  # nothing counts after a last word
+                self._take(session, message)
+        if self._machine.decoded > before:
+            self._emit(FramesDecoded(self._machine.decoded - before))
+
     def _take(self, session: DecoderSession, message: wire.Message) -> None:
         machine = self._machine
         match message:
             case wire.SampleMessage(sample, motion, luma, decode_s):
-                self._count(sample.decoded)
+                machine.count(sample.decoded)
                 self._tell(machine.sample(sample, motion, luma, self._now_s()))
                 self._emit(SampleReady(session, sample, decode_s))
             case wire.Progress(decoded):
-                self._count(decoded)
+                machine.count(decoded)
             case wire.Opened():
                 machine.opened(message.frames)
             case wire.FrameFailed() | wire.FrameDropped():
-                self._count(message.decoded)
+                machine.count(message.decoded)
                 machine.unclassifiable(message.sample)
                 dropped = isinstance(message, wire.FrameDropped)
                 self._emit(Unclassified(message.sample, dropped, message.reason, message.detail))
             case wire.Ended(decoded, _, note):
-                self._count(decoded)
+                machine.count(decoded)
                 self._tell(machine.ended(note, self._now_s()))
             case wire.DecoderFailed(failure, reason):
                 self._failed(failure, reason)
-
-    def _count(self, decoded: int) -> None:
-        if new := self._machine.count(decoded):
-            self._emit(FramesDecoded(new))
 
     def _failed(self, kind: FailureKind, reason: str, counts: bool = True) -> None:
         self._tell(self._machine.failed(kind, reason, self._now_s(), counts))

@@ -38,6 +38,26 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """One sample of a picture or video, raw and smoothed."""
+
+    source: str
+    pts_s: float
+    scores: np.ndarray  # (classes,) float32
+    smoothed: np.ndarray  # (classes,) float32; of a picture the scores
+    active: tuple[int, ...] = ()  # classes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a classification is."""
+
+    done: float  # sources, the one that is being read counted by its part
+    total: int  # sources
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """A sample with what the network says of it."""
 
@@ -72,7 +92,8 @@ class Classifier:
         sources: Sequence[str],
         top: int,
         sampling: Sampling | None = None,
-        progress: Callable[[int], None] = lambda n: None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_moment: Callable[[Moment], None] = lambda moment: None,
     ) -> Iterator[Answer]:
         """An answer for each picture of the sources and for each video, in order.
 
@@ -80,27 +101,32 @@ class Classifier:
             sources: pictures, folders or globs of pictures, videos, URLs.
             top: labels in an answer.
             sampling: which frames of a video count.
-            progress: called with the number of samples classified so far.
+            on_progress, on_moment: told after each sample.
         """
+        chosen = list(expand(sources))
+        watchers = _Watchers(len(chosen), on_progress, on_moment)
         pictures: list[str] = []
-        for source in expand(sources):
+        for source in chosen:
             if is_picture(source):
                 pictures.append(source)
                 continue
-            yield from self._pictures(pictures, top, progress)
+            yield from self._pictures(pictures, top, watchers)
             pictures = []
-            yield self._video(source, top, sampling or Sampling(), progress)
-        yield from self._pictures(pictures, top, progress)
+            yield self._video(source, top, sampling or Sampling(), watchers)
+            watchers.source_done()
+        yield from self._pictures(pictures, top, watchers)
 
-    def _pictures(self, paths: list[str], top: int, progress: Callable[[int], None]) -> Iterator[Answer]:
-        for done, event in enumerate(self.scored(paths), start=1):
-            progress(done)
+    def _pictures(self, paths: list[str], top: int, watchers: _Watchers) -> Iterator[Answer]:
+        for event in self.scored(paths):
+            if isinstance(event, Scored):
+                watchers.sample(Moment(event.frame.source, 0.0, event.scores, event.scores), 0.0)
+            watchers.source_done()
             if isinstance(event, Scored):
                 yield Answer(event.frame.source, self._best(event.scores, top))
             else:
                 yield Answer(event.source, error=event.detail)
 
-    def _video(self, source: str, top: int, sampling: Sampling, progress: Callable[[int], None]) -> Answer:
+    def _video(self, source: str, top: int, sampling: Sampling, watchers: _Watchers) -> Answer:
         smoother = Smoother(
             self._settings.smoothing, self._bundle.classes, self._bundle.thresholds, self._bundle.background
         )
@@ -113,13 +139,14 @@ class Classifier:
                 failure = event.detail if event.whole else failure
                 continue
             samples += 1
-            progress(samples)
             total += event.scores
             sample = event.frame.sample
             smoothed, changes = smoother.update(sample.pts_s, event.scores, sample.scene_change)
             segments.add(changes)
             active = [f"{self._bundle.labels[c]} {smoothed[c]:.0%}" for c in smoother.active]
             captions.append(Caption(sample.index, ", ".join(active)))
+            moment = Moment(source, sample.pts_s, event.scores, smoothed, tuple(smoother.active))
+            watchers.sample(moment, event.frame.share or 0.0)
         if not samples:
             return Answer(source, error=failure or "no frame of it could be decoded")
         segments.add(smoother.close())
@@ -149,6 +176,29 @@ class Classifier:
         problem = annotate(Picture(answer.path, str(out), captions, self._settings.source, letters), forkserver())
         if problem:
             raise StreamtagError(problem)
+
+
+class _Watchers:
+    """Those who are told of samples and progress, and the counts for them."""
+
+    def __init__(
+        self, total: int, on_progress: Callable[[Progress], None], on_moment: Callable[[Moment], None]
+    ) -> None:
+        self._total = total
+        self._on_progress = on_progress
+        self._on_moment = on_moment
+        self._sources = 0
+        self._samples = 0
+
+    def sample(self, moment: Moment, share: float) -> None:
+        """One more sample, with the part of its source that has been read."""
+        self._samples += 1
+        self._on_moment(moment)
+        self._on_progress(Progress(self._sources + share, self._total, self._samples))
+
+    def source_done(self) -> None:
+        self._sources += 1
+        self._on_progress(Progress(self._sources, self._total, self._samples))
 
 
 def expand(sources: Sequence[str]) -> Iterator[str]:

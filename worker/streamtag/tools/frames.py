@@ -29,6 +29,7 @@ class InputFrame:
     source: str
     sample: Sample
     picture: np.ndarray  # (H, W, 3) uint8 RGB
+    share: float | None = None  # of its video that is read by then, 0 to 1, where the length is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +113,17 @@ class Reading:
             pictures=pictures,
         )
         with DecoderSession(request) as session:
+            length = 0
             for message in session.messages(self._settings.source.watchdog_s):
                 match message:
+                    case wire.Opened():
+                        length = message.frames
                     case wire.SampleMessage(sample):
                         picture = session.picture(sample.slot).copy()
                         session.release(sample.slot)
                         name = pictures[sample.index] if sample.index < len(pictures) else source
-                        yield InputFrame(name, sample, picture)
+                        share = min(1.0, sample.decoded / length) if length and not pictures else None
+                        yield InputFrame(name, sample, picture, share)
                     case wire.FrameFailed():
                         name = pictures[message.index] if message.index < len(pictures) else source
                         yield Unreadable(name, message.detail, whole=False)

@@ -22,6 +22,7 @@ from streamtag.ingest.opening import locate, open_reader
 from streamtag.ingest.readers import CorruptFrame, Reader
 from streamtag.settings import SourceSettings
 from streamtag.tools.drawing.lettering import Font
+from streamtag.tools.drawing.writing import open_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +81,18 @@ def _main(picture: Picture, parent: Connection, gate_port: int) -> None:
 
 def _draw_video(reader: Reader, picture: Picture) -> None:
     opened = reader.opened
-    size = (opened.width, opened.height)
-    writer = cv2.VideoWriter(picture.out, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), opened.fps or 25.0, size)
-    if not writer.isOpened():
-        raise StreamtagError("cannot be written; use a name that ends in .mp4, in a folder that is there")
+    fps = opened.fps or 25.0
+    writer = open_video(Path(picture.out), opened.width, opened.height, fps)
     starts = [caption.index for caption in picture.captions]
     index = 0
     while reader.grab():
         at = bisect.bisect_right(starts, index) - 1
+        pts_s = reader.pts_s()
         frame = reader.retrieve()
-        writer.write(draw_caption(frame, picture.captions[at].text, picture.fonts) if at >= 0 else frame)
+        drawn = draw_caption(frame, picture.captions[at].text, picture.fonts) if at >= 0 else frame
+        writer.write(drawn, index / fps if pts_s is None else pts_s)
         index += 1
-    writer.release()
+    writer.close()
 
 
 def _write(path: Path, picture: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from streamtag.extras import require
 from streamtag.tools.drawing.lettering import fonts
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#9ca3af"
+SUFFIXES = (".png", ".svg", ".pdf")
 Bars = Sequence[tuple[str, float]]  # label and probability, best first
 
 

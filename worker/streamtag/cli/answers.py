@@ -1,0 +1,79 @@
+"""How the answers of ``classify`` are printed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from streamtag.cli import views
+from streamtag.cli.common import err, out, print_json
+from streamtag.cli.tables import Grid
+from streamtag.core.source import is_picture
+from streamtag.redaction import printable
+from streamtag.tools.classify import Answer
+from streamtag.tools.drawing.writing import H264_REMEDY, plays_in_browsers
+
+
+def json_of(answer: Answer) -> dict[str, Any]:
+    """An answer for programs."""
+    content: dict[str, Any] = {"path": answer.path}
+    if answer.labels:
+        content["labels"] = [asdict(label) for label in answer.labels]
+    if answer.error:
+        content["error"] = answer.error
+    if answer.captions:
+        content["samples"] = answer.samples
+        content["segments"] = [asdict(segment) for segment in answer.segments]
+    return content
+
+
+def show(answer: Answer, content: dict[str, Any]) -> None:
+    """An answer for people, with what was drawn of it."""
+    out.print(Text(printable(answer.path), style="bold"), soft_wrap=True)
+    if answer.labels:
+        grid = Grid("rank", "label", "probability", indent=2)
+        for row in views.label_rows(list(answer.labels)):
+            grid.row(*row)
+        grid.print()
+    for segment in answer.segments:
+        span = f"{views.clock(segment.start_s)} to {views.clock(segment.end_s)}"
+        out.print(Text(f"  {span}  {printable(segment.label)}"), soft_wrap=True)
+    show_trouble(answer, content)
+    for drawn in ("annotated", "timeline"):
+        if drawn in content:
+            say_drawn(Path(content[drawn]))
+
+
+def show_trouble(answer: Answer, content: dict[str, Any]) -> None:
+    """What went wrong with an answer, or may go wrong with what was drawn."""
+    if "error" in content:
+        err.print(Text(f"  {printable(content['error'])}", style="red"), soft_wrap=True)
+    target = Path(content.get("annotated", "none.webm"))
+    if not is_picture(answer.path) and not plays_in_browsers(target):
+        err.print(Text(f"  {printable(str(target))}: MPEG-4 part 2, which browsers do not play; {H264_REMEDY}"))
+
+
+def print_side_by_side(chosen: list[str], found: dict[str, list[Answer]], json: bool) -> None:
+    """The answers of several networks about the same sources."""
+    for row, source in enumerate(chosen):
+        answers = {name: answers[row] for name, answers in found.items()}
+        if json:
+            print_json({"path": source, "networks": {name: json_of(answer) for name, answer in answers.items()}})
+            continue
+        out.print(Text(printable(source), style="bold"), soft_wrap=True)
+        grid = Grid("rank", *answers, indent=2)
+        for rank in range(max(len(answer.labels) for answer in answers.values())):
+            labels = [answer.labels[rank] if rank < len(answer.labels) else None for answer in answers.values()]
+            grid.row(str(rank + 1), *(f"{label.name} {label.score:.4f}" if label else "" for label in labels))
+        grid.print()
+        for name, answer in answers.items():
+            if answer.error:
+                err.print(Text(f"  {printable(name)}: {printable(answer.error)}", style="red"), soft_wrap=True)
+
+
+def say_drawn(path: Path) -> None:
+    """Name a file that was drawn."""
+    out.print(Text(f"  drawn on {printable(str(path))}"), soft_wrap=True)

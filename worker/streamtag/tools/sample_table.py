@@ -1,0 +1,36 @@
+"""Samples as a table of comma-separated values: a row for each sample and label."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from typing import TextIO
+
+import numpy as np
+
+HEADING = ("path", "pts_s", "label", "score", "smoothed", "active")
+
+
+class SampleTable:
+    """Writes rows as the samples come.
+
+    Args:
+        top: labels of each sample, by smoothed score; those that are active come in any case.
+    """
+
+    def __init__(self, file: TextIO, labels: Sequence[str], top: int) -> None:
+        self._file = file
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._labels = labels
+        self._top = top
+        self._writer.writerow(HEADING)
+
+    def add(
+        self, path: str, pts_s: float, scores: np.ndarray, smoothed: np.ndarray, active: Sequence[int] = ()
+    ) -> None:
+        """Write one sample: scores and smoothed scores, (classes,) each, and the classes that are active by then."""
+        best = np.argsort(-smoothed, kind="stable")[: self._top].tolist()
+        for class_id in [*best, *(extra for extra in active if extra not in best)]:
+            values = (f"{scores[class_id]:.6f}", f"{smoothed[class_id]:.6f}", int(class_id in active))
+            self._writer.writerow((path, f"{pts_s:.6f}", self._labels[class_id], *values))
+        self._file.flush()
