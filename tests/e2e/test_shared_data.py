@@ -58,24 +58,6 @@ def test_eight_jobs_share_batches(tagging: tuple[Settings, Worker], shared_data:
     assert (worker.metric("streamtag_batch_size_sum") - total) / batches > 3
 
 
-@pytest.mark.parametrize(
-    ("name", "label"),
-    [("coral_parrot.jpg", "macaw"), ("coral_dragonfly.bmp", "dragonfly"), ("coral_cat_720p.jpg", "Egyptian_cat")],
-)
-def test_a_job_and_classify_say_the_same_of_a_picture(
-    tagging: tuple[Settings, Worker], shared_data: Path, name: str, label: str
-) -> None:
-    settings, _ = tagging
-    picture = shared_data / "images" / "clear" / name
-    with Client(settings=settings) as client:
-        job = client.submit(str(picture)).job_id
-        assert client.wait(job, 60).status is JobStatus.DONE
-        (result,) = client.results(job)
-    (line,) = json_lines(run_cli(settings, "classify", str(picture), "--json", env=weights(shared_data)).stdout)
-    assert result.labels[0].name == line["labels"][0]["name"] == label
-    assert result.labels[0].score == pytest.approx(line["labels"][0]["score"], abs=1e-3)
-
-
 def test_the_default_network_knows_photographs(redis_server: RedisServer, shared_data: Path) -> None:
     """EfficientNet-Lite0 with its published weights: 89 and 98 of 100 photos of as many classes when it was written."""
     folder = shared_data / "images" / "imagenet_sample"
