@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -177,22 +178,52 @@ def test_a_name_is_resolved_once_and_connected_to_as_checked(
 
     async def ask(times: int) -> list[bytes]:
         listener = socket.create_server(("127.0.0.1", 0))
-        serving = asyncio.ensure_future(GateServer("http://rebind.test/", ONLY_HERE).serve(listener))
+        ours, theirs = socket.socketpair()
+        serving = asyncio.ensure_future(GateServer("http://rebind.test/", ONLY_HERE).serve(listener, theirs))
         replies = []
         for _ in range(times):
             reader, writer = await asyncio.open_connection(*listener.getsockname())
             writer.write(b"GET http://rebind.test/a.txt HTTP/1.1\r\nHost: rebind.test\r\n\r\n")
             replies.append(await reader.read())
             writer.close()
-        serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+        ours.close()
+        await serving
         return replies
 
     first, second = asyncio.run(ask(2))
     assert first.endswith(b"hello")
     assert second.startswith(b"HTTP/1.1 403")
     assert trap.heard == []
+
+
+_OPENS_A_GATE = """
+import sys, time
+from streamtag.ingest.gate import Gate
+from streamtag.ingest.session import forkserver
+from streamtag.settings import SourceSettings
+
+gate = Gate("http://127.0.0.1/", SourceSettings(), forkserver())
+gate.start()
+print(gate.port, flush=True)
+time.sleep(300)
+"""
+
+
+def test_a_gate_goes_with_a_parent_that_was_killed() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", _OPENS_A_GATE], stdout=subprocess.PIPE, text=True)
+    try:
+        assert parent.stdout is not None
+        port = int(parent.stdout.readline())
+        eventually(lambda: _listens(port), "the gate serves")
+    finally:
+        parent.kill()
+        parent.wait(10)
+    eventually(lambda: not _listens(port), "the gate is gone, too")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 _FOUND = b"RTSP/1.0 302 Found\r\nCSeq: {seq}\r\nLocation: rtsp://{trap}/cam\r\n\r\n"

@@ -42,6 +42,7 @@ class Gate:
         self._settings = settings
         self._context = context
         self._process: BaseProcess | None = None
+        self._lifeline: socket.socket | None = None
         self.port = 0  # on 127.0.0.1
 
     def start(self) -> None:
@@ -49,9 +50,11 @@ class Gate:
         Raises:
             OSError: the machine has no memory, processes or descriptors left.
         """
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Of our end nobody has a copy but this process: however it goes, the gate sees it and goes, too.
+        self._lifeline, far_end = socket.socketpair()
+        with far_end, socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
-            arguments = (listener, self._source, self._settings)
+            arguments = (listener, far_end, self._source, self._settings)
             process = self._context.Process(target=gate_server.main, args=arguments, daemon=True)
             process.start()
             self._process = process
@@ -60,6 +63,9 @@ class Gate:
         if self._process is not None:
             self._process.kill()
             self._process = None
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
 
     def __enter__(self) -> Gate:
         self.start()

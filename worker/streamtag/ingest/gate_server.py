@@ -53,10 +53,10 @@ class Unreachable(Exception):
     """It does not answer now."""
 
 
-def main(listener: socket.socket, source: str, settings: SourceSettings) -> None:
+def main(listener: socket.socket, lifeline: socket.socket, source: str, settings: SourceSettings) -> None:
     """Entry point of the process."""
     confine_gate(settings)
-    asyncio.run(GateServer(source, settings).serve(listener))
+    asyncio.run(GateServer(source, settings).serve(listener, lifeline))
 
 
 class GateServer:
@@ -74,10 +74,16 @@ class GateServer:
         self._threads = ThreadPoolExecutor(_RESOLVING_THREADS)
         self._room = asyncio.Semaphore(_MAX_CONNECTIONS)
 
-    async def serve(self, listener: socket.socket) -> None:
-        """Serve for ever: the process ends by its parent's hand."""
-        server = await asyncio.start_server(self._connected, sock=listener, limit=_HEAD_BYTES)
-        await server.serve_forever()
+    async def serve(self, listener: socket.socket, lifeline: socket.socket) -> None:
+        """Serve until the parent kills the process, or is gone itself.
+
+        Args:
+            lifeline: comes to its end with the parent. The kernel's own signal would not do: it is sent when the fork
+                server dies, which lives as long as any of its children.
+        """
+        await asyncio.start_server(self._connected, sock=listener, limit=_HEAD_BYTES)
+        parent, _ = await asyncio.open_connection(sock=lifeline)
+        await parent.read()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with self._room:
