@@ -1,6 +1,6 @@
 """Batches drawn across all running streams. Pure: every time is an argument.
 
-One queue a stream, taken in turns. A batch leaves when the largest bucket is full, or when the sample that may wait
+One queue per stream, taken in turns. A batch leaves when the largest bucket is full, or when the sample that may wait
 least can wait no longer; a live sample that grew stale is dropped before the device sees it, not after.
 """
 
@@ -34,7 +34,7 @@ class Batch(Generic[Item]):
 
 @dataclass(slots=True)
 class Batcher(Generic[Item]):
-    """One queue a stream, and the decision which samples go to the device next, and when.
+    """One queue per stream, and the decision which samples go to the device next, and when.
 
     Args:
         buckets: compiled batch sizes, ascending.
@@ -85,7 +85,7 @@ class Batcher(Generic[Item]):
             return None
         bucket = self._bucket_for(self.waiting)
         items = self._draw(bucket)
-        # The cap a stream may have left fewer than were waiting.
+        # The cap per stream may have left fewer than were waiting.
         return Batch(items, next(size for size in self.buckets if size >= len(items)))
 
     def _bucket_for(self, count: int) -> int:

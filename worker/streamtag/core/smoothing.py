@@ -44,7 +44,7 @@ class NoFilter:
 
 
 class _VectorFilter:
-    """A filter whose whole memory is one vector of a value a class."""
+    """A filter whose whole memory is one vector with a value per class."""
 
     def __init__(self) -> None:
         self._vector: np.ndarray | None = None

@@ -1,4 +1,4 @@
-"""From a source to samples: one decoder process a job, and the parent's side of it."""
+"""From a source to samples: one decoder process per connection, and the parent's side of it."""
 
 import os
 

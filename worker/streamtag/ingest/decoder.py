@@ -1,6 +1,6 @@
 """The decoder process: open, grab, sample, retrieve, resize into a shared-memory slot. Never imports TensorFlow.
 
-One process a job and a connection: when a codec hangs or crashes, only this process is lost. Whatever is wrong with
+One process per connection: when a codec hangs or crashes, only this process is lost. Whatever is wrong with
 the source is told to the parent in one last message; whatever is wrong with this code ends the process with a trace.
 """
 

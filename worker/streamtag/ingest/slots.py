@@ -1,6 +1,6 @@
 """Shared-memory slots: where a decoder leaves resized pictures, and how the parent says that it has done with them.
 
-A byte a slot says whether it is free. The decoder alone takes slots and the parent alone frees them, so there is
+One byte per slot says whether it is free. The decoder alone takes slots and the parent alone frees them, so there is
 nothing to lock, and freeing one is a store to memory: as a message it was a system call and the waking of a process,
 a third of all the CPU that a sample cost the parent. A decoder that finds none free looks again after ``WAIT_S``.
 """

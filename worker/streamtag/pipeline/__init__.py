@@ -1,1 +1,1 @@
-"""READ FIRST ``pipeline.py``: it joins the threads, which lie one a file beside it."""
+"""READ FIRST ``pipeline.py``: it joins the threads, which lie one per file beside it."""
