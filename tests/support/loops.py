@@ -102,7 +102,7 @@ class FakeQueue:
 
     def parse(self, entry: Entry) -> Job:
         self._ask("parse", entry.entry_id)
-        return Job(job_id=entry.entry_id, source="clip.mp4")
+        return Job(job_id=entry.entry_id, source=self.sources.get(entry.entry_id, "clip.mp4"))
 
     def crashes(self, job_id: str) -> int:
         return self.crash_counts.get(job_id, 0)

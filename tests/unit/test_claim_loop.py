@@ -9,7 +9,7 @@ import pytest
 from streamtag.core.records import Claim, StreamState
 from streamtag.errors import QueueRefused, QueueUnavailable, RejectJob
 from streamtag.metrics import Metrics
-from streamtag.pipeline.claim_loop import ClaimLoop
+from streamtag.pipeline.claim_loop import SUSPECT_PATIENCE_S, ClaimLoop
 from streamtag.pipeline.run import Runs
 from streamtag.queue.claims import Entry
 
@@ -184,3 +184,29 @@ def test_what_gone_workers_leave_is_removed_now_and_then() -> None:
     bench.clock.now_s += 60.0
     bench.turn(5)
     assert bench.queue.times("retire_others") == 2
+
+
+def test_a_live_stream_is_no_suspect_whatever_became_of_its_workers() -> None:
+    queue = FakeQueue(
+        abandoned_entries=entries("camera"), crash_counts={"camera": 9}, sources={"camera": "rtsp://cam/1"}
+    )
+    bench = Bench(queue=queue)
+    bench.runs.add(run_of("file"))
+    bench.queue.entries = entries("a", "b")
+    bench.turn(2)
+    assert bench.started == ["camera", "a", "b"]
+
+
+def test_a_suspect_waits_for_a_worker_of_its_own_but_not_for_ever() -> None:
+    """Where each worker has a camera, or a film of ten hours, none becomes free."""
+    queue = FakeQueue(abandoned_entries=entries("suspect"), crash_counts={"suspect": 3})
+    bench = Bench(queue=queue)
+    bench.runs.add(run_of("film"))
+    bench.queue.entries = entries("a")
+    for _ in range(int(SUSPECT_PATIENCE_S / LEASE.reclaim_s)):
+        bench.turn()
+        bench.clock.now_s += LEASE.reclaim_s
+    assert bench.started == []
+    bench.clock.now_s += LEASE.reclaim_s
+    bench.turn()
+    assert bench.started[0] == "suspect"

@@ -22,6 +22,7 @@ IDLE_S = 0.5
 FETCH_LIMIT = 8
 SWEEP_S = 60.0
 REDELIVERED_LIMIT = 1000
+SUSPECT_PATIENCE_S = 300.0
 
 
 class ClaimLoop:
@@ -53,7 +54,8 @@ class ClaimLoop:
         self._reclaim_s = 0.0
         self._sweep_s = 0.0
         self._connected = False
-        self._suspect_waits = False
+        self._suspect_waits = False  # new jobs are left to others until this worker is free for it
+        self._held_back_s: dict[str, float] = {}  # entry of a suspect to since when it is held back
 
     def run_once(self, stopping: threading.Event) -> None:
         """One look for work; blocks about a second at most."""
@@ -95,7 +97,13 @@ class ClaimLoop:
     def _take_abandoned(self) -> None:
         self._suspect_waits = False
         mine = {run.claim.entry_id for run in self._runs.all()}
-        for entry in self._claims.abandoned(self._slots * 2):
+        abandoned = self._claims.abandoned(self._slots * 2)
+        self._held_back_s = {
+            entry.entry_id: self._held_back_s[entry.entry_id]
+            for entry in abandoned
+            if entry.entry_id in self._held_back_s
+        }
+        for entry in abandoned:
             with job_boundary(partial(self._reject, entry)):
                 if entry.entry_id in mine or self._free() <= 0 or self._hold_back(entry):
                     continue
@@ -105,12 +113,14 @@ class ClaimLoop:
 
     def _hold_back(self, entry: Entry) -> bool:
         """A suspect runs alone. A worker busy with finite jobs lets them end first; one that has live streams leaves
-        the suspect to another worker."""
+        the suspect to another worker. Neither for ever: where no worker becomes free it runs beside the others."""
         try:
             job = self._claims.parse(entry)
         except RejectJob:
             return False
-        if len(self._runs) == 0 or self._claims.crashes(job.job_id) < SUSPECT_CRASHES:
+        if job.is_live or len(self._runs) == 0 or self._claims.crashes(job.job_id) < SUSPECT_CRASHES:
+            return False
+        if self._now_s() - self._held_back_s.setdefault(entry.entry_id, self._now_s()) > SUSPECT_PATIENCE_S:
             return False
         self._suspect_waits = not any(run.live for run in self._runs.all())
         return True

@@ -72,9 +72,10 @@ class Run:
     def alone(self) -> bool:
         """Whether it is a suspect that may harm its neighbours: until it makes progress, and only while it decodes.
 
-        A camera that is off harms nobody, however many workers have lost it.
+        A live stream never is: it would keep its worker from all other work for as long as its camera is off.
         """
-        return self.claim.crashes >= SUSPECT_CRASHES and not self.progressed and self.state.is_decoding
+        suspect = self.claim.crashes >= SUSPECT_CRASHES and not self.live
+        return suspect and not self.progressed and self.state.is_decoding
 
 
 class Runs:
