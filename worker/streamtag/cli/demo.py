@@ -99,9 +99,10 @@ def _introduce(choice: Choice) -> None:
         out.print("[yellow]The real world is not at hand, so this is the drawn clip:[/]", highlight=False)
         out.print(f"  {escape(choice.reason)}", highlight=False, soft_wrap=True)
     name = choice.settings.model.name
-    out.print(f"[bold]{escape(name)}[/] tags {escape(choice.clip.title)}.", highlight=False)
+    network = "The demo network" if name == "demo" else name
+    out.print(f"[bold]{escape(network)}[/] tags {escape(choice.clip.title)}.", highlight=False)
     if name == "demo":
-        out.print("The demo network knows six drawn shapes and nothing else.", highlight=False)
+        out.print("It knows six drawn shapes and nothing else; it says nothing about photographs.", highlight=False)
     out.print()
 
 

@@ -1,1 +1,1 @@
-"""The Redis protocol of section "Redis" in the README: keys, scripts, and the two sides that speak it."""
+"""The Redis protocol of ``docs/protocol.md``: keys, scripts, and the two sides that speak it."""

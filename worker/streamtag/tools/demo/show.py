@@ -118,7 +118,8 @@ class Demo:
             verdicts = judge(truth, results)
             if verdicts:
                 right = sum(verdict.is_right for verdict in verdicts)
-                heading = f"streamtag demo, {settings.model.name}: {right} of {len(verdicts)} segments right"
+                network = "the demo network" if settings.model.name == "demo" else settings.model.name
+                heading = f"streamtag demo, {network}: {right} of {len(verdicts)} segments right"
                 draw_contact_sheet(self._sheet, Path(source), verdicts, heading)
             return Outcome(
                 started,
