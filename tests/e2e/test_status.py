@@ -11,7 +11,18 @@ from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
 
-from tests.support import RedisServer, eventually, json_lines, redis_binaries, run_cli, settings_for
+from tests.support import (
+    NULL,
+    RedisServer,
+    Worker,
+    eventually,
+    free_port,
+    json_lines,
+    redis_binaries,
+    run_cli,
+    settings_for,
+    start_worker,
+)
 from tests.support.terminal import Terminal
 
 LONG_ID = "a-job-whose-id-somebody-chose-at-length-for-the-gate-of-the-northern-yard-2026-11-24"
@@ -131,3 +142,28 @@ def test_watch_outlives_an_outage(tmp_path: Path) -> None:
             terminal.process.send_signal(signal.SIGINT)
             terminal.end()
             assert terminal.process.returncode == 130
+
+
+def test_workers_are_listed_and_full_ones_make_jobs_wait(
+    settings: Settings, client: Client, long_clip: Path, workers: list[Worker]
+) -> None:
+    worker = start_worker(workers, settings, *NULL, "worker.slots=1", "smoothing.method=none")
+    assert "1 worker" in run_cli(settings, "status").stdout
+    # A camera that is not there holds its slot for as long as the test lasts.
+    client.submit(f"rtsp://127.0.0.1:{free_port()}/gate", job_id="holds")
+    eventually(lambda: client.status("holds").status is JobStatus.RUNNING, "the slot is taken")
+    client.submit(str(long_clip), job_id="waits")
+    eventually(lambda: all(one.running == 1 for one in client.workers()), "the worker says so")
+    shown = {line["job_id"]: line for line in json_lines(run_cli(settings, "status", "--json").stdout)}
+    assert shown["waits"]["waits_for"] == "all 1 slots are taken (worker.slots)"
+    assert shown["holds"]["waits_for"] == ""
+    (listed,) = json_lines(run_cli(settings, "status", "--workers", "--json").stdout)
+    assert (listed["slots"], listed["running"], listed["worker"]) == (1, 1, client.status("holds").worker)
+    table = run_cli(settings, "status", "--workers").stdout
+    assert listed["worker"] in table
+    assert "1 of 1" in table
+    worker.kill()
+    eventually(lambda: not client.workers(), "its heartbeat is over")
+    shown = {line["job_id"]: line for line in json_lines(run_cli(settings, "status", "--json").stdout)}
+    assert shown["waits"]["waits_for"] == "no worker serves this model"
+    assert "its worker is silent" in shown["holds"]["waits_for"]

@@ -15,8 +15,9 @@ from streamtag.cli import completion, views
 from streamtag.cli.common import OUTPUT, Config, Json, Model, Overrides, err, out, print_json, settings_from
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client
-from streamtag.core.records import JobStatus, JobView
+from streamtag.core.records import JobStatus, JobView, WorkerView
 from streamtag.errors import ConfigError, QueueUnavailable
+from streamtag.pipeline.run import SUSPECT_CRASHES
 from streamtag.redaction import printable
 
 PERIOD_S = 0.5
@@ -40,6 +41,18 @@ _COLUMNS = (
 )
 
 
+_WORKER_COLUMNS = (
+    Column("worker"),
+    Column("jobs", right=True),
+    Column("samples/s", right=True, rank=1),
+    Column("state", rank=2),
+    Column("engine", rank=3),
+    Column("up", right=True, rank=4),
+    Column("version", rank=6),
+    Column("host", rank=5),
+)
+
+
 def status(
     job_ids: Annotated[
         list[str] | None, typer.Argument(help="Jobs; all when none is named.", autocompletion=completion.jobs)
@@ -56,6 +69,9 @@ def status(
     ] = None,
     config: Config = None,
     model: Model = None,
+    workers: Annotated[
+        bool, typer.Option("--workers", help="The workers in place of the jobs.", rich_help_panel=WHICH)
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Keep the table up to date until Ctrl-C.", rich_help_panel=OUTPUT)
     ] = False,
@@ -74,13 +90,18 @@ def status(
             views_ = [client.status(job_id) for job_id in job_ids] if job_ids else client.jobs()
             return _chosen(views_, only, stream, last)
 
-        if json:
+        if workers:
+            _print_workers(client.workers(), json)
+        elif json:
             for view in _changes(look) if watch else look():
-                print_json(_json_of(view, len(client.workers())))
+                print_json(_json_of(view, client.workers()))
         elif watch:
-            _watch(look, lambda: len(client.workers()))
+            _watch(look, client.workers)
         else:
-            _print(look(), len(client.workers()))
+            serving = client.workers()
+            _print(look(), serving)
+            if serving and not job_ids:
+                _print_workers(serving, json)
 
 
 def _chosen(jobs: list[JobView], only: list[JobStatus] | None, stream: str | None, last: int | None) -> list[JobView]:
@@ -90,7 +111,7 @@ def _chosen(jobs: list[JobView], only: list[JobStatus] | None, stream: str | Non
     return jobs[:last]
 
 
-def _print(jobs: list[JobView], workers: int) -> None:
+def _print(jobs: list[JobView], workers: list[WorkerView]) -> None:
     omitted = _grid(jobs, workers).print()
     if "note" in omitted:
         for view in jobs:
@@ -98,7 +119,22 @@ def _print(jobs: list[JobView], workers: int) -> None:
                 out.print(Text.assemble((printable(view.job_id), "bold"), ": ", printable(note)), soft_wrap=True)
 
 
-def _watch(look: Callable[[], list[JobView]], workers: Callable[[], int]) -> None:
+def _print_workers(workers: list[WorkerView], json: bool) -> None:
+    if json:
+        for worker in workers:
+            print_json(worker.to_dict())
+        return
+    grid = Grid(*_WORKER_COLUMNS, title=_counted(len(workers), "worker"))
+    now_unix_s = time.time()
+    for worker in workers:
+        state = "leaving" if worker.draining else ""
+        load, up = f"{worker.samples_per_s:.1f}", _age(worker.started_unix_s, now_unix_s)
+        jobs = f"{worker.running} of {worker.slots}"
+        grid.row(worker.worker, jobs, load, state, worker.engine, up, worker.version, worker.host)
+    grid.print()
+
+
+def _watch(look: Callable[[], list[JobView]], workers: Callable[[], list[WorkerView]]) -> None:
     jobs, serving = look(), workers()
     trouble = ""
     with Live(console=out, auto_refresh=False) as live:
@@ -113,8 +149,8 @@ def _watch(look: Callable[[], list[JobView]], workers: Callable[[], int]) -> Non
                 trouble = str(error)
 
 
-def _grid(jobs: list[JobView], workers: int) -> Grid:
-    grid = Grid(*_COLUMNS, title=f"{_counted(len(jobs), 'job')}, {_counted(workers, 'worker')}")
+def _grid(jobs: list[JobView], workers: list[WorkerView]) -> Grid:
+    grid = Grid(*_COLUMNS, title=f"{_counted(len(jobs), 'job')}, {_counted(len(workers), 'worker')}")
     now_unix_s = time.time()
     for view in jobs:
         counters = view.counters
@@ -138,15 +174,26 @@ def _grid(jobs: list[JobView], workers: int) -> Grid:
     return grid
 
 
-def _note(view: JobView, workers: int) -> str:
+def _note(view: JobView, workers: list[WorkerView]) -> str:
     """Why a job waits, why its stream is in that state, or how it ended."""
     return "; ".join(part for part in (_waits_for(view, workers), view.reason) if part)
 
 
-def _waits_for(view: JobView, workers: int) -> str:
+def _waits_for(view: JobView, workers: list[WorkerView]) -> str:
     """What a job is waiting for, where that is known."""
-    if view.status is JobStatus.QUEUED and not workers:
-        return "waits: no worker serves this model"
+    if view.status is JobStatus.QUEUED:
+        staying = [worker for worker in workers if not worker.draining]
+        if not workers:
+            return "waits: no worker serves this model"
+        if not staying:
+            return "waits: its workers are all leaving"
+        if all(worker.running >= worker.slots for worker in staying):
+            return f"waits: all {sum(worker.slots for worker in staying)} slots are taken (worker.slots)"
+    silent = view.status is JobStatus.RUNNING and view.worker not in {worker.worker for worker in workers}
+    if silent and view.crashes >= SUSPECT_CRASHES:
+        return f"waits: {view.crashes} workers vanished while decoding it; it runs alone next"
+    if silent:
+        return "waits: its worker is silent; another takes over (lease.seconds)"
     return ""
 
 
@@ -176,7 +223,7 @@ def _changes(look: Callable[[], list[JobView]]) -> Iterator[JobView]:
         time.sleep(PERIOD_S)
 
 
-def _json_of(view: JobView, workers: int) -> dict[str, Any]:
+def _json_of(view: JobView, workers: list[WorkerView]) -> dict[str, Any]:
     content = view.to_dict()
     first = ("job_id", "status", "reason", "counters")
     head = {name: content.pop(name) for name in first}
