@@ -14,6 +14,7 @@ from streamtag.tools.drawing.lettering import fonts
 
 from tests.support import json_lines, run_cli
 from tests.support.bundles import WEIGHT_FILES
+from tests.support.terminal import Terminal
 from tests.support.web import served
 
 
@@ -40,6 +41,7 @@ def test_classify_gives_labels_or_an_error_and_draws(settings: Settings, clip: P
     assert [len(good["labels"]), len(video["labels"])] == [2, 2]
     assert good["labels"][0]["score"] > 0.9
     assert "torn.png" in torn["error"]
+    assert "six drawn shapes and nothing else" in ran.stderr, "it would call any photo one of them"
     assert video["samples"] == 40
     assert [segment["label"] for segment in video["segments"]]
     drawn, original = cv2.imread(str(out / "one.png")), cv2.imread(str(picture))
@@ -52,6 +54,17 @@ def test_classify_gives_labels_or_an_error_and_draws(settings: Settings, clip: P
     own = run_cli(settings, "classify", str(picture), "--annotate", str(picture), "--set", "engine.name=null")
     assert own.returncode == 2
     assert "overwrite" in own.stderr
+
+
+def test_what_is_waited_for_is_shown_from_the_first_moment(settings: Settings, tmp_path: Path) -> None:
+    """Also while the libraries' own remarks are silenced."""
+    cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))
+    with Terminal(settings, "classify", str(tmp_path / "star.png"), "--model", "demo") as terminal:
+        terminal.see("importing TensorFlow")
+        terminal.see("compiling demo for ")
+        lines = terminal.end()
+    assert any("star" in line and "star.png" not in line for line in lines)
+    assert not any("compiling" in line for line in lines), "the bar is gone when the answer stands there"
 
 
 @pytest.mark.long

@@ -197,7 +197,7 @@ def _classified(settings: Settings, chosen: list[str], top: int, fps: float | No
     given = []
     with _table_file(outputs.csv) as file, _bar(outputs.json or outputs.silent) as bar:
         task = bar.add_task("", total=None)
-        network = networks.load(settings, _shown(bar, task))
+        network = _loaded(settings, bar, task)
         classifier = Classifier(settings, network)
         labels = network.bundle.labels
         table = SampleTable(file, labels, top) if file else None
@@ -265,13 +265,22 @@ def _told(bar: Progress, task: TaskID) -> Callable[[Done], None]:
 def _answers(settings: Settings, chosen: list[str], top: int, fps: float | None, quiet: bool) -> list[Answer]:
     with _bar(quiet) as bar:
         task = bar.add_task("", total=None)
-        network = networks.load(settings, _shown(bar, task))
+        network = _loaded(settings, bar, task)
         return list(Classifier(settings, network).classify(chosen, top, Sampling(fps=fps), _told(bar, task)))
 
 
-def _shown(bar: Progress, task: TaskID) -> networks.OnStep:
-    """Tells of the loading. Of a download and of compilation the end is known; otherwise the bar only moves."""
-    return lambda step: bar.update(task, description=escape(str(step)), completed=step.done, total=step.total or None)
+def _loaded(settings: Settings, bar: Progress, task: TaskID) -> networks.LoadedNetwork:
+    """The network, shown as it is loaded; what its bundle wants to be known is said before its answers."""
+
+    def on_step(step: networks.LoadStep) -> None:
+        # Of a download and of compilation the end is known; otherwise the bar only moves.
+        bar.update(task, description=escape(str(step)), completed=step.done, total=step.total or None)
+
+    network = networks.load(settings, on_step)
+    if network.bundle.note:
+        text = f"[yellow]note:[/] {escape(printable(network.bundle.name))}: {escape(printable(network.bundle.note))}"
+        err.print(text, highlight=False, soft_wrap=True)
+    return network
 
 
 def _plot(chosen: list[str], found: dict[str, list[Answer]], settings: Settings, path: Path) -> None:

@@ -24,8 +24,8 @@ from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.extras import require
 from streamtag.logs import quiet_stderr
-from streamtag.networks.loading import LoadStep, import_keras
-from streamtag.networks.registry import ensure_weights, resolve
+from streamtag.networks.loading import LoadStep, bundle_with_weights, import_keras
+from streamtag.networks.registry import resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.settings import Settings
 from streamtag.tools.dataset import Dataset, read_folders, read_spans
@@ -82,10 +82,11 @@ def train(
     dataset = _dataset(folder, spans, group_by)
     units = _units(head)
     _writable(out_folder, force)
-    chosen = ensure_weights(resolve(settings.model), settings.model)
+    resolve(settings.model)  # a wrong name is told before anything else
     if not json:
         _print_dataset(dataset, crops)
     with _Bars(json) as bars:
+        chosen = bundle_with_weights(settings.model, bars.on_step)
         import_keras(settings.engine, bars.on_step)
         with quiet_stderr():  # imports Keras, whose backend is chosen by now
             from streamtag.tools.training import fitting, run  # noqa: PLC0415 - Keras, whose backend is chosen first

@@ -14,7 +14,7 @@ from streamtag.logs import quiet_stderr
 from streamtag.networks.engines.base import Engine, WarmUp, warm_up
 from streamtag.networks.engines.null import NullEngine
 from streamtag.networks.registry import ensure_weights, resolve
-from streamtag.settings import EngineSettings, Settings
+from streamtag.settings import EngineSettings, ModelSettings, Settings
 
 if TYPE_CHECKING:
     import keras
@@ -73,13 +73,22 @@ def load(settings: Settings, on_step: OnStep = _ignore) -> LoadedNetwork:
     Raises:
         StreamtagError: the model, its weights or the engine cannot be had; the message says what to do.
     """
-    bundle = ensure_weights(
-        resolve(settings.model),
-        settings.model,
-        lambda done, total: on_step(LoadStep(LoadStage.DOWNLOADING, settings.model.name, done, total)),
-    )
+    bundle = bundle_with_weights(settings.model, on_step)
     model = None if settings.engine.name == "null" else build_model(bundle, settings.engine, on_step)
     return compile_model(model, bundle, settings.engine, on_step)
+
+
+def bundle_with_weights(settings: ModelSettings, on_step: OnStep = _ignore) -> Bundle:
+    """What the settings name, with its weights as a file of this machine, downloaded if they were not there.
+
+    Raises:
+        StreamtagError: the model or its weights cannot be had; the message says what to do.
+    """
+    return ensure_weights(
+        resolve(settings),
+        settings,
+        lambda done, total: on_step(LoadStep(LoadStage.DOWNLOADING, settings.name, done, total)),
+    )
 
 
 def build_model(bundle: Bundle, settings: EngineSettings, on_step: OnStep = _ignore) -> keras.Model:

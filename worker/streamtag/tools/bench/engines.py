@@ -15,8 +15,7 @@ import numpy as np
 
 from streamtag.core.bundle import Bundle
 from streamtag.errors import ConfigError
-from streamtag.networks.loading import build_model, compile_model
-from streamtag.networks.registry import ensure_weights, resolve
+from streamtag.networks.loading import build_model, bundle_with_weights, compile_model
 from streamtag.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def compare(settings: Settings, batch: int, seconds: float, on_start: Callable[[
     Raises:
         StreamtagError: the model or its weights cannot be had.
     """
-    bundle = ensure_weights(resolve(settings.model), settings.model)
+    bundle = bundle_with_weights(settings.model, lambda step: on_start(str(step)))
     model = build_model(bundle, settings.engine, lambda step: on_start(str(step)))
     pictures = _pictures(bundle, batch)
     on_start("plain Keras")
