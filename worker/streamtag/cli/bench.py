@@ -39,7 +39,7 @@ def plumbing(
     json: Json = False,
     overrides: Overrides = None,
 ) -> None:
-    """What a sample costs the parent process apart from decoding and inference."""
+    """What each sample costs the parent process apart from decoding and inference."""
     end_on_sigterm()
     quiet = ["log.level=error", "engine.buckets=[1,2,4,8]", *(overrides or [])]
     settings = settings_from(config, model or "xception", "random", quiet)
@@ -47,14 +47,14 @@ def plumbing(
         TextColumn("samples"), BarColumn(), MofNCompleteColumn(), console=err, transient=True, disable=json
     ) as progress:
         task = progress.add_task("samples", total=streams * samples)
-        found = bench_plumbing.measure(settings, streams, samples, lambda done: progress.update(task, completed=done))
+        figures = bench_plumbing.measure(settings, streams, samples, lambda done: progress.update(task, completed=done))
     if json:
-        print_json(found)
+        print_json(figures)
         return
     out.print(
-        f"[bold]{found['cpu_us_per_sample']} µs[/] of CPU a sample in the parent "
-        f"({found['samples']} samples of {found['streams']} streams, {found['classes']} classes, "
-        f"{found['samples_per_s']} samples/s, mean batch {found['mean_batch_size']})",
+        f"[bold]{figures['cpu_us_per_sample']} µs[/] of CPU per sample in the parent "
+        f"({figures['samples']} samples of {figures['streams']} streams, {figures['classes']} classes, "
+        f"{figures['samples_per_s']} samples/s, mean batch {figures['mean_batch_size']})",
         highlight=False,
     )
 

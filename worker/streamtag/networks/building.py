@@ -113,8 +113,8 @@ def _application(bundle: Bundle) -> Callable[..., keras.Model]:
     if builder is None or not isinstance(builder, type(keras.applications.Xception)):
         known = ", ".join([*_OWN, WHOLE, "those of keras.applications"])
         raise ConfigError(f"{bundle.name}: unknown architecture {bundle.architecture!r}; known: {known}")
-    found: Callable[..., keras.Model] = builder
-    return found
+    application: Callable[..., keras.Model] = builder
+    return application
 
 
 def _load(model: keras.Model, path: Path, bundle: Bundle) -> None:
@@ -164,13 +164,13 @@ def _strangers(node: Any) -> set[str]:
         return {name for item in node for name in _strangers(item)}
     if not isinstance(node, dict):
         return set()
-    found = {name for item in node.values() for name in _strangers(item)}
+    strangers = {name for item in node.values() for name in _strangers(item)}
     name = node.get("class_name")
     module = node.get("module")
     if isinstance(name, str) and "config" in node:
         own = module is None or module in ("keras", "builtins") or str(module).startswith("keras.")
         if name in ("Lambda", "__lambda__", "function", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"):
-            found.add(name)
+            strangers.add(name)
         elif not own:
-            found.add(f"{module}.{name}")
-    return found
+            strangers.add(f"{module}.{name}")
+    return strangers

@@ -27,7 +27,7 @@ from streamtag.tools.frames import InputFrame, Reading, Unreadable, in_batches
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was found in one picture or video."""
+    """What the network says of one picture or video."""
 
     path: str
     labels: tuple[Label, ...] = ()  # best first; of a video the mean over its samples

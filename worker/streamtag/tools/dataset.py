@@ -106,13 +106,13 @@ def split(items: Sequence[LabelledItem], share: float, seed: int) -> tuple[list[
     groups: dict[str, set[str]] = {}
     for item in items:
         groups.setdefault(item.label, set()).add(item.group)
-    poor = [f"{label} ({len(found)})" for label, found in sorted(groups.items()) if len(found) < 2]
+    poor = [f"{label} ({len(names)})" for label, names in sorted(groups.items()) if len(names) < 2]
     if poor:
         raise ConfigError(
             f"too few groups to hold some out: {', '.join(poor)}; pictures of one video or subfolder stay together, so "
             "each class needs at least two of them"
         )
-    folds = max(2, min(round(1 / share), min(len(found) for found in groups.values())))
+    folds = max(2, min(round(1 / share), min(len(names) for names in groups.values())))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     labels, names = [item.label for item in items], [item.group for item in items]
     best: tuple[int, list[int]] | None = None
@@ -179,10 +179,10 @@ def _compiled(group_by: str | None) -> re.Pattern[str] | None:
 def _group(path: Path, folder: Path, pattern: re.Pattern[str] | None) -> str:
     relative = path.relative_to(folder)
     if pattern is not None:
-        found = pattern.search(str(relative))
-        if found is None or found.group(1) is None:
+        match = pattern.search(str(relative))
+        if match is None or match.group(1) is None:
             raise ConfigError(f"--group-by {pattern.pattern!r}: does not match {relative}")
-        return found.group(1)
+        return match.group(1)
     return str(relative.parent) if len(relative.parts) > 1 else f"{folder.name}/{relative}"
 
 
@@ -206,6 +206,6 @@ def _span(row: dict[str, str], where: str, folder: Path, pattern: re.Pattern[str
 def _checked(origin: Path, items: list[LabelledItem]) -> Dataset:
     classes = tuple(sorted({item.label for item in items}))
     if len(classes) < 2:
-        found = f"only {classes[0]!r}" if classes else "no picture or video"
-        raise ConfigError(f"{origin}: {found} in it; at least two classes are needed")
+        content = f"only {classes[0]!r}" if classes else "no picture or video"
+        raise ConfigError(f"{origin}: {content} in it; at least two classes are needed")
     return Dataset(classes, tuple(items))

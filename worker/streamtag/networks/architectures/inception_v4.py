@@ -128,15 +128,15 @@ def _stem(x: keras.KerasTensor) -> keras.KerasTensor:
 
 def _block(x: keras.KerasTensor, scope: str, branches: Sequence[_Branch], pool: str) -> keras.KerasTensor:
     """An inception block, whose last branch begins with an average pool, or a reduction with a branch of max pool."""
-    found = []
+    outputs = []
     for number, branch in enumerate(branches):
         inputs = x
         if pool == "average" and number == len(branches) - 1:
             inputs = _averaged(x, f"{scope}_Branch_{number}")
-        found.append(_chained(inputs, f"{scope}_Branch_{number}_", branch))
+        outputs.append(_chained(inputs, f"{scope}_Branch_{number}_", branch))
     if pool == "max":
-        found.append(layers.MaxPooling2D(3, strides=2, name=f"{scope}_Branch_{len(branches)}_MaxPool_1a_3x3")(x))
-    return layers.Concatenate(name=scope)(found)
+        outputs.append(layers.MaxPooling2D(3, strides=2, name=f"{scope}_Branch_{len(branches)}_MaxPool_1a_3x3")(x))
+    return layers.Concatenate(name=scope)(outputs)
 
 
 def _averaged(x: keras.KerasTensor, scope: str) -> keras.KerasTensor:

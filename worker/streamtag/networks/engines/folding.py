@@ -52,7 +52,7 @@ def fold_batch_norm(model: keras.Model, precision: str = "float32") -> keras.Mod
 
 def _pairs(model: keras.Model) -> dict[str, layers.BatchNormalization]:
     """Name of each layer that can be folded to the normalisation behind it."""
-    found: dict[str, layers.BatchNormalization] = {}
+    norms: dict[str, layers.BatchNormalization] = {}
     graph, by_name = graph_of(model), {layer.name: layer for layer in model.layers}
     for norm in model.layers:
         if type(norm) is not layers.BatchNormalization or len(graph.calls[norm.name]) != 1:
@@ -63,8 +63,8 @@ def _pairs(model: keras.Model) -> dict[str, layers.BatchNormalization]:
             continue
         alone = graph.consumers(name) == [norm.name] and len(graph.calls[name]) == 1 and name not in graph.outputs
         if alone and _channels_last(source, norm):
-            found[name] = norm
-    return found
+            norms[name] = norm
+    return norms
 
 
 def _channels_last(source: layers.Layer, norm: layers.BatchNormalization) -> bool:

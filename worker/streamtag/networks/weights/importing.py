@@ -184,7 +184,7 @@ def _unpacked(path: Path, folder: Path) -> Path:
             archive.extractall(folder, filter="data")
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ConfigError(f"weights {path}: cannot be unpacked: {error}") from None
-    found = sorted(folder.rglob("*.ckpt")) + [one.with_suffix("") for one in sorted(folder.rglob("*.index"))]
-    if not found:
+    checkpoints = sorted(folder.rglob("*.ckpt")) + [one.with_suffix("") for one in sorted(folder.rglob("*.index"))]
+    if not checkpoints:
         raise ConfigError(f"weights {path}: no .ckpt in it")
-    return found[0]
+    return checkpoints[0]

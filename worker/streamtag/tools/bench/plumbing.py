@@ -28,7 +28,7 @@ def measure(settings: Settings, streams: int, samples: int, progress: Callable[[
         settings: the worker's; Redis, engine and addresses are replaced.
 
     Returns:
-        Microseconds of CPU a sample, samples a second, the mean batch size.
+        Microseconds of CPU per sample, samples per second, the mean batch size.
     """
     with EmbeddedRedis() as server:
         values = settings.model_dump()
@@ -42,9 +42,9 @@ def measure(settings: Settings, streams: int, samples: int, progress: Callable[[
             service.start()
             for number in range(streams):
                 client.submit(f"/synthetic-{number}/{samples}", job_id=f"bench-{number}")
-            found = _watch(service, streams * samples, progress)
+            figures = _watch(service, streams * samples, progress)
             service.drain()
-    return found | {"streams": streams, "classes": _classes(service)}
+    return figures | {"streams": streams, "classes": _classes(service)}
 
 
 def _watch(service: Service, total: int, progress: Callable[[int], None]) -> dict[str, Any]:

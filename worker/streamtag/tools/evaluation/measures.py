@@ -105,8 +105,8 @@ def fit_temperature(scores: np.ndarray, truth: np.ndarray) -> float:
     def loss(log_temperature: float) -> float:
         return log_loss(apply_temperature(scores, float(np.exp(log_temperature))), truth)
 
-    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
-    return round(float(np.exp(found.x)), 4)
+    minimum = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return round(float(np.exp(minimum.x)), 4)
 
 
 def log_loss(scores: np.ndarray, truth: np.ndarray) -> float:

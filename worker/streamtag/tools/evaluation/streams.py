@@ -259,9 +259,9 @@ def draw(rows: Sequence[Row], chosen: Row | None, path: Path) -> None:
         )
         for axis, value, name in panels:
             for method, colour in colours.items():
-                found = [row for row in rows[1:] if row.method == method and np.isfinite(row.onset_p50_s)]
-                x = [row.onset_p50_s for row in found]
-                axis.scatter(x, [value(row) for row in found], s=16, color=colour, alpha=0.6, label=method)
+                shown = [row for row in rows[1:] if row.method == method and np.isfinite(row.onset_p50_s)]
+                x = [row.onset_p50_s for row in shown]
+                axis.scatter(x, [value(row) for row in shown], s=16, color=colour, alpha=0.6, label=method)
             axis.scatter([rows[0].onset_p50_s], [value(rows[0])], marker="x", color="black", label="raw argmax")
             axis.scatter(
                 [rows[1].onset_p50_s], [value(rows[1])], marker="D", color="red", s=45, label="settings in force"

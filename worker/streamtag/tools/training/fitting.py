@@ -199,8 +199,8 @@ def _patience(recipe: Recipe) -> keras.callbacks.Callback:
 
 def _weights(labels: np.ndarray, classes: int) -> dict[int, float]:
     present = np.unique(labels)
-    found = compute_class_weight("balanced", classes=present, y=labels)
-    return dict.fromkeys(range(classes), 1.0) | dict(zip(present.tolist(), found.tolist(), strict=True))
+    weights = compute_class_weight("balanced", classes=present, y=labels)
+    return dict.fromkeys(range(classes), 1.0) | dict(zip(present.tolist(), weights.tolist(), strict=True))
 
 
 def last_blocks(model: keras.Model, count: int) -> list[str]:
