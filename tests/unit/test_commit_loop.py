@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import StreamState
+from streamtag.core.smoothing import Smoother
 from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.ingest.stream import Unclassified
@@ -95,9 +97,7 @@ def test_a_job_that_cannot_be_dead_lettered_goes_by_its_entry_or_is_left_to_its_
 def test_scores_that_one_stream_cannot_take_do_not_harm_its_neighbours_of_the_batch() -> None:
     bench = Bench()
     a, bad, b = bench.add("a", "bad", "b")
-    bad.track.smoother.load(
-        b'{"classes":2,"last_pts_s":null,"labels":[[],[],[]],"method":"ema","filter":{}}\n' + b"1234"
-    )
+    bad.track.smoother = Smoother(SmoothingSettings(), 3)  # of another network
     bench.classify(0, a, bad, b)
     bench.turn(3)
     assert bench.queue.published == {"a": ["0-1"], "b": ["0-1"]}

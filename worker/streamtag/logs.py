@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -17,6 +18,10 @@ import structlog
 from streamtag.errors import StreamtagError
 from streamtag.redaction import redact
 from streamtag.settings import LogSettings
+
+MAX_FRAMES = 12
+MAX_CAUSES = 3
+MAX_MESSAGE = 1000
 
 
 @functools.cache
@@ -39,7 +44,7 @@ def configure(settings: LogSettings, file: TextIO | None = None) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            *([] if console else [structlog.processors.format_exc_info]),
+            _exception_as_text,
             _redacted,
             renderer,
         ],
@@ -47,6 +52,39 @@ def configure(settings: LogSettings, file: TextIO | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=file or own_stderr()),
         cache_logger_on_first_use=False,
     )
+
+
+def traceback_text(error: BaseException) -> str:
+    """What went wrong and where: the last frames of it and of what caused it, without values, and redacted.
+
+    Bounded in every direction. A pretty traceback of a deep recursion over a large value once took a minute to draw,
+    with the interpreter's lock held; and the variables that it shows hold passwords.
+    """
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain and len(chain) < MAX_CAUSES:
+        chain.append(link)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return "\nwhich led to\n".join(_described(one) for one in reversed(chain))
+
+
+def _described(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)
+    places = [f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames]
+    try:
+        message = str(error)
+    except Exception as broken:  # of the exception's own making
+        message = f"<its text raises {type(broken).__name__}>"
+    return "\n".join([*places, redact(f"{type(error).__name__}: {message[:MAX_MESSAGE]}")])
+
+
+def _exception_as_text(logger: Any, method: str, event: Any) -> Any:
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        event["exception"] = traceback_text(error)
+    return event
 
 
 def _redacted(logger: Any, method: str, event: Any) -> Any:

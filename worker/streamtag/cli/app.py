@@ -28,6 +28,7 @@ from streamtag.cli import (
 )
 from streamtag.cli.common import CRASHED, EXIT_CODES, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, complain, err, examples
 from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
+from streamtag.logs import traceback_text
 
 app = typer.Typer(
     name="streamtag",
@@ -154,7 +155,7 @@ def main() -> int:
         if hasattr(error, "format_message"):  # click's own: wrong options
             error.show()  # type: ignore[attr-defined]
             return USAGE
-        err.print_exception()
+        err.print(traceback_text(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return CRASHED
 
 

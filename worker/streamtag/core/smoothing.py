@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from streamtag.core.options import SmoothingSettings
-from streamtag.errors import ConfigError
+from streamtag.core.smoother_state import FilterState, Times, read_state
 
 
 class Filter(Protocol):
@@ -24,7 +24,7 @@ class Filter(Protocol):
     def update(self, elapsed_s: float, scores: np.ndarray) -> np.ndarray: ...
     def reset(self) -> None: ...
     def dump(self) -> tuple[dict[str, Any], bytes]: ...
-    def load(self, head: dict[str, Any], body: bytes) -> None: ...
+    def load(self, head: FilterState, vector: np.ndarray) -> None: ...
 
 
 class NoFilter:
@@ -39,7 +39,7 @@ class NoFilter:
     def dump(self) -> tuple[dict[str, Any], bytes]:
         return {}, b""
 
-    def load(self, head: dict[str, Any], body: bytes) -> None:
+    def load(self, head: FilterState, vector: np.ndarray) -> None:
         pass
 
 
@@ -55,8 +55,8 @@ class _VectorFilter:
     def dump(self) -> tuple[dict[str, Any], bytes]:
         return {}, b"" if self._vector is None else self._vector.tobytes()
 
-    def load(self, head: dict[str, Any], body: bytes) -> None:
-        self._vector = np.frombuffer(body, np.float32).copy() if body else None
+    def load(self, head: FilterState, vector: np.ndarray) -> None:
+        self._vector = vector.copy() if vector.size else None
 
 
 class ExponentialFilter(_VectorFilter):
@@ -121,9 +121,9 @@ class MajorityFilter:
     def dump(self) -> tuple[dict[str, Any], bytes]:
         return {"votes": list(self._votes), "clock_s": self._clock_s}, b""
 
-    def load(self, head: dict[str, Any], body: bytes) -> None:
-        self._votes = deque((float(when), int(vote)) for when, vote in head["votes"])
-        self._clock_s = head["clock_s"]
+    def load(self, head: FilterState, vector: np.ndarray) -> None:
+        self._votes = deque(head.votes)
+        self._clock_s = head.clock_s
 
 
 def make_filter(settings: SmoothingSettings) -> Filter:
@@ -197,8 +197,8 @@ class Hysteresis:
     def dump(self) -> list[list[tuple[int, float]]]:
         return [list(times.items()) for times in (self.active, self._rising, self._falling)]
 
-    def load(self, content: list[list[tuple[int, float]]]) -> None:
-        self.active, self._rising, self._falling = ({int(c): t for c, t in pairs} for pairs in content)
+    def load(self, content: tuple[Times, Times, Times]) -> None:
+        self.active, self._rising, self._falling = (dict(times) for times in content)
 
 
 class Smoother:
@@ -280,18 +280,14 @@ class Smoother:
         kept, and the filter starts anew.
 
         Raises:
-            ConfigError: the bytes are not a state.
+            RejectJob: the bytes are not a state.
         """
         if not state:
             return
-        head, _, body = state.partition(b"\n")
-        try:
-            content = orjson.loads(head)
-            if content["classes"] != self._classes:
-                return
-            self._last_pts_s = content["last_pts_s"]
-            self._hysteresis.load(content["labels"])
-            if content["method"] == self._settings.method:
-                self._filter.load(content["filter"], body)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"stored smoothing state cannot be read: {error}") from None
+        stored, vector = read_state(state)
+        if stored.classes != self._classes:
+            return
+        self._last_pts_s = stored.last_pts_s
+        self._hysteresis.load(stored.labels)
+        if stored.method == self._settings.method:
+            self._filter.load(stored.filter, vector)

@@ -38,7 +38,6 @@ from streamtag.core.records import Claim, StreamState
 from streamtag.core.source import SourceKind
 from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.core.track import Track
-from streamtag.errors import ConfigError
 from streamtag.ingest import decoder
 from streamtag.ingest.intake import Intake
 from streamtag.ingest.session import Decode
@@ -186,11 +185,7 @@ class Pipeline:
         smoothing = self._settings.smoothing
         if claim.job.kind in (SourceKind.IMAGE, SourceKind.IMAGES) and not smoothing.images:
             smoothing = smoothing.model_copy(update={"method": "none", "min_on_s": 0.0, "min_off_s": 0.0})
-        try:
-            return Track(claim, self._bundle, smoothing)
-        except ConfigError as error:
-            log.warning("smoothing starts anew", job_id=claim.job.job_id, error=str(error))
-            return Track(replace(claim, checkpoint=replace(claim.checkpoint, smoother=b"")), self._bundle, smoothing)
+        return Track(claim, self._bundle, smoothing)
 
     # What the leases and the commits thread call.
 
