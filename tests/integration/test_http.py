@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from streamtag.core.job import Sampling
 from streamtag.core.records import StreamState
@@ -12,6 +13,8 @@ from streamtag.core.stream_state import OutcomeKind
 from streamtag.settings import SourceSettings
 from streamtag.tools.demo.drawing import frames, plan
 
+from tests.support.films import write_film
+from tests.support.hls import write_hls
 from tests.support.stream_reading import read
 from tests.support.web import WebServer
 
@@ -62,3 +65,87 @@ def test_a_failure_that_passes_is_tried_again_and_one_that_does_not_is_rejected(
     refused = read("http://127.0.0.1:9/clip.avi", Sampling(fps=5), QUICK)
     assert refused.outcome is not None
     assert refused.states.count(StreamState.RECONNECTING) == 2
+
+
+ALL = Sampling(every=1)
+BRISK = QUICK.model_copy(update={"read_timeout_s": 1.0})
+
+
+def _write(folder: Path, kind: str) -> str:
+    """A film of 10 s, 250 frames, as a file of that name."""
+    if kind == "index.m3u8":
+        write_hls(folder, 10.0)
+    elif kind == "film.ts":
+        write_film(folder / kind, 10.0, "mpegts")
+    elif kind == "film.mkv":
+        write_film(folder / kind, 10.0, "matroska")
+    else:
+        write_film(folder / kind, 10.0, "mp4", movflags="+faststart")
+    return kind
+
+
+@pytest.mark.parametrize("how", ["end", "reset", "stall"])
+@pytest.mark.parametrize("kind", ["film.mp4", "film.ts", "film.mkv"])
+def test_a_film_that_breaks_off_is_read_on_without_a_hole(web_server: WebServer, kind: str, how: str) -> None:
+    name = _write(web_server.folder, kind)
+    whole = read(web_server.folder / name, ALL)
+    web_server.break_at = (web_server.folder / name).stat().st_size * 56 // 100
+    web_server.breaks, web_server.break_how = 3, how
+    found = read(f"{web_server.url}/{name}", ALL, BRISK)
+    assert found.outcome is not None
+    assert (found.outcome.kind, found.outcome.decoded, found.outcome.reason) == (OutcomeKind.ENDED, 250, "")
+    assert any("broke" in detail or "nothing came" in detail for detail in found.details)
+    assert [(s.index, s.pts_s, s.sampled) for s in found.samples] == [
+        (s.index, s.pts_s, s.sampled) for s in whole.samples
+    ]
+    np.testing.assert_array_equal(found.pictures, whole.pictures)
+
+
+@pytest.mark.parametrize("how", ["end", "stall"])
+def test_a_film_that_always_breaks_off_there_fails_and_says_where(web_server: WebServer, how: str) -> None:
+    name = _write(web_server.folder, "film.mp4")
+    size = (web_server.folder / name).stat().st_size
+    web_server.break_at, web_server.break_how = size * 56 // 100, how
+    found = read(f"{web_server.url}/{name}", ALL, BRISK)
+    assert found.outcome is not None
+    assert found.outcome.kind is OutcomeKind.REJECTED
+    expected = f"of {size} bytes" if how == "end" else "nothing came for 1."
+    assert expected in found.outcome.reason
+    assert [sample.index for sample in found.samples] == list(range(len(found.samples)))
+    assert 50 < len(found.samples) < 250
+
+
+def test_where_the_length_is_not_known_the_result_says_so(web_server: WebServer) -> None:
+    name = _write(web_server.folder, "film.ts")
+    web_server.lengths, web_server.ranges = False, False
+    web_server.break_at = (web_server.folder / name).stat().st_size * 56 // 100
+    found = read(f"{web_server.url}/{name}", ALL, BRISK)
+    assert found.outcome is not None
+    assert (found.outcome.kind, found.outcome.decoded < 250) == (OutcomeKind.ENDED, True)
+    assert "cannot be told" in found.outcome.reason
+
+
+def test_a_part_of_a_playlist_that_fails_is_asked_for_again(web_server: WebServer) -> None:
+    """FFmpeg would pass over it."""
+    name = _write(web_server.folder, "index.m3u8")
+    web_server.break_at, web_server.breaks = (web_server.folder / "index4.ts").stat().st_size // 2, 5
+    found = read(f"{web_server.url}/{name}", ALL, BRISK.model_copy(update={"attempts": 6}))
+    assert found.outcome is not None
+    assert (found.outcome.kind, found.outcome.decoded) == (OutcomeKind.ENDED, 250)
+    assert [sample.index for sample in found.samples] == list(range(250))
+    (web_server.folder / "index7.ts").unlink()
+    lost = read(f"{web_server.url}/{name}", ALL, BRISK)
+    assert lost.outcome is not None
+    assert lost.outcome.kind is OutcomeKind.REJECTED
+    assert "the connection broke in a part of it" in lost.outcome.reason
+
+
+def test_a_film_with_its_index_at_the_end_and_a_server_without_ranges_says_what_to_do(web_server: WebServer) -> None:
+    write_film(web_server.folder / "late.mp4", 10.0, "mp4")
+    assert len(read(f"{web_server.url}/late.mp4", ALL, BRISK).samples) == 250
+    web_server.ranges = False
+    found = read(f"{web_server.url}/late.mp4", ALL, BRISK)
+    assert found.outcome is not None
+    assert found.outcome.kind is OutcomeKind.REJECTED
+    assert "faststart" in found.outcome.reason
+    assert found.states == []

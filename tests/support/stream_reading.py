@@ -57,10 +57,14 @@ class Heard:
 
 
 def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSettings = QUICK, **more: Any) -> Heard:
-    """Run a stream to its end. ``more``: ``resume`` a frame index, ``meddle`` called with the stream every turn."""
+    """Run a stream to its end.
+
+    Args:
+        more: ``resume`` a frame index; ``live`` as the job says; ``meddle`` called with the stream every turn.
+    """
     heard = Heard()
     checkpoint = Checkpoint(last_index=more.get("resume", -1))
-    claim = Claim(Job("j", str(source), sampling=sampling), "1-0", 1, 1, checkpoint)
+    claim = Claim(Job("j", str(source), sampling=sampling, live=more.get("live")), "1-0", 1, 1, checkpoint)
     stream = Stream(claim, PREPROCESSING, settings, SamplingSettings(), heard.take)
     stream.start()
     deadline_s = time.monotonic() + LIMIT_S

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import http.server
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,10 @@ class WebServer:
 
     Attributes:
         break_after: end each answer after so many bytes; 0 never.
+        break_at: the place in each file beyond which nothing is sent; 0 none.
+        breaks: how many answers are still broken so; one that has to say nothing beyond it is none.
+        break_how: ``end`` the connection, ``reset`` it, or ``stall``: say nothing more until the server stops.
+        lengths: say how long an answer is.
         ranges: heed requests for a part.
         failures: how many of the next requests for a file are answered 503.
         requests: path and ``Range`` of each request so far.
@@ -28,6 +34,11 @@ class WebServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.break_after = 0
+        self.break_at = 0
+        self.breaks = 1_000_000
+        self.break_how = "end"
+        self.lengths = True
+        self._stopping = threading.Event()
         self.ranges = True
         self.failures = 0
         self.requests: list[tuple[str, str]] = []
@@ -83,17 +94,32 @@ class WebServer:
             handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         if self.ranges:
             handler.send_header("Accept-Ranges", "bytes")
-        handler.send_header("Content-Length", str(len(content) - start))
+        if self.lengths:
+            handler.send_header("Content-Length", str(len(content) - start))
         handler.end_headers()
+        broken = self.breaks > 0 and start < self.break_at < len(content)
         try:
-            handler.wfile.write(content[start:][: self.break_after or None])
+            handler.wfile.write(content[start : self.break_at if broken else None][: self.break_after or None])
         except OSError:  # the reader has seen enough
             handler.close_connection = True
+            return
+        if broken:
+            self.breaks -= 1
+            self._break(handler)
+
+    def _break(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        if self.break_how == "stall":
+            self._stopping.wait()
+        if self.break_how == "reset":
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            handler.connection.close()
 
     def start(self) -> None:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
+        self._stopping.set()
         self._server.shutdown()
         self._server.server_close()
 

@@ -76,3 +76,15 @@ def test_a_broken_clock_goes_on_one_frame_later_and_a_time_lapse_is_believed() -
     assert [timeline.next(value) for value in (0.0, 3600.0, 5e9, 5e9 + 1)] == pytest.approx(
         [0.0, 3600.0, 3600.04, 3601.04]
     )
+
+
+def test_leaps_that_are_each_believable_do_not_add_up_without_end() -> None:
+    """An hour to and fro, a hundred thousand times: three years at most are believed, and the leaps are counted."""
+    timeline = Timeline(0.04)
+    times = [timeline.next(value) for _ in range(100_000) for value in (0.0, 3600.0)]
+    assert times == sorted(times)
+    assert times[-1] < 1.001e8
+    assert timeline.jumps > 99_000
+    steady = Timeline(0.04, start_s=5.0)
+    assert [steady.next(value) for value in (0.0, 1.0)] == [5.0, 6.0]
+    assert steady.jumps == 0

@@ -7,7 +7,6 @@ pass: the source is then read anew, and what is published already passed over.
 from __future__ import annotations
 
 import re
-import time
 
 import cv2
 
@@ -25,6 +24,7 @@ from streamtag.settings import SourceSettings
 
 # What FFmpeg says when a connection ended before its time; where the length is unknown it names the largest number.
 _BROKEN = re.compile(r"Stream ends prematurely at (\d+), should be (\d+)|Failed to open segment|Error when loading")
+_SILENT = re.compile(r"Stream timeout triggered after (\d+)")  # OpenCV's words, also for one while it was opened
 _CANNOT_GO_BACK = "partial file"  # FFmpeg's words for a place in a film that it cannot go to
 _UNKNOWN_LENGTH = 2**64 - 1
 
@@ -115,7 +115,6 @@ class WebVideoReader(VideoReader):
         self._web = web
         self._log = log
         self._gate = gate
-        self._read_timeout_s = settings.read_timeout_s
         self._grabbed = 0
 
     def grab(self) -> bool:
@@ -125,15 +124,12 @@ class WebVideoReader(VideoReader):
             RetryJob: the connection broke or fell silent.
         """
         for failures in range(MAX_FAILURES_IN_A_ROW):
-            began_s = time.monotonic()
             grabbed = bool(self._capture.grab())
             self._check_break(self._log.news())
             if grabbed:
                 self._grabbed += 1
                 self.bad_packets += failures
                 return True
-            if time.monotonic() - began_s >= 0.9 * self._read_timeout_s:
-                raise RetryJob(f"{self.name}: no frame came for {self._read_timeout_s:g} s, after {self._grabbed}")
         self._gate.check()
         return False
 
@@ -143,6 +139,8 @@ class WebVideoReader(VideoReader):
                 f"{self.name}: its index lies at its end, and this server cannot be asked for a part of a file: let it "
                 "answer Range requests, or move the index to the front (ffmpeg -i IN -c copy -movflags +faststart OUT)"
             )
+        if silent := _SILENT.search(said):
+            raise RetryJob(f"{self.name}: nothing came for {int(silent[1]) / 1000:.1f} s, after {self._grabbed} frames")
         for found in _BROKEN.finditer(said):
             if found[2] and int(found[2]) == _UNKNOWN_LENGTH:
                 continue

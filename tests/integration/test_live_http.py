@@ -1,0 +1,93 @@
+"""Live sources of web servers: playlists that go on for ever, and cameras that send picture after picture."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from streamtag.client import Client
+from streamtag.core.job import Sampling
+from streamtag.core.records import JobStatus
+from streamtag.core.stream_state import OutcomeKind
+from streamtag.ingest.stream import Stream
+from streamtag.settings import Settings, SourceSettings
+
+from tests.support import NULL, Worker, eventually, start_worker
+from tests.support.hls import LivePlaylist, write_hls
+from tests.support.stream_reading import Heard, read
+from tests.support.traps import Trap
+from tests.support.web import served
+
+FRAMES_A_SECOND = 5
+
+
+def send_pictures(connection: socket.socket) -> None:
+    """A camera that sends pictures without times, five a second."""
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next\r\n\r\n")
+    for number in range(10_000):
+        picture = np.full((90, 160, 3), number * 40 % 256, np.uint8)
+        content = cv2.imencode(".jpg", picture)[1].tobytes()
+        head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n"
+        connection.sendall(head.encode() + content + b"\r\n")
+        time.sleep(1 / FRAMES_A_SECOND)
+
+
+def test_pictures_without_times_go_by_the_time_of_their_arrival() -> None:
+    """FFmpeg counts them as 25 a second, of which five asked for a second became one."""
+    began_s = time.monotonic()
+
+    def stop_in_time(stream: Stream, heard: Heard) -> None:
+        if len(heard.samples) >= 20 or time.monotonic() - began_s > 60:
+            stream.stop()
+
+    with Trap("127.0.0.1", send_pictures) as camera:
+        found = read(f"http://{camera.address}/video", Sampling(fps=FRAMES_A_SECOND), live=True, meddle=stop_in_time)
+    assert len(found.samples) >= 20
+    first, last = found.samples[0], found.samples[-1]
+    shown_s, real_s = last.pts_s - first.pts_s, last.captured_unix_s - first.captured_unix_s
+    assert shown_s == pytest.approx(real_s, rel=0.1)
+    assert last.index - first.index < 2 * (last.sampled - first.sampled)  # most of them are samples
+
+
+def test_a_playlist_that_goes_on_is_a_live_job_also_for_its_next_owner(
+    client: Client, settings: Settings, workers: list[Worker], tmp_path: Path
+) -> None:
+    playlist = write_hls(tmp_path / "web", 60.0)
+    with served(tmp_path / "web") as web, LivePlaylist(playlist):
+        first = start_worker(workers, settings, *NULL)
+        job = client.submit(f"{web.url}/live.m3u8").job_id
+        eventually(lambda: len(list(client.results(job))) > 5, "it is tagged")
+        ids = [int(result.id.split("-")[0]) for result in client.results(job)]
+        assert abs(ids[-1] / 1000 - time.time()) < 60  # the time of capture, as of live sources only
+        assert ids == sorted(ids)
+        first.signal(signal.SIGTERM)
+        assert first.wait() == 0
+        seen = len(list(client.results(job)))
+        start_worker(workers, settings, *NULL)
+        eventually(lambda: len(list(client.results(job))) > seen + 3, "its next owner goes on")
+        assert client.status(job).status is JobStatus.RUNNING
+        assert "gap" in [event.kind for event in client.events(job)]
+
+
+def test_a_job_that_calls_a_playlist_finite_or_live_is_believed(tmp_path: Path) -> None:
+    playlist = write_hls(tmp_path / "web", 8.0)
+    settings = SourceSettings(backoff_s=0.05, attempts=2, read_timeout_s=2)
+
+    def stop_with_samples(stream: Stream, heard: Heard) -> None:
+        if len(heard.samples) > 3:
+            stream.stop()
+
+    with served(tmp_path / "web") as web:
+        turned = read(f"{web.url}/index.m3u8", Sampling(every=10), settings)
+        live = read(f"{web.url}/index.m3u8", Sampling(every=10), settings, live=True, meddle=stop_with_samples)
+        with LivePlaylist(playlist):
+            told = read(f"{web.url}/live.m3u8", Sampling(every=10), settings)
+            finite = read(f"{web.url}/live.m3u8", Sampling(every=10), settings, live=False, meddle=stop_with_samples)
+    kinds = [found.outcome.kind for found in (turned, live, told, finite) if found.outcome is not None]
+    assert kinds == [OutcomeKind.ENDED, OutcomeKind.STOPPED, OutcomeKind.TURNED_LIVE, OutcomeKind.STOPPED]
