@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from streamtag.configuration import flatten, load, parse_override, template
 from streamtag.errors import ConfigError
-from streamtag.settings import Settings
+from streamtag.settings import RedisSettings, Settings, SourceSettings
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -105,3 +106,19 @@ def test_overrides_are_yaml() -> None:
 
 def test_the_template_is_yaml_of_every_group() -> None:
     assert set(yaml.safe_load(template())) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("redis", "addresses"),
+    [
+        ({}, ["127.0.0.1:6379"]),
+        ({"url": "redis://:pa/ss@word@queue.test:7000/3"}, ["queue.test:7000"]),
+        ({"url": "rediss://[::1]/0"}, ["[::1]:6379"]),
+        ({"url": "redis://queue.test?db=1", "host": "other.test", "port": 7001}, ["other.test:7001"]),
+        ({"url": "unix:///run/redis.sock"}, []),
+        ({"sentinels": ["s1.test:26379"]}, ["s1.test:26379", "127.0.0.1:6379"]),
+    ],
+)
+def test_every_redis_that_the_settings_name_is_no_source(redis: dict[str, Any], addresses: list[str]) -> None:
+    settings = Settings(redis=RedisSettings(**redis), source=SourceSettings(forbidden=["db.test:5432"]))
+    assert settings.guarded_source.forbidden == ["db.test:5432", *addresses]

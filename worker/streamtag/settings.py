@@ -68,6 +68,19 @@ class RedisSettings(Group):
     dlq_maxlen: int = Field(10_000, ge=1, description="Dead letters kept, about.")
     expire_s: int = Field(86_400, ge=1, description="Seconds that a finished job and its results stay readable.")
 
+    @property
+    def addresses(self) -> list[str]:
+        """host:port of every server that these settings name."""
+        named = [*self.sentinels, *self.cluster_nodes]
+        scheme, _, rest = self.url.get_secret_value().partition("://")
+        if scheme == "unix" and not self.host:
+            return named
+        host, port = "127.0.0.1", "6379"
+        # From the last "@" on: a password may hold anything.
+        if scheme != "unix" and (found := re.match(r"(\[[^]]*\]|[^:/?]*)(?::(\d+))?", rest.rpartition("@")[2])):
+            host, port = found[1] or host, found[2] or port
+        return [*named, f"{self.host or host}:{self.port or port}"]
+
     @model_validator(mode="after")
     def _one_way_to_the_server(self) -> RedisSettings:
         if self.sentinels and self.cluster:
@@ -278,13 +291,7 @@ class Settings(BaseSettings):
     @property
     def guarded_source(self) -> SourceSettings:
         """What decoders are given: no job reaches the worker's own Redis."""
-        scheme, _, rest = self.redis.url.get_secret_value().partition("://")
-        if scheme == "unix":
-            return self.source
-        server = re.split(r"[/?]", rest.rpartition("@")[2], maxsplit=1)[0] or "127.0.0.1"
-        if not re.search(r":\d+$", server):
-            server += ":6379"
-        return self.source.model_copy(update={"forbidden": [*self.source.forbidden, server]})
+        return self.source.model_copy(update={"forbidden": [*self.source.forbidden, *self.redis.addresses]})
 
     @classmethod
     def settings_customise_sources(

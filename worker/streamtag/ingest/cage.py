@@ -8,11 +8,15 @@ libraries: ``landlockpy``, and ``pyseccomp`` over the libseccomp of the system.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import functools
+import math
 import os
 import resource
+import signal
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -106,6 +110,20 @@ def check(settings: SourceSettings) -> None:
         raise ConfigError(f"source.cage is strict, and this machine lacks: {'; '.join(lacking)}")
 
 
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it is gone, however it went (``man 2 prctl``)."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def allow_processor_time(seconds: float) -> None:
+    """Let the kernel end this process when it has computed for so long from now on. To be renewed with each progress:
+    a codec that runs in a circle is ended also where the parent's watchdog is stopped or is told of progress."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = math.ceil(time.process_time() + seconds) + 1  # the kernel counts whole seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if hard < 0 else min(limit, hard), hard))
+
+
 def confine_decoder(settings: SourceSettings, files: Iterable[Path], port: int, device: Path | None = None) -> None:
     """Close the cage around this process, for good.
 
@@ -139,6 +157,11 @@ def confine_gate(settings: SourceSettings) -> None:
     Raises:
         ConfigError: see ``check``.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
+    resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if settings.cage == "off":
         return
     check(settings)

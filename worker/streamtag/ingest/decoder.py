@@ -6,7 +6,6 @@ the source is told to the parent in one last message; whatever is wrong with thi
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
@@ -25,7 +24,7 @@ from streamtag.core.source import SourceKind
 from streamtag.core.stream_state import FailureKind
 from streamtag.errors import ConfigError, RejectJob, RetryJob
 from streamtag.ingest import geometry, opening, wire
-from streamtag.ingest.cage import confine_decoder
+from streamtag.ingest.cage import allow_processor_time, confine_decoder, die_with_parent
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.policy import AuthFailed
@@ -38,12 +37,6 @@ PROGRESS_S = 0.5
 _SIGNATURE_SIZE = 32
 # 512 times the number of the quarter that a pixel of the signature lies in.
 _QUARTERS = np.kron([[0, 1], [2, 3]], np.ones((16, 16), np.int32)) << 9
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it is gone, however it went (``man 2 prctl``)."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +102,7 @@ def confine_process(settings: SourceSettings) -> None:
     die_with_parent()
     resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    allow_processor_time(settings.watchdog_s)
     os.environ["OPENCV_FFMPEG_DEBUG"] = "1"
     cv2.setNumThreads(1)
 
@@ -244,5 +238,6 @@ class Decoder:
         now_s = time.monotonic()
         if now_s - self._last_progress_s >= PROGRESS_S:
             self._last_progress_s = now_s
+            allow_processor_time(self._request.settings.watchdog_s)
             self._log.trim()
             self.tell(wire.Progress(self._decoded, self._sampled))

@@ -192,6 +192,8 @@ class DecoderSession:
             return "never started"
         self._process.join(0.2)
         code = self._process.exitcode
+        if code == -signal.SIGXCPU:
+            return f"{signal.SIGXCPU.name}: it computed too long without progress"
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
     def fork_server_died(self) -> bool:

@@ -12,7 +12,7 @@ import redis
 
 from streamtag.errors import StreamtagError
 from streamtag.extras import NEEDS, install_hint
-from streamtag.ingest.decoder import die_with_parent
+from streamtag.ingest.cage import die_with_parent
 
 START_S = 10.0
 
