@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import http.client
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -15,7 +17,7 @@ from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest.formats import FIRST_BYTES
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.policy import AuthFailed
-from streamtag.redaction import shown_source
+from streamtag.redaction import printable, shown_source
 from streamtag.settings import SourceSettings
 
 MAX_REDIRECTS = 5
@@ -121,13 +123,25 @@ def _answer(
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    # A server that trickles its header ends no single wait for it.
+    deadline = threading.Timer(timeout_s, _hang_up, (connection,))
     try:
+        connection.connect()
+        deadline.start()
         connection.request("GET", target.geturl(), headers=headers)
         response = connection.getresponse()
+        deadline.cancel()
         gate.check()
         yield response
     except (OSError, http.client.HTTPException) as error:
         gate.check()
-        raise RetryJob(f"{shown_source(url)}: cannot be reached: {error or type(error).__name__}") from None
+        said = printable(str(error), 200) or type(error).__name__  # what it says may be the server's own words
+        raise RetryJob(f"{shown_source(url)}: cannot be reached: {said}") from None
     finally:
+        deadline.cancel()
         connection.close()
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    with suppress(OSError):
+        connection.sock.shutdown(socket.SHUT_RDWR)
