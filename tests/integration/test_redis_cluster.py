@@ -13,7 +13,7 @@ import pytest
 from redis.crc import key_slot
 from streamtag.client import Client
 from streamtag.configuration import load
-from streamtag.core.records import JobStatus
+from streamtag.core.records import JobStatus, StreamState
 from streamtag.errors import QueueUnavailable
 from streamtag.settings import Settings
 
@@ -52,7 +52,7 @@ def test_shards_lie_on_masters_of_their_own_and_each_works(cluster: RedisCluster
         one = queue.worker("one")
         claim = one.take()
         assert one.leases.renew([claim]) == ["OK"]
-        one.commits.finish(claim, JobStatus.DONE, "", "ended", 1.5)
+        one.commits.finish(claim, JobStatus.DONE, "", StreamState.ENDED, 1.5)
         assert [view.job_id for view in queue.producer.views()] == ["j"]
         assert queue.producer.view("j").status is JobStatus.DONE
         with owner.client() as client:

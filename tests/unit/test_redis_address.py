@@ -72,3 +72,20 @@ def test_config_show_says_of_secrets_only_that_they_are_set() -> None:
     assert (shown["redis.url"], shown["redis.password"]) == ("redis://h:1/0", "***")
     assert not {"pw1", "pw2", "pw3"} & {part for value in shown.values() for part in str(value).split(":")}
     assert flatten(settings())["redis.password"] == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "servers"),
+    [
+        ({"url": "redis://u:p@h:1/0"}, ["h:1"]),
+        ({"url": "rediss://h"}, ["h:6379"]),
+        ({"url": "redis://[::1]:7/0"}, ["[::1]:7"]),
+        ({"url": "redis://u:p@h:1/0", "host": "other"}, ["other:1"]),
+        ({"url": "redis://u:p@h:1/0", "port": 2}, ["h:2"]),
+        ({"url": "unix:///run/redis.sock"}, []),
+        ({"url": "redis://h:1", "sentinels": ["a:2", "b:3"]}, ["h:1", "a:2", "b:3"]),
+        ({"url": "redis://h:1", "cluster": True, "cluster_nodes": ["c:4"]}, ["h:1", "c:4"]),
+    ],
+)
+def test_no_job_reaches_a_server_that_the_settings_name(values: dict[str, object], servers: list[str]) -> None:
+    assert sorted(settings(**values).guarded_source.forbidden) == sorted(servers)

@@ -100,7 +100,7 @@ def _denied(said: str, settings: RedisSettings, command: str) -> str:
     if found := _COMMAND.search(said):
         asked = found.group(1)
         return f"run {asked.upper()} ({command}): let it, with ACL SETUSER {name} +{asked}, {files}"
-    return f"run all that is in the script {command}: let it, with ACL SETUSER {name}, {files}"
+    return f"run all that is in the script {command} (ACL LOG tells which command): let it, {files}"
 
 
 def _no_master(error: Exception, settings: RedisSettings) -> QueueUnavailable:
