@@ -39,16 +39,20 @@ def _redis(settings: RedisSettings) -> dict[str, str]:
 
 
 def run_cli(
-    settings: Settings, *arguments: str, env: Mapping[str, str] | None = None, limit_s: float = 300
+    settings: Settings,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    limit_s: float = 300,
+    stdin: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``streamtag`` as a process and wait for it; ``env`` adds to its environment."""
+    """Run ``streamtag`` as a process and wait for it; ``env`` adds to its environment, ``stdin`` is what it reads."""
     return subprocess.run(
         [sys.executable, "-m", "streamtag", *arguments],
         env=environment(settings) | dict(env or {}),
         capture_output=True,
         text=True,
         timeout=limit_s,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         check=False,
     )
 

@@ -47,6 +47,22 @@ def load(config: Path | None = None, overrides: dict[str, Any] | None = None) ->
         raise ConfigError("\n".join(lines)) from None
 
 
+def forget_secrets() -> None:
+    """Take the secrets out of this process's environment, once they are read: its children need none of them.
+
+    A decoder reads strangers' bytes, and what it is given at its start it could tell.
+    """
+    defaults = Settings()
+    secret = {
+        f"streamtag_{group}__{name}"
+        for group in Settings.model_fields
+        for name, declared in type(getattr(defaults, group)).model_fields.items()
+        if declared.annotation is SecretStr
+    }
+    for name in [name for name in os.environ if name.lower() in secret]:
+        del os.environ[name]
+
+
 def _environment() -> dict[str, Any]:
     known = dict(EnvSettingsSource(Settings)())
     raw = {name.lower(): value for name, value in os.environ.items() if name.lower().startswith("streamtag_")}

@@ -17,7 +17,7 @@ from rich.text import Text
 from streamtag import logs
 from streamtag.cli import completion
 from streamtag.cli.terminal_log import TerminalLog
-from streamtag.configuration import load, parse_override
+from streamtag.configuration import forget_secrets, load, parse_override
 from streamtag.redaction import printable
 from streamtag.settings import Settings
 
@@ -118,6 +118,7 @@ def settings_and_origins(
     values |= {name: value for name, value in (("model.name", model), ("model.weights", weights)) if value is not None}
     values |= {name.replace("__", "."): value for name, value in more.items() if value is not None}
     settings, origins = load(config, values)
+    forget_secrets()
     logs.configure(settings.log, cast(TextIO, TerminalLog(err)) if err.is_terminal else None)
     return settings, origins
 

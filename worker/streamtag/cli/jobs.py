@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Annotated, Any
 
@@ -27,11 +28,16 @@ from streamtag.cli.common import (
 from streamtag.client import Client
 from streamtag.core.records import JobStatus, JobView
 from streamtag.errors import ConfigError, StreamtagError
+from streamtag.redaction import holds_secret
 
 
 def submit(
     sources: Annotated[
-        list[str], typer.Argument(help="Files, folders or globs of images, http(s) or rtsp(s) URLs, camera:0.")
+        list[str],
+        typer.Argument(
+            help="Files, folders or globs of images, http(s) or rtsp(s) URLs, camera:0; - reads them from standard "
+            "input, a line each, where no other user of this machine sees their passwords."
+        ),
     ],
     fps: Annotated[float | None, typer.Option("--fps", help="Samples a second.", rich_help_panel=SAMPLING)] = None,
     every: Annotated[
@@ -57,6 +63,7 @@ def submit(
     overrides: Overrides = None,
 ) -> None:
     """Queue sources for the workers of a model."""
+    given, sources = sources, _sources(sources)
     if job_id and len(sources) > 1:
         raise ConfigError("--id names one job; give one source, or leave it out")
     with Client(settings=settings_from(config, model, None, overrides)) as client:
@@ -67,10 +74,15 @@ def submit(
             )
             submitted.append(view.job_id)
             _say_submitted(view, wait, json)
+        _note_credentials(given, sources)
         _note_absent_workers(client)
         if not wait:
             return
         ended = _wait(client, submitted, quiet=json)
+    _tell_outcomes(ended, json)
+
+
+def _tell_outcomes(ended: list[JobView], json: bool) -> None:
     for view in ended:
         if json:
             print_json(_outcome_json(view))
@@ -78,6 +90,25 @@ def submit(
             out.print(views.outcome_line(view), soft_wrap=True)
     if any(view.status is not JobStatus.DONE for view in ended):
         raise typer.Exit(FAILED)
+
+
+def _sources(given: list[str]) -> list[str]:
+    """What was named, with the lines of standard input in the place of ``-``."""
+    found: list[str] = []
+    for source in given:
+        found += [line.strip("\r\n") for line in sys.stdin if line.strip()] if source == "-" else [source]
+    if not found:
+        raise ConfigError("standard input names no source; write one a line")
+    return found
+
+
+def _note_credentials(given: list[str], sources: list[str]) -> None:
+    """Once, however many they are: passwords in sources work, and people should know where they lie."""
+    if any(map(holds_secret, sources)):
+        seen = "; other users of this machine see arguments: submit - reads standard input"
+        visible = seen if any(map(holds_secret, given)) else ""
+        text = f"what may be a credential in a source lies in Redis until its job is over{visible}"
+        err.print(f"[yellow]note:[/] {text}", soft_wrap=True)
 
 
 def _say_submitted(view: JobView, wait: bool, json: bool) -> None:

@@ -154,6 +154,8 @@ class Pipeline:
         if self.runs.add(run):
             self._metrics.leases.set(len(self.runs))
             log.info("job started", job_id=run.job_id, source=claim.job.redacted_source, delivery=claim.deliveries)
+            if claim.fence == 1 and claim.job.holds_secret:
+                log.warning("its source may hold a credential, which lies in Redis until it is over", job_id=run.job_id)
             self._intake.add(stream)
 
     def route(self, run: Run, event: StreamEvent) -> None:

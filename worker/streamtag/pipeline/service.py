@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -76,6 +77,8 @@ class Service:
             ConfigError: before any work started.
         """
         cage.check(self.settings.source)
+        # A core file would hold the passwords of Redis and of every camera.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # Before TensorFlow and its threads: the decoders' parent must stay small and single-threaded.
         forkserver()
         self.http.start()
