@@ -222,10 +222,16 @@ def test_spans_of_videos_train_too(tmp_path: Path, settings: Settings) -> None:
     assert ran.returncode == 0, ran.stderr
     content = json_lines(ran.stdout)[0]
     assert content["train_samples"] + content["held_out_samples"] == 4 * 2 * 4, "two samples a second"
-    ran = run_cli(settings, "evaluate", str(tmp_path / "b"), "--spans", table, "--json")
+    # What was held out, as the bundle knows it: spans, and not the videos that they lie in.
+    ran = run_cli(settings, "evaluate", str(tmp_path / "b"), "--json")
     assert ran.returncode == 0, ran.stderr
-    assert json_lines(ran.stdout)[0]["samples"] == 32
-    assert json_lines(ran.stdout)[0]["accuracy"] >= 0.8
+    held_out = json_lines(ran.stdout)[0]
+    assert held_out["samples"] == content["held_out_samples"]
+    assert held_out["accuracy"] >= 0.8
+    command = ["evaluate", str(tmp_path / "b"), "--spans", table, "--json"]
+    of_all = json_lines(run_cli(settings, *command).stdout)[0]
+    assert (of_all["samples"], of_all["trained_on"]) == (held_out["samples"], content["train_samples"] // 4)
+    assert json_lines(run_cli(settings, *command, "--include-trained").stdout)[0]["samples"] == 32
 
 
 @pytest.mark.parametrize(
