@@ -8,7 +8,7 @@ import selectors
 import threading
 from collections.abc import Callable
 
-from streamtag.core.boundary import job_boundary
+from streamtag.core.boundary import JobBoundary
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream
 from streamtag.logs import log
@@ -81,7 +81,7 @@ class Intake:
             log.error("stream failed within the worker", exc_info=error)
             stream.break_off(error)
 
-        with job_boundary(end_connection):
+        with JobBoundary(end_connection):
             action()
 
     def _follow_sockets(self) -> None:

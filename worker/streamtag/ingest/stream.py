@@ -184,7 +184,8 @@ class Stream:
         match message:
             case wire.SampleMessage(sample, motion, luma, decode_s):
                 machine.count(sample.decoded)
-                self._tell(machine.sample(sample, motion, luma, self._now_s()))
+                if news := machine.sample(sample, motion, luma, self._now_s()):
+                    self._tell(news)
                 self._emit(SampleReady(session, sample, decode_s))
             case wire.Progress(decoded):
                 machine.count(decoded)

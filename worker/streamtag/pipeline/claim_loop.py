@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from streamtag.core.boundary import job_boundary
+from streamtag.core.boundary import JobBoundary
 from streamtag.core.records import Claim
 from streamtag.errors import LeaseLost, QueueRefused, QueueUnavailable, RejectJob
 from streamtag.logs import log
@@ -104,7 +104,7 @@ class ClaimLoop:
             if entry.entry_id in self._held_back_s
         }
         for entry in abandoned:
-            with job_boundary(partial(self._reject, entry)):
+            with JobBoundary(partial(self._reject, entry)):
                 if entry.entry_id in mine or self._free() <= 0 or self._hold_back(entry):
                     continue
                 if self._claims.take_over(entry):
@@ -129,7 +129,7 @@ class ClaimLoop:
         mine = {run.claim.entry_id for run in self._runs.all()}
         for entry in entries:
             if entry.entry_id not in mine:
-                with job_boundary(partial(self._reject, entry)):
+                with JobBoundary(partial(self._reject, entry)):
                     self._take_one(entry)
 
     def _take_one(self, entry: Entry) -> None:
@@ -142,7 +142,7 @@ class ClaimLoop:
             reason = f"given up: it brought down {claim.crashes} workers without progress (lease.max_crashes: {limit})"
             self._give_up(claim, reason, JobEnd.DEAD_LETTER)
             return
-        with job_boundary(lambda error: self._give_up(claim, _reason(error), JobEnd.FAILED)):
+        with JobBoundary(lambda error: self._give_up(claim, _reason(error), JobEnd.FAILED)):
             self._start(claim)
 
     def _give_up(self, claim: Claim, reason: str, end: JobEnd) -> None:

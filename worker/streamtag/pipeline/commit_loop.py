@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from streamtag.core.boundary import job_boundary
+from streamtag.core.boundary import JobBoundary
 from streamtag.core.records import Claim, JobStatus, StreamState
 from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
 from streamtag.core.track import record_batch
@@ -78,7 +78,7 @@ class CommitLoop:
         try:
             self._release_lost()
             for run in self._runs.all():
-                with job_boundary(partial(self._fail, run)):
+                with JobBoundary(partial(self._fail, run)):
                     wrote = self._step(run, now_s) or wrote
         except QueueUnavailable as error:
             self._outage.failed(error)
@@ -100,7 +100,7 @@ class CommitLoop:
 
     def _hear(self, news: RunNews) -> None:
         if not _over(news.run):
-            with job_boundary(partial(self._fail, news.run)):
+            with JobBoundary(partial(self._fail, news.run)):
                 self._take_in(news)
 
     def _take_in(self, news: RunNews) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from streamtag.core.batcher import Batch, Batcher, Waiting
-from streamtag.core.boundary import job_boundary
+from streamtag.core.boundary import JobBoundary
 from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
@@ -104,7 +104,7 @@ class InferenceLoop:
         self._next_buffer = (self._next_buffer + 1) % len(self._buffers)
         items: list[PendingSample] = []
         for item in batch.items:
-            with job_boundary(partial(self._failed, item)):
+            with JobBoundary(partial(self._failed, item)):
                 # As bytes, which keeps the interpreter's lock: numpy would give it up and fight for it each time.
                 buffer[len(items)].data.cast("B")[:] = item.session.picture(item.sample.slot).data.cast("B")
                 item.session.release(item.sample.slot)
@@ -123,8 +123,9 @@ class InferenceLoop:
         items, scores = flight.items, flight.pending.result()[: len(flight.items)]
         self._metrics.inference_s.observe(self._now_s() - flight.began_s)
         scores = apply_temperature(scores, self._bundle.temperature)
-        # One sum for the batch, and a closer look only where it is no number.
-        if not math.isfinite(float(scores.sum())):
+        # Probabilities of one sample are all numbers or none is, so one of each will do: with more than 500 numbers
+        # numpy would give up the interpreter's lock, and getting that back costs more than all the rest.
+        if not math.isfinite(float(scores[:, 0].sum())):
             items, scores = self._finite(items, scores)
         if items:
             self._mailbox.put_batch(Classified(items, scores), stopping)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from streamtag.core.boundary import job_boundary
+from streamtag.core.boundary import JobBoundary
 from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.metrics import Metrics
 from streamtag.pipeline.outage import Outage
@@ -70,7 +70,7 @@ class LeaseLoop:
         except QueueRefused:
             # One of them is in the way of all.
             for run in runs:
-                with job_boundary(partial(self._refused, run)):
+                with JobBoundary(partial(self._refused, run)):
                     self._note(run, self._leases.renew([run.claim])[0], now_s)
             return
         for run, answer in zip(runs, answers, strict=True):
