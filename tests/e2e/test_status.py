@@ -104,7 +104,7 @@ def test_names_cannot_drive_the_terminal(settings: Settings, redis_server: Redis
         assert "\x07" not in shown
         assert "[2J[bold red]gate[/] ?evil" in shown
     (line,) = json_lines(run_cli(settings, "status", "--json").stdout)
-    assert line["reason"] == name
+    assert line["reason"] == "?]0;owned??[2J[bold red]gate[/] ?evil"
 
 
 def test_watch_keeps_a_screen_up_to_date_and_ends_quietly(settings: Settings, client: Client) -> None:
