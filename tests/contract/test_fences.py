@@ -64,3 +64,21 @@ def test_of_two_that_hold_the_same_fence_the_first_can_end_nothing(
     assert two.leases.renew([second]) == ["OK"]
     assert queue.producer.view("j").status is JobStatus.RUNNING
     act(two, second)
+
+
+def test_an_id_that_is_submitted_again_after_its_job_expired_is_another_job(queue: Queue) -> None:
+    """Its fence begins anew, and the worker may be the same: a claim of its first life may not write into it."""
+    queue.submit()
+    one = queue.worker("one")
+    first = one.take()
+    one.commits.finish(first, JobStatus.DONE, "", "ended", 0.0)
+    queue.connection.client.delete(queue.keys.job("j"), queue.keys.results("j"))
+    queue.submit()
+    second = one.take()
+    assert (first.fence, second.fence) == (1, 1)
+    with pytest.raises(LeaseLost):
+        one.commits.commit(first, step(0, "1-1"), LIVE, None)
+    with pytest.raises(LeaseLost):
+        one.commits.finish(first, JobStatus.DONE, "", "ended", 0.0)
+    assert one.leases.renew([first, second]) == ["LOST", "OK"]
+    one.commits.commit(second, step(0, "1-1"), LIVE, None)

@@ -12,7 +12,7 @@ fault = unreadable(KEYS[2]) or foreign('stream', KEYS[3])
 if fault then
   return {'REFUSED', fault}
 end
-if not held(KEYS[2], ARGV[2], ARGV[4]) then
+if not held(KEYS[2], ARGV[2], ARGV[4], ARGV[3]) then
   return {'FENCED'}
 end
 local status, seq, cancel = unpack(redis.call('HMGET', KEYS[2], 'status', 'seq', 'cancel'))

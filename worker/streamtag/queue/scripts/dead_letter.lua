@@ -14,7 +14,7 @@ if ours then
   status, known = unpack(redis.call('HMGET', KEYS[2], 'status', 'entry'))
 end
 if ours and ARGV[4] ~= '' then
-  if not held(KEYS[2], ARGV[2], ARGV[4]) then
+  if not held(KEYS[2], ARGV[2], ARGV[4], ARGV[3]) then
     return {'FENCED'}
   end
   -- Asked again after a lost reply: it is over already.

@@ -10,7 +10,7 @@ fault = unreadable(KEYS[2]) or foreign('stream', KEYS[3])
 if fault then
   return {'REFUSED', fault}
 end
-if not held(KEYS[2], ARGV[2], ARGV[4]) then
+if not held(KEYS[2], ARGV[2], ARGV[4], ARGV[3]) then
   return {'FENCED'}
 end
 -- Asked again after a lost reply: it has ended already.

@@ -41,10 +41,11 @@ local function unreadable(job)
     return 'field entry of ' .. job .. ' is no entry id: ' .. string.sub(entry, 1, 40)
   end
 end
--- Owner and fence together: a fence alone can repeat after a failover that lost an acquire.
-local function held(job, owner, fence)
-  local now_owner, now_fence = unpack(redis.call('HMGET', job, 'owner', 'fence'))
-  return now_owner == owner and now_fence == fence
+-- Owner and fence together: a fence alone can repeat after a failover that lost an acquire. The entry too: an id that
+-- is submitted again after its job has expired begins with the first fence anew. What is no entry id is nobody's.
+local function held(job, owner, fence, entry)
+  local now_owner, now_fence, now_entry = unpack(redis.call('HMGET', job, 'owner', 'fence', 'entry'))
+  return now_owner == owner and now_fence == fence and (now_entry == entry or not is_id(now_entry or ''))
 end
 -- The last writes about a job. Its plain source goes: it may hold a password, and what is over needs none.
 -- A failed job keeps a source without secrets, so that its dead letter can be queued again as it stands.

@@ -10,12 +10,11 @@ fault = unreadable(KEYS[2])
 if fault then
   return {'REFUSED', fault}
 end
-local status, owner, fence, blamed, crashes =
-  unpack(redis.call('HMGET', KEYS[2], 'status', 'owner', 'fence', 'blamed', 'crashes'))
-if status == 'queued' and owner == '' and fence == ARGV[4] then
+local status, blamed, crashes = unpack(redis.call('HMGET', KEYS[2], 'status', 'blamed', 'crashes'))
+if status == 'queued' and held(KEYS[2], '', ARGV[4], ARGV[3]) then
   return {'OK'} -- asked again after a lost reply
 end
-if status ~= 'running' or owner ~= ARGV[2] or fence ~= ARGV[4] then
+if status ~= 'running' or not held(KEYS[2], ARGV[2], ARGV[4], ARGV[3]) then
   local first, last = string.find(blamed or '', '<' .. ARGV[2] .. '/' .. ARGV[4] .. '>', 1, true)
   if first and (crashes or '0') ~= '0' then
     redis.call('HINCRBY', KEYS[2], 'crashes', -1)

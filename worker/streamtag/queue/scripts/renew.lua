@@ -9,7 +9,7 @@ local answers = {}
 for i = 2, #KEYS do
   local fence, entry = ARGV[2 * i - 1], ARGV[2 * i]
   -- A job whose keys are not ours any more is lost; the others must not suffer by it.
-  if foreign('hash', KEYS[i]) or not held(KEYS[i], ARGV[2], fence) then
+  if foreign('hash', KEYS[i]) or not held(KEYS[i], ARGV[2], fence, entry) then
     answers[i - 1] = 'LOST'
   elseif redis.call('HGET', KEYS[i], 'cancel') == '1' then
     answers[i - 1] = 'CANCELLED'
