@@ -69,12 +69,12 @@ class Queue:
         self.connection = Connection(self.settings.redis, self.keys)
         self.producer = Producer(self.connection)
 
-    def worker(self, name: str, heartbeat_s: float = 5.0) -> Side:
-        claims = Claims(self.connection, name, LEASE)
+    def worker(self, name: str, heartbeat_s: float = 5.0, lease: LeaseSettings = LEASE) -> Side:
+        claims = Claims(self.connection, name, lease)
         claims.ensure_group()
         return Side(
             claims,
-            Commits(self.connection, name, LEASE.seconds),
+            Commits(self.connection, name, lease.seconds),
             Leases(self.connection, name),
             Heartbeats(self.connection, name, heartbeat_s),
         )

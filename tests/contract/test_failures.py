@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import redis
-from streamtag.errors import AccessDenied, JobNotFound, QueueRefused, QueueUnavailable
+from streamtag.core.records import JobStatus
+from streamtag.errors import AccessDenied, JobNotFound, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.queue.keys import GROUP
 
-from tests.contract.sides import Queue
+from tests.contract.sides import LIVE, Queue, step
 from tests.support import RedisServer
 
 
@@ -131,3 +132,48 @@ def test_a_queue_that_was_deleted_is_unavailable_until_its_group_is_made_again(q
         one.claims.acquire(entry)
     with pytest.raises(QueueUnavailable, match="lost the queue"):
         one.leases.renew([claim])
+
+
+@pytest.mark.parametrize("what", ["everything", "the queue"])
+def test_a_queue_that_vanishes_in_the_middle_of_a_job_is_made_again(queue: Queue, what: str) -> None:
+    queue.submit("running")
+    one, two = queue.worker("one"), queue.worker("two")
+    claim = one.take()
+    one.commits.commit(claim, step(0, "5-1"), LIVE, None)
+    queue.submit("waiting")
+    (entry,) = two.claims.fetch(1)
+    client = queue.connection.client
+    everything = client.scan_iter(match=f"{queue.settings.redis.prefix}:*")
+    client.delete(*(everything if what == "everything" else [queue.keys.jobs]))
+    if what == "everything":
+        acts: tuple[Callable[[], None], ...] = (
+            lambda: one.commits.commit(claim, step(1, "6-1"), LIVE, None),
+            lambda: one.commits.finish(claim, JobStatus.DONE, "", "ended", 0.0),
+            lambda: one.commits.release(claim),
+            lambda: one.commits.dead_letter(claim, "no"),
+        )
+        for act in acts:
+            with pytest.raises(LeaseLost):
+                act()
+        assert one.leases.renew([claim]) == ["LOST"]
+        with pytest.raises(JobNotFound):
+            queue.producer.view("running")
+    else:
+        one.commits.commit(claim, step(1, "6-1"), LIVE, None)
+        with pytest.raises(QueueUnavailable, match="lost the queue"):
+            one.leases.renew([claim])
+    with pytest.raises(QueueUnavailable, match="lost the queue"):
+        two.claims.acquire(entry)
+    with pytest.raises(QueueUnavailable, match="lost the queue"):
+        two.commits.dead_letter_entry(entry, "no")
+    assert queue.producer.workers() == []
+    assert list(queue.producer.dead_letters()) == []
+    for made_again in (one.claims.fetch(1, block_ms=1), one.claims.redelivered(5), one.claims.abandoned(5)):
+        assert made_again == []
+    assert two.claims.acquire(entry) is None
+    if what == "the queue":
+        assert one.leases.renew([claim]) == ["OK"]
+        one.commits.finish(claim, JobStatus.DONE, "", "ended", 0.0)
+        assert [result.id for result in queue.producer.results("running")] == ["5-1", "6-1"]
+    assert queue.submit("new") == "queued"
+    assert one.take().job.job_id == "new"

@@ -1,15 +1,20 @@
-"""The command line against jobs that are broken, taken or secret. No worker runs: the queue alone answers."""
+"""The command line against jobs that are broken, taken or secret, and workers as others see them."""
 
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
+from streamtag.client import Client
+from streamtag.queue.keys import GROUP
 from streamtag.settings import Settings
 
 from tests.contract.sides import Queue
 from tests.support.command_line import json_lines, run_cli
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually
+from tests.support.worker_process import NULL, Worker, start_worker
 
 
 @pytest.fixture
@@ -76,3 +81,20 @@ def test_the_schema_of_a_job_is_published(settings: Settings) -> None:
     schema = json.loads(run_cli(settings, "config", "schema", "--job").stdout)
     assert schema["additionalProperties"] is False
     assert schema["properties"]["source"]["maxLength"] == 4096
+
+
+def test_an_idle_worker_counts_until_it_drains(
+    settings: Settings, queue: Queue, client: Client, workers: list[Worker]
+) -> None:
+    """Redis' own idle times once counted it as none; ``submit`` then said that no worker served the queue."""
+    worker = start_worker(workers, settings, *NULL, "worker.id=left", "worker.slots=3")
+    (view,) = eventually(client.workers, "it says that it is there")
+    assert (view.slots, view.running, view.model, view.engine) == (3, 0, settings.model.name, "null")
+    assert view.worker.startswith("left-")
+    assert view.worker != "left-"
+    assert "no worker" not in run_cli(settings, "submit", "nowhere.mp4").stderr
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert client.workers() == []
+    assert queue.connection.client.xinfo_consumers(queue.keys.jobs, GROUP) == []
+    assert "no worker" in run_cli(settings, "submit", "nowhere.mp4", "--id", "again").stderr

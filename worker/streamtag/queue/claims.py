@@ -46,8 +46,8 @@ class Claims:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
 
-    def fetch(self, count: int, block_ms: int = BLOCK_MS) -> list[Entry]:
-        """Wait for new entries, at most ``count``."""
+    def fetch(self, count: int, block_ms: int | None = BLOCK_MS) -> list[Entry]:
+        """Wait for new entries, at most ``count``; with None take what is there."""
         return self._read(">", count, block_ms)
 
     def redelivered(self, count: int) -> list[Entry]:
