@@ -14,9 +14,9 @@ from streamtag.core.records import JobStatus, JobView, Result
 from streamtag.settings import Settings
 
 from tests.support import NULL, RedisServer, Worker, eventually, redis_binaries, settings_for, start_worker
+from tests.support.outcomes import same
+from tests.support.worker_process import SLOW
 
-# One sample in flight at a time and small commits: a 40 s clip then takes long enough to be shot at.
-SLOW = ("worker.commit_s=0.05", "worker.commit_results=4", "engine.buckets=[1,2]", "source.slots=3")
 QUICK_LEASE = ("lease.seconds=3", "lease.stop_after_s=2", "lease.renew_s=0.3", "lease.reclaim_s=0.2")
 
 
@@ -32,15 +32,6 @@ def undisturbed(redis_server: RedisServer, long_clip: Path) -> list[Result]:
             return list(client.results(job))
     finally:
         worker.kill()
-
-
-def same(found: list[Result], expected: list[Result]) -> None:
-    assert [result.id for result in found] == [result.id for result in expected]
-    assert [result.active for result in found] == [result.active for result in expected]
-    for one, other in zip(found, expected, strict=True):
-        assert one.labels[0].name == other.labels[0].name
-        assert one.labels[0].score == pytest.approx(other.labels[0].score, abs=1e-3)
-        assert one.labels[0].smoothed == pytest.approx(other.labels[0].smoothed, abs=1e-3)
 
 
 def closes(view: JobView) -> None:

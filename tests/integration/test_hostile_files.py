@@ -10,13 +10,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import psutil
 import pytest
 from streamtag.core.job import Sampling
 from streamtag.core.stream_state import OutcomeKind
 from streamtag.settings import SourceSettings
 
-from tests.support.stream_reading import Heard, read
+from tests.support.stream_reading import Heard, PeakMemory, read
 
 QUICK = SourceSettings(backoff_s=0.05, attempts=1)
 
@@ -136,18 +135,10 @@ def bomb_png(path: Path, side: int) -> Path:
 def test_a_picture_that_unpacks_to_gigabytes_is_refused_by_its_header(tmp_path: Path) -> None:
     """20000 x 20000 pixels in 1.2 MB took 2.3 GB before they were counted."""
     bomb = bomb_png(tmp_path / "bomb.png", 20_000)
-    peak: list[int] = [0]
-
-    def watch(stream: object, heard: Heard) -> None:
-        for child in psutil.Process().children(recursive=True):
-            try:
-                peak[0] = max(peak[0], child.memory_info().rss)
-            except psutil.Error:
-                continue
-
-    found = read(bomb, settings=QUICK, meddle=watch)
+    memory = PeakMemory()
+    found = read(bomb, settings=QUICK, meddle=memory)
     assert "20000 x 20000 pixels is more than source.max_pixels" in no_sample(found)
-    assert peak[0] < 500 * 1024**2
+    assert memory.peak_bytes < 500 * 1024**2
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "webp", "tif", "ppm", "pgm", "avif", "jp2", "gif"])

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import psutil
 import pytest
 from streamtag.core.job import Sampling
 from streamtag.core.stream_state import OutcomeKind
 from streamtag.settings import SourceSettings
 
-from tests.support.stream_reading import Heard, read
+from tests.support.stream_reading import Heard, PeakMemory, read
 from tests.support.traps import Answer, Trap
 
 FEW = Sampling(every=50)
@@ -51,19 +50,11 @@ def huge_jpeg(side: int) -> bytes:
 @pytest.mark.parametrize("name", ["film.mjpeg", "film.mp4", "picture.jpg"])
 def test_giant_dimensions_are_refused_within_the_memory_limit(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(huge_jpeg(60_000) * 3)
-    peak = [0]
-
-    def watch(stream: object, heard: Heard) -> None:
-        for child in psutil.Process().children(recursive=True):
-            try:
-                peak[0] = max(peak[0], child.memory_info().rss)
-            except psutil.Error:
-                continue
-
-    found = read(tmp_path / name, FEW, QUICK, meddle=watch)
+    memory = PeakMemory()
+    found = read(tmp_path / name, FEW, QUICK, meddle=memory)
     ended(found)
     assert found.samples == []
-    assert peak[0] < 1024**3
+    assert memory.peak_bytes < 1024**3
 
 
 def endless(part: bytes, pause_s: float = 0.0) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from functools import partial
@@ -19,10 +18,10 @@ from streamtag.settings import Settings
 
 from tests.contract.sides import Queue
 from tests.support import RedisServer, Worker, eventually, redis_binaries, run_cli, start_worker
+from tests.support.outcomes import is_over, same
 from tests.support.redis_cluster import RedisCluster
+from tests.support.worker_process import SLOW
 
-# One sample in flight at a time and small commits, so that a job lasts long enough to be shot at.
-SLOW = ("worker.commit_s=0.05", "worker.commit_results=4", "engine.buckets=[1,2]", "source.slots=3")
 QUICK_LEASE = ("lease.seconds=6", "lease.stop_after_s=4", "lease.renew_s=0.3", "lease.reclaim_s=0.2")
 
 
@@ -144,9 +143,7 @@ def test_a_master_killed_in_the_middle_costs_nothing_that_its_replica_had(
         eventually(partial(is_over, client, job), "the job is over, on the replica that was promoted", 120)
         view = client.status(job)
         assert view.status is JobStatus.DONE
-        found = list(client.results(job))
-        assert [result.id for result in found] == [result.id for result in expected]
-        assert [result.active for result in found] == [result.active for result in expected]
+        same(list(client.results(job)), expected)
         assert view.counters.sampled == view.counters.handled
         assert worker.process.poll() is None
         assert worker.said("redis is there again", thread="claims")
@@ -155,11 +152,3 @@ def test_a_master_killed_in_the_middle_costs_nothing_that_its_replica_had(
         assert client.cancel("after") in ("cancelled", "cancelling")
         owner.kill()
         owner.start()
-
-
-def is_over(client: Client, job: str) -> bool:
-    try:
-        return client.status(job).status.is_terminal
-    except QueueUnavailable:
-        time.sleep(0.2)
-        return False

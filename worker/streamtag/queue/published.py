@@ -1,4 +1,4 @@
-"""What workers published, read back: results, events and dead letters. One that is broken is named, and breaks no loop.
+"""What is published of jobs: results, events and dead letters, above all read back. A broken one is named, no more.
 
 What was written about a stranger's file may hold a stranger's text, so nothing that a terminal obeys gets out.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from streamtag.core.records import Event, Label, Result
+from streamtag.core.records import Event, JobStatus, Label, Result
 from streamtag.errors import QueueRefused
 from streamtag.queue.connection import text
 from streamtag.redaction import printable
@@ -30,6 +30,18 @@ class DeadLetter:
     deliveries: int  # times a worker had taken it
     source: str  # redacted
     at_unix_s: float
+
+
+def status_event(job_id: str, stream: str, status: JobStatus, reason: str | None, pts_s: float) -> bytes:
+    """A job's change of status, as the stream of events tells it.
+
+    Args:
+        stream: the name that people know the source by.
+        reason: None where none is told.
+        pts_s: presentation time of the last sample.
+    """
+    event = {"job_id": job_id, "stream": stream, "kind": "status", "pts_s": round(pts_s, 6), "status": status}
+    return orjson.dumps(event if reason is None else event | {"reason": reason})
 
 
 def read_result(entry_id: str, fields: Mapping[bytes, bytes]) -> Result:
