@@ -202,23 +202,45 @@ from streamtag.ingest.gate import Gate
 from streamtag.ingest.session import forkserver
 from streamtag.settings import SourceSettings
 
-gate = Gate("http://127.0.0.1/", SourceSettings(), forkserver())
+gate = Gate(sys.argv[1], SourceSettings(), forkserver())
 gate.start()
 print(gate.port, flush=True)
 time.sleep(300)
 """
 
 
-def test_a_gate_goes_with_a_parent_that_was_killed() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", _OPENS_A_GATE], stdout=subprocess.PIPE, text=True)
-    try:
-        assert parent.stdout is not None
-        port = int(parent.stdout.readline())
-        eventually(lambda: _listens(port), "the gate serves")
-    finally:
-        parent.kill()
-        parent.wait(10)
-    eventually(lambda: not _listens(port), "the gate is gone, too")
+def test_a_gate_goes_without_a_word_with_a_parent_that_was_killed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        parent = subprocess.Popen(
+            [sys.executable, "-c", _OPENS_A_GATE, f"rtsp://{address}/"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert parent.stdout is not None
+            port = int(parent.stdout.readline())
+            eventually(lambda: _listens(port), "the gate serves")
+            with socket.create_connection(("127.0.0.1", port)) as waiting:
+                waiting.sendall(f"OPTIONS rtsp://{address}/ RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+                with silent.accept()[0] as reached:
+                    reached.recv(1)  # a connection is open all the way
+                    parent.kill()
+                    eventually(lambda: not _listens(port), "the gate is gone, too")
+        finally:
+            parent.kill()
+        assert parent.communicate(timeout=30)[1] == ""
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_source_that_takes_connections_and_says_nothing_is_told_as_such(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/x"
+        settings = SourceSettings(open_timeout_s=1, read_timeout_s=1, attempts=1, backoff_s=0.05)
+        found = read(source, EACH, settings, live=False)
+    assert found.outcome is not None
+    assert "no answer" in found.outcome.reason
 
 
 def _listens(port: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import encodings.idna  # noqa: F401 - looked for at the first name that is not ASCII, when the cage is closed
 import json
+import os
 import re
 import socket
 import ssl
@@ -55,8 +56,14 @@ class Unreachable(Exception):
 
 def main(listener: socket.socket, lifeline: socket.socket, source: str, settings: SourceSettings) -> None:
     """Entry point of the process."""
+
+    async def serve_and_leave() -> None:
+        await GateServer(source, settings).serve(listener, lifeline)
+        # The kernel closes what is open. Left to asyncio, each open connection would print a trace.
+        os._exit(0)
+
     confine_gate(settings)
-    asyncio.run(GateServer(source, settings).serve(listener, lifeline))
+    asyncio.run(serve_and_leave())
 
 
 class GateServer:

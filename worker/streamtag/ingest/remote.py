@@ -17,14 +17,13 @@ from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.pictures import MAX_IMAGE_BYTES, ContentReader
 from streamtag.ingest.readers import Reader
-from streamtag.ingest.videos import MAX_FAILURES_IN_A_ROW, LiveReader, VideoReader, explain, open_ffmpeg
+from streamtag.ingest.videos import MAX_FAILURES_IN_A_ROW, SILENT, LiveReader, VideoReader, explain, open_ffmpeg
 from streamtag.ingest.web import WebSource, download, find
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
 # What FFmpeg says when a connection ended before its time; where the length is unknown it names the largest number.
 _BROKEN = re.compile(r"Stream ends prematurely at (\d+), should be (\d+)|Failed to open segment|Error when loading")
-_SILENT = re.compile(r"Stream timeout triggered after (\d+)")  # OpenCV's words, also for one while it was opened
 _CANNOT_GO_BACK = "partial file"  # FFmpeg's words for a place in a film that it cannot go to
 _UNKNOWN_LENGTH = 2**64 - 1
 
@@ -139,7 +138,7 @@ class WebVideoReader(VideoReader):
                 f"{self.name}: its index lies at its end, and this server cannot be asked for a part of a file: let it "
                 "answer Range requests, or move the index to the front (ffmpeg -i IN -c copy -movflags +faststart OUT)"
             )
-        if silent := _SILENT.search(said):
+        if silent := SILENT.search(said):
             raise RetryJob(f"{self.name}: nothing came for {int(silent[1]) / 1000:.1f} s, after {self._grabbed} frames")
         for found in _BROKEN.finditer(said):
             if found[2] and int(found[2]) == _UNKNOWN_LENGTH:

@@ -22,6 +22,7 @@ from streamtag.settings import SourceSettings
 # Damage inside a file costs single frames (at most one in a row in a file with 400 flipped bits); only a long row
 # of failures is the end. At a true end each failing call returns at once.
 MAX_FAILURES_IN_A_ROW = 50
+SILENT = re.compile(r"Stream timeout triggered after (\d+)")  # OpenCV's words, also for one while it was opened
 
 _PROTOCOLS = {
     SourceKind.VIDEO: "file",
@@ -168,6 +169,8 @@ def explain(source: str, kind: SourceKind, log: ErrorLog) -> RejectJob | RetryJo
         return AuthFailed(f"{name}: the server refuses the user or password in the URL ({detail})")
     if "format not on whitelist" in lowered:
         return RejectJob(f"{name}: not a video: no video stream, or a format that sources may not have")
+    if silent := SILENT.search(said):
+        return RetryJob(f"{name}: gave no answer for {int(silent[1]) / 1000:.1f} s")
     if kind in (SourceKind.RTSP, SourceKind.HTTP, SourceKind.CAMERA):
         telling = ("invalid data", "no video stream", "moov atom")
         if kind is SourceKind.HTTP and any(words in lowered for words in telling):

@@ -125,6 +125,7 @@ def _answer(
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     # A server that trickles its header ends no single wait for it.
     deadline = threading.Timer(timeout_s, _hang_up, (connection,))
+    began_s = time.monotonic()
     try:
         connection.connect()
         deadline.start()
@@ -136,6 +137,8 @@ def _answer(
     except (OSError, http.client.HTTPException) as error:
         gate.check()
         said = printable(str(error), 200) or type(error).__name__  # what it says may be the server's own words
+        if time.monotonic() - began_s >= timeout_s:
+            said = f"no answer within {timeout_s:g} s"  # it was we who hung up
         raise RetryJob(f"{shown_source(url)}: cannot be reached: {said}") from None
     finally:
         deadline.cancel()
