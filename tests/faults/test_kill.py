@@ -10,34 +10,35 @@ from pathlib import Path
 
 import pytest
 from streamtag.client import Client
-from streamtag.core.records import JobStatus, JobView, Result
+from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
 
 from tests.support import NULL, RedisServer, Worker, eventually, redis_binaries, settings_for, start_worker
-from tests.support.outcomes import same
+from tests.support.invariants import (
+    FenceWatch,
+    LeftByJob,
+    assert_queue_empty,
+    assert_same,
+    read_job,
+)
+from tests.support.process_tree import assert_no_process_left
 from tests.support.worker_process import SLOW
 
 QUICK_LEASE = ("lease.seconds=3", "lease.stop_after_s=2", "lease.renew_s=0.3", "lease.reclaim_s=0.2")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(redis_server: RedisServer, long_clip: Path) -> list[Result]:
-    """The results of the demo network over the long clip, every frame, nothing going wrong."""
+def undisturbed(redis_server: RedisServer, long_clip: Path) -> LeftByJob:
+    """What is left of the demo network over the long clip, every frame, nothing going wrong."""
     settings = settings_for(redis_server)
     worker = Worker(settings, *SLOW).ready()
     try:
         with Client(settings=settings) as client:
             job = client.submit(str(long_clip), every=1).job_id
             assert client.wait(job, 120).status is JobStatus.DONE
-            return list(client.results(job))
+            return read_job(client, job)
     finally:
         worker.kill()
-
-
-def closes(view: JobView) -> None:
-    counters = view.counters
-    assert counters.decoded == counters.sampled + counters.skipped
-    assert counters.sampled == counters.handled
 
 
 def published(client: Client, job: str) -> int:
@@ -49,49 +50,59 @@ def passed(client: Client, job: str, samples: float) -> bool:
 
 
 def test_killed_twice_it_gives_what_an_undisturbed_run_gives(
-    undisturbed: list[Result], client: Client, settings: Settings, workers: list[Worker], long_clip: Path
+    undisturbed: LeftByJob,
+    redis_server: RedisServer,
+    client: Client,
+    settings: Settings,
+    workers: list[Worker],
+    long_clip: Path,
 ) -> None:
     job = client.submit(str(long_clip), every=1).job_id
     for share in (0.2, 0.5):
         worker = start_worker(workers, settings, *SLOW, *QUICK_LEASE)
-        eventually(partial(passed, client, job, share * len(undisturbed)), "some of it is published")
+        eventually(partial(passed, client, job, share * len(undisturbed.results)), "some of it is published")
         worker.signal(signal.SIGKILL)
         worker.wait()
         assert client.status(job).status is JobStatus.RUNNING
-    start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+    last = start_worker(workers, settings, *SLOW, *QUICK_LEASE)
     view = client.wait(job, 120)
-    assert view.status is JobStatus.DONE
     assert view.deliveries == 3
-    same(list(client.results(job)), undisturbed)
-    closes(view)
-    events = [
-        (event.kind, event.content["label"]["name"]) for event in client.events(job) if event.kind in ("enter", "exit")
-    ]
-    assert len(events) % 2 == 0
-    assert events.count(("enter", events[0][1])) == events.count(("exit", events[0][1]))
+    assert_same(read_job(client, job), undisturbed)
+    with redis_server.client() as raw:
+        assert_queue_empty(client, raw)
+    last.signal(signal.SIGTERM)
+    assert_no_process_left(settings)
 
 
 def test_a_paused_worker_publishes_nothing_once_another_has_its_job(
-    undisturbed: list[Result], client: Client, settings: Settings, workers: list[Worker], long_clip: Path
+    undisturbed: LeftByJob,
+    redis_server: RedisServer,
+    client: Client,
+    settings: Settings,
+    workers: list[Worker],
+    long_clip: Path,
 ) -> None:
     job = client.submit(str(long_clip), every=1).job_id
-    paused = start_worker(workers, settings, *SLOW, *QUICK_LEASE)
-    eventually(lambda: published(client, job) > 50, "some of it is published")
-    paused.signal(signal.SIGSTOP)
-    start_worker(workers, settings, *SLOW, *QUICK_LEASE)
-    at = published(client, job)
-    eventually(lambda: published(client, job) > at + 50, "the other worker goes on")
-    paused.signal(signal.SIGCONT)
-    view = client.wait(job, 120)
-    assert view.status is JobStatus.DONE
-    same(list(client.results(job)), undisturbed)
+    with redis_server.client() as raw:
+        with FenceWatch(client, raw) as fences:
+            paused = start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+            eventually(lambda: published(client, job) > 50, "some of it is published")
+            paused.signal(signal.SIGSTOP)
+            start_worker(workers, settings, *SLOW, *QUICK_LEASE)
+            at = published(client, job)
+            eventually(lambda: published(client, job) > at + 50, "the other worker goes on")
+            paused.signal(signal.SIGCONT)
+            client.wait(job, 120)
+        assert_same(read_job(client, job), undisturbed)
+        fences.assert_never_back()
+        assert [fence for fence, _ in fences.owners(job)] == [1, 2]
+        assert_queue_empty(client, raw)
     eventually(lambda: paused.said("job lost"), "the first one notices")
     assert paused.process.poll() is None
-    closes(view)
 
 
 def test_sigterm_hands_a_finite_job_over_and_nothing_is_lost(
-    undisturbed: list[Result], client: Client, settings: Settings, workers: list[Worker], long_clip: Path
+    undisturbed: LeftByJob, client: Client, settings: Settings, workers: list[Worker], long_clip: Path
 ) -> None:
     job = client.submit(str(long_clip), every=1).job_id
     # A lease so long that only an explicit hand-over can explain a quick pick-up.
@@ -102,9 +113,8 @@ def test_sigterm_hands_a_finite_job_over_and_nothing_is_lost(
     assert client.status(job).status is JobStatus.QUEUED
     assert first.said("stopped", jobs_left_to_their_lease=0)
     start_worker(workers, settings, *SLOW, "lease.reclaim_s=0.2")
-    view = client.wait(job, 60)
-    same(list(client.results(job)), undisturbed)
-    closes(view)
+    client.wait(job, 60)
+    assert_same(read_job(client, job), undisturbed)
 
 
 def test_drain_lets_a_finite_job_end_where_it_can(
@@ -174,7 +184,7 @@ def test_a_worker_started_before_its_redis_waits_says_so_and_then_works(
 
 @pytest.mark.parametrize("away_s", [0.5, 5.0])
 def test_redis_restarted_in_the_middle_costs_nothing(
-    undisturbed: list[Result], own_redis: RedisServer, workers: list[Worker], long_clip: Path, away_s: float
+    undisturbed: LeftByJob, own_redis: RedisServer, workers: list[Worker], long_clip: Path, away_s: float
 ) -> None:
     """Shorter than the worker's patience (stop_after_s), and longer: then the lease is given up and taken anew."""
     settings = settings_for(own_redis)
@@ -187,8 +197,6 @@ def test_redis_restarted_in_the_middle_costs_nothing(
         assert worker.get("/livez")[0] == 200
         eventually(lambda: worker.get("/readyz")[0] == 503, "not ready without Redis")
         own_redis.start()
-        view = client.wait(job, 120)
-        assert view.status is JobStatus.DONE
-        same(list(client.results(job)), undisturbed)
-        closes(view)
+        client.wait(job, 120)
+        assert_same(read_job(client, job), undisturbed)
         eventually(lambda: worker.get("/readyz")[0] == 200, "ready again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from streamtag.configuration import load
+from streamtag.queue.keys import Keys
 from streamtag.settings import Settings
 
 from tests.support.redis_server import RedisServer
@@ -22,3 +23,8 @@ def settings_for(server: RedisServer, **more: object) -> Settings:
         "model.name": "demo",
     }
     return load(None, values | {name.replace("__", "."): value for name, value in more.items()})[0]
+
+
+def keys_of(settings: Settings) -> Keys:
+    """The keys of the queue that the settings name."""
+    return Keys(settings.redis.prefix, settings.model.name, settings.redis.shard)
