@@ -44,6 +44,21 @@ def test_the_plumbing_benchmark_runs(settings: Settings) -> None:
     assert line["classes"] == 1000
 
 
+def test_the_memory_benchmark_measures_each_thing_by_itself(settings: Settings) -> None:
+    """More labels make a result larger, and nothing else; a checkpoint holds a number for each class."""
+    few = ("--jobs", "4", "--samples", "500")
+    five, one = (
+        json_lines(run_cli(settings, "bench", "memory", "--model", "xception", *few, "--json", "--set", labels).stdout)[
+            0
+        ]
+        for labels in ("worker.top_k=5", "worker.top_k=1")
+    )
+    assert five["result"] > 2 * one["result"] > 100
+    assert one["job_waiting"] < five["job_over"] < five["job_running"]
+    assert five["job_running"] > 4 * five["classes"]
+    assert abs(five["event"] - one["event"]) < 20
+
+
 def test_the_engine_benchmark_compares_with_plain_keras(settings: Settings, tmp_path: Path) -> None:
     """Of a bundle around a whole .keras file, too: it has weights of its own and no random ones."""
     bundle = whole_bundle(tmp_path)

@@ -25,6 +25,7 @@ from streamtag.cli.common import (
 from streamtag.cli.tables import Column, Grid
 from streamtag.networks.registry import SPECS
 from streamtag.tools.bench import engines as bench_engines
+from streamtag.tools.bench import memory as bench_memory
 from streamtag.tools.bench import plumbing as bench_plumbing
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks of this machine.")
@@ -56,6 +57,45 @@ def plumbing(
         f"({figures['samples']} samples of {figures['streams']} streams, {figures['classes']} classes, "
         f"{figures['samples_per_s']} samples/s, mean batch {figures['mean_batch_size']})",
         highlight=False,
+    )
+
+
+@app.command(epilog=examples("bench memory --samples 5000 # what jobs and results cost Redis"))
+def memory(
+    jobs: Annotated[int, typer.Option("--jobs", help="Jobs to write.", min=2, max=1000)] = 20,
+    samples: Annotated[int, typer.Option("--samples", help="Results of each.", min=100)] = 2000,
+    config: Config = None,
+    model: Model = None,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """What a job, a result and an event take of Redis's memory, in a Redis of the command's own."""
+    end_on_sigterm()
+    settings = settings_from(config, model, "random", overrides)
+    with Progress(
+        TextColumn("results"), BarColumn(), MofNCompleteColumn(), console=err, transient=True, disable=json
+    ) as progress:
+        task = progress.add_task("results", total=jobs * samples)
+        costs = bench_memory.measure(settings, jobs, samples, lambda done: progress.update(task, advance=done))
+    if json:
+        print_json(asdict(costs))
+        return
+    grid = Grid("in Redis", Column("bytes", right=True), title=f"{settings.model.name}, Redis {costs.redis}")
+    for what, size in (
+        ("a job that waits", costs.job_waiting),
+        ("a job that runs, with its checkpoint", costs.job_running),
+        ("a job that is over", costs.job_over),
+        (f"a result of {costs.labels} labels", costs.result),
+        ("an event", costs.event),
+    ):
+        grid.row(what, f"{size:,}")
+    grid.print()
+    out.print(
+        f"Means of {costs.jobs} jobs of {costs.samples} results. An hour of film at {settings.sampling.finite_fps:g} "
+        f"samples a second: {costs.per_hour(settings.sampling.finite_fps) / 1e6:.1f} MB, for redis.expire_s after its "
+        f"end. A camera: at most {costs.camera(settings.redis.results_maxlen) / 1e6:.1f} MB (redis.results_maxlen).",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
