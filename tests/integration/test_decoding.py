@@ -59,13 +59,21 @@ def test_samples_of_real_files_are_those_that_pyav_says(shared_data: Path, name:
 
 
 def test_a_resumed_source_gives_exactly_the_samples_that_are_missing(clip: Path) -> None:
-    whole, rest = read(clip), read(clip, resume=95)
+    whole = read(clip)
+    rest = read(clip, resume=next(sample for sample in whole.samples if sample.index == 95))
     assert rest.samples[0].index == 100
     after = [sample for sample in whole.samples if sample.index > 95]
     assert [(s.index, s.pts_s, s.scene_change, s.sampled, s.decoded) for s in rest.samples] == [
         (s.index, s.pts_s, s.scene_change, s.sampled, s.decoded) for s in after
     ]
     np.testing.assert_array_equal(rest.pictures, whole.pictures[-len(after) :])
+
+
+def test_a_source_resumed_at_another_rate_numbers_its_samples_on(clip: Path) -> None:
+    """A worker with another ``sampling.finite_fps`` takes it over: numbers with a hole would never add up."""
+    last = read(clip).samples[19]
+    rest = read(clip, Sampling(every=50), resume=last)
+    assert [(sample.index, sample.sampled) for sample in rest.samples] == [(100, 21), (150, 22)]
 
 
 def test_a_decoder_that_is_killed_costs_nothing(clip: Path) -> None:

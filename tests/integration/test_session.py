@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -29,8 +30,8 @@ def request(source: str = "none.mp4", slots: int = 4) -> Request:
     return Request(source, False, Sampling(), 5.0, PREPROCESSING, SourceSettings(), slots, -1, 0, 0, 0.0)
 
 
-def sample(slot: int) -> bytes:
-    return wire.pack(wire.SampleMessage(Sample(0, 0.0, 1e9, slot, 0.0, 1, 1), 0.0, 0.5, 0.0))
+def sample(slot: int, number: int = 1) -> bytes:
+    return wire.pack(wire.SampleMessage(Sample(0, 0.0, 1e9, slot, 0.0, number, number), 0.0, 0.5, 0.0))
 
 
 # What a decoder process may do that is not its work. Each is the entry point of a process.
@@ -42,8 +43,12 @@ def says_nonsense(request: Request, parent: socket.socket, memory: SlotMemory) -
 
 
 def names_a_slot_twice(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
-    while True:
-        parent.sendall(sample(1))
+    for number in count(1):
+        parent.sendall(sample(1, number))
+
+
+def leaves_a_number_out(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
+    parent.sendall(sample(0, 1) + sample(1, 3))
 
 
 def claims_a_slot_that_is_not_there(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
@@ -70,6 +75,7 @@ def shrinks_the_memory(request: Request, parent: socket.socket, memory: SlotMemo
     [
         (says_nonsense, 1, "said what it may not: a message of 542393671 bytes"),
         (names_a_slot_twice, 1, "slot 1 holds a sample that is not done with"),
+        (leaves_a_number_out, 1, "sample number 3 after number 1"),
         (claims_a_slot_that_is_not_there, 0, "slot 4 of 4"),
         (says_nothing, 0, "no sign of life for 2 s"),
         (dies, 0, "died on it (signal 6)"),

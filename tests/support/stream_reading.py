@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Job, Sampling
-from streamtag.core.records import Checkpoint, Claim, Sample, StreamState
+from streamtag.core.records import Checkpoint, Claim, Counters, Sample, StreamState
 from streamtag.core.stream_state import GapNoticed, GapReason, Outcome, StateChanged
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.settings import SamplingSettings, SourceSettings
@@ -62,10 +62,13 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
     """Run a stream to its end.
 
     Args:
-        more: ``resume`` a frame index; ``live`` as the job says; ``meddle`` called with the stream every turn.
+        more: ``resume`` the last sample of an earlier owner; ``live`` as the job says; ``meddle`` called with the
+            stream every turn.
     """
     heard = Heard()
-    checkpoint = Checkpoint(last_index=more.get("resume", -1))
+    checkpoint = Checkpoint()
+    if (last := more.get("resume")) is not None:
+        checkpoint = Checkpoint(last_index=last.index, counters=Counters(last.decoded, last.sampled, last.sampled))
     claim = Claim(Job("j", str(source), sampling=sampling, live=more.get("live")), "1-0", 1, 1, checkpoint)
     stream = Stream(claim, PREPROCESSING, settings, SamplingSettings(), heard.take)
     stream.start()

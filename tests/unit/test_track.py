@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.job import Job
 from streamtag.core.options import SmoothingSettings
@@ -131,3 +133,85 @@ def test_a_gap_says_how_much_was_missed() -> None:
     one.gap(1012.5, "reconnect")
     event = orjson.loads(one.commit().events[-1])
     assert (event["kind"], event["missed_s"], event["reason"]) == ("gap", 12.5, "reconnect")
+
+
+FATES = ("publish", "drop", "fail")
+
+
+@st.composite
+def told_out_of_order(draw: st.DrawFn) -> list[tuple[int, str]]:
+    """Samples and their fates as two threads tell them: results and stale ones by one, what found no slot by the other,
+    each in order; and, to be sure, a few swapped at random."""
+    fates = draw(st.lists(st.sampled_from(FATES), min_size=1, max_size=25))
+    by_intake = draw(st.lists(st.booleans(), min_size=len(fates), max_size=len(fates)))
+    ways: list[list[tuple[int, str]]] = [[], []]
+    for number, (fate, intake) in enumerate(zip(fates, by_intake, strict=True)):
+        ways[intake and fate != "publish"].append((number, fate))
+    told: list[tuple[int, str]] = []
+    while any(ways):
+        way = draw(st.sampled_from([one for one in ways if one]))
+        told.append(way.pop(0))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(told) - 1))
+        told.append(told.pop(at))
+    return told
+
+
+@given(told_out_of_order(), st.integers(1, 5), st.sampled_from(["clip.mp4", "rtsp://cam/1"]))
+def test_the_account_closes_whoever_tells_what_and_when(told: list[tuple[int, str]], every: int, source: str) -> None:
+    one = track(source)
+    positions: list[tuple[int, int, float, float]] = []
+    committed: list[tuple[str, bytes]] = []
+    for count, (number, fate) in enumerate(told, 1):
+        if fate == "publish":
+            classify(one, sample(number))
+        elif fate == "drop":
+            one.drop(sample(number), "stale")
+        else:
+            one.fail(sample(number), "corrupt", "torn")
+        assert one.counters.sampled == one.counters.handled, "it closes at each moment"
+        if count % every == 0:
+            commit = one.commit()
+            committed += commit.results
+            one.committed()
+            at = commit.checkpoint
+            positions.append((at.counters.sampled, at.last_index, at.last_pts_s, at.last_captured_unix_s))
+    committed += one.commit().results
+    fates = [fate for _, fate in told]
+    assert one.held == 0
+    assert positions == sorted(positions)
+    counters = one.counters
+    assert (counters.sampled, counters.published) == (len(told), fates.count("publish"))
+    assert (counters.dropped.get("stale", 0), counters.failed.get("corrupt", 0)) == (
+        fates.count("drop"),
+        fates.count("fail"),
+    )
+    expected = sorted(number * 5 for number, fate in told if fate == "publish")
+    assert [orjson.loads(payload)["index"] for _, payload in committed] == expected
+
+
+def test_the_order_in_which_fates_are_told_changes_nothing_of_what_is_published() -> None:
+    """Dropped by two threads, while the device has those between."""
+    straight, mixed = track(), track()
+    for number in range(8):
+        if number in (2, 3, 6):
+            straight.drop(sample(number), "stale" if number == 3 else "backpressure")
+        else:
+            classify(straight, sample(number), best=number // 4)
+    mixed.drop(sample(2), "backpressure")
+    mixed.drop(sample(6), "backpressure")
+    mixed.drop(sample(3), "stale")
+    classify(mixed, sample(1), best=0)
+    classify(mixed, sample(4), sample(5), best=1)
+    classify(mixed, sample(0), best=0)
+    classify(mixed, sample(7), best=1)
+    assert mixed.commit() == straight.commit()
+
+
+def test_a_fate_that_is_told_twice_is_refused() -> None:
+    one = track()
+    one.drop(sample(1), "stale")
+    classify(one, sample(0))
+    for number in (0, 1):
+        with pytest.raises(ValueError, match=f"sample {number + 1} was told of twice"):
+            one.drop(sample(number), "stale")

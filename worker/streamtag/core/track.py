@@ -1,13 +1,17 @@
 """What one job has to say: scores in, encoded results, events and a checkpoint out. Pure: no clock, no Redis.
 
+Two threads tell what became of its samples, intake and inference, each in an order of its own. A checkpoint must not
+pass over a sample that is still on its way, so each takes its turn by its number (``Sample.sampled``, which has no
+holes), whoever tells of it and when.
+
 A batch mixes the samples of many streams, so what can be done for all of them at once is done in ``record_batch``.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,9 +54,8 @@ class Track:
         self._last_captured_unix_s = checkpoint.last_captured_unix_s
         self._results: list[tuple[str, bytes]] = []
         self._events: list[bytes] = []
-        # Samples that failed or were dropped while earlier ones are still in a batch. A checkpoint must not pass
-        # over those, so each waits for its turn; ``Sample.sampled`` numbers them without a hole.
-        self._held: deque[tuple[Sample, Callable[[], None]]] = deque()
+        self._smoothed = self.counters.sampled  # number of the last sample that had its turn with the smoother
+        self._held: dict[int, Callable[[], None]] = {}  # told before their turn, by number
         self._captured_unix_s: list[float] = []  # of the pending results
         self._sent: Commit | None = None  # asked for and not known to be in Redis
         self.labels = bundle.labels
@@ -63,11 +66,21 @@ class Track:
         return len(self._results)
 
     @property
+    def held(self) -> int:
+        """Samples that wait for what became of those before them."""
+        return len(self._held)
+
+    @property
     def has_pending(self) -> bool:
         return bool(self._results or self._events or self._sent)
 
+    def is_next(self, sample: Sample) -> bool:
+        """Whether it is this sample's turn to be smoothed."""
+        return sample.sampled == self._smoothed + 1
+
     def smooth(self, sample: Sample, scores: np.ndarray) -> np.ndarray:
         """Take one sample's scores, (classes,) float32; note what entered or left; return the smoothed ones."""
+        self._smoothed = sample.sampled
         smoothed, transitions = self.smoother.update(sample.pts_s, scores, sample.scene_change)
         self._note_transitions(transitions)
         return smoothed
@@ -83,11 +96,21 @@ class Track:
         self._captured_unix_s.append(sample.captured_unix_s)
         self.counters.published += 1
         self._account(sample)
-        self._drain_held()
+
+    def hold(self, sample: Sample, record: Callable[[], None]) -> None:
+        """Keep a sample whose turn has not come, and what publishes it then."""
+        self._check_new(sample)
+        self._held[sample.sampled] = record
 
     def drop(self, sample: Sample, reason: str) -> None:
         """A sample that will not be classified, for a reason of ours."""
-        self._in_turn(sample, lambda: _count(self.counters.dropped, reason))
+
+        def apply() -> None:
+            _count(self.counters.dropped, reason)
+            self._account(sample)
+
+        self.hold(sample, apply)
+        self.take_turns()
 
     def fail(self, sample: Sample, reason: str, detail: str) -> None:
         """A sample that cannot be classified, for a reason of its own."""
@@ -97,8 +120,15 @@ class Track:
             self.last_failure = f"{reason}: {detail}"
             path = {"path": sample.path} if sample.path else {}
             self.event("frame_failed", sample.pts_s, index=sample.index, reason=reason, detail=detail, **path)
+            self._account(sample)
 
-        self._in_turn(sample, apply)
+        self.hold(sample, apply)
+        self.take_turns()
+
+    def take_turns(self) -> None:
+        """Go on with the samples that were told of before their turn, as far as none is missing."""
+        while (apply := self._held.pop(self.counters.sampled + 1, None)) is not None:
+            apply()
 
     def event(self, kind: str, pts_s: float | None = None, **content: Any) -> None:
         head: dict[str, Any] = {"job_id": self.job.job_id, "stream": self.job.stream or self.job.job_id, "kind": kind}
@@ -153,18 +183,12 @@ class Track:
             since_s, score = round(transition.since_s, 6), round(transition.score, 6)
             self.event(transition.kind, transition.pts_s, label=label, since_pts_s=since_s, score=score)
 
-    def _in_turn(self, sample: Sample, apply: Callable[[], None]) -> None:
-        self._held.append((sample, apply))
-        self._drain_held()
-
-    def _drain_held(self) -> None:
-        while self._held and self._held[0][0].sampled <= self.counters.sampled + 1:
-            sample, apply = self._held.popleft()
-            apply()
-            self._account(sample)
+    def _check_new(self, sample: Sample) -> None:
+        if sample.sampled <= self.counters.sampled or sample.sampled in self._held:
+            raise ValueError(f"sample {sample.sampled} was told of twice; {self.counters.sampled} are accounted for")
 
     def _account(self, sample: Sample) -> None:
-        self.counters.sampled = sample.sampled
+        self.counters.sampled = self._smoothed = sample.sampled
         self.counters.decoded = max(self.counters.decoded, sample.decoded)
         self._last_index = sample.index
         self.last_pts_s = sample.pts_s
@@ -188,7 +212,7 @@ def _count(counts: dict[str, int], reason: str) -> None:
 def record_batch(
     tracks: Sequence[Track], samples: Sequence[Sample], scores: np.ndarray, top_k: int
 ) -> list[tuple[int, Exception]]:
-    """Smooth and publish one batch. Samples of one stream must be in order.
+    """Smooth and publish one batch. A sample whose turn has not come is kept until then.
 
     Args:
         tracks: the track of each sample.
@@ -198,28 +222,43 @@ def record_batch(
     Returns:
         The rows that could not be recorded, and why. Those of other streams are.
     """
+    failed = _record(tracks, samples, scores, top_k)
+    for row, track in enumerate(tracks):
+        try:
+            track.take_turns()
+        except Exception as error:  # of one stream: the others of the batch must not suffer
+            failed[row] = error
+    return list(failed.items())
+
+
+def _record(tracks: Sequence[Track], samples: Sequence[Sample], scores: np.ndarray, top_k: int) -> dict[int, Exception]:
     smoothed = np.empty_like(scores)
-    active: list[list[int]] = []
+    active: dict[int, list[int]] = {}
     failed: dict[int, Exception] = {}
     for row, (track, sample) in enumerate(zip(tracks, samples, strict=True)):
         try:
-            smoothed[row] = track.smooth(sample, scores[row])
-            active.append(track.smoother.active)
-        except Exception as error:  # of one stream: the others of the batch must not suffer
-            smoothed[row] = scores[row]
-            active.append([])
+            if track.is_next(sample):
+                smoothed[row] = track.smooth(sample, scores[row])
+                active[row] = track.smoother.active
+                continue
+            track.hold(sample, partial(_record_alone, track, sample, scores[row : row + 1].copy(), top_k))
+        except Exception as error:  # as above
             failed[row] = error
+        smoothed[row] = scores[row]
     ids, raw, steady = _top(scores, smoothed, top_k)
-    for row, (track, sample) in enumerate(zip(tracks, samples, strict=True)):
-        if row in failed:
-            continue
-        names = track.labels
+    for row, class_ids in active.items():
+        names = tracks[row].labels
         labels = [
             {"class_id": class_id, "name": names[class_id], "score": score, "smoothed": value}
             for class_id, score, value in zip(ids[row], raw[row], steady[row], strict=True)
         ]
-        track.publish(sample, labels, [names[class_id] for class_id in active[row]])
-    return list(failed.items())
+        tracks[row].publish(samples[row], labels, [names[class_id] for class_id in class_ids])
+    return failed
+
+
+def _record_alone(track: Track, sample: Sample, scores: np.ndarray, top_k: int) -> None:
+    for error in _record([track], [sample], scores, top_k).values():
+        raise error
 
 
 def _top(

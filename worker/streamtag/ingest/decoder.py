@@ -51,8 +51,8 @@ class Request:
     settings: SourceSettings
     slots: int
     resume_index: int  # samples up to this frame index are done already; -1 none (finite sources)
-    decoded: int  # frames and samples before this connection (live sources)
-    sampled: int
+    decoded: int  # frames before this connection (live sources)
+    sampled: int  # samples before this connection, those of earlier owners included
     start_pts_s: float  # presentation time of the first frame (live sources)
     pictures: tuple[str, ...] = ()  # image files to read in this order, in place of the source
     gate_port: int = 0  # where the gate of a source on the network listens
@@ -143,8 +143,8 @@ class Decoder:
             index = self._decoded
             self._decoded += 1
             pts_s = timeline.next(reader.pts_s())
-            if sampler.keep(index, pts_s):
-                self._sampled += 1
+            if sampler.keep(index, pts_s) and index >= request.resume_index:
+                self._sampled += index > request.resume_index
                 self._take(reader, index, pts_s)
             self._report_progress()
         reader.close()
@@ -178,8 +178,6 @@ class Decoder:
     def _take(self, reader: Reader, index: int, pts_s: float) -> None:
         """Decode one sample into a slot and send it."""
         request = self._request
-        if index < request.resume_index:
-            return
         captured_unix_s = time.time()
         resumed = index == request.resume_index  # done before, but the next sample is compared with it
         slot = 0 if resumed else self._wait_for_slot()

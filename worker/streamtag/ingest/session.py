@@ -21,7 +21,17 @@ from streamtag.core.stream_state import FailureKind
 from streamtag.ingest import decoder
 from streamtag.ingest.gate import Gate, needs_gate
 from streamtag.ingest.slots import SlotMemory, Slots, allocate
-from streamtag.ingest.wire import READ_BYTES, DecoderFailed, Ended, MalformedMessage, Message, SampleMessage, Unpacker
+from streamtag.ingest.wire import (
+    READ_BYTES,
+    DecoderFailed,
+    Ended,
+    FrameDropped,
+    FrameFailed,
+    MalformedMessage,
+    Message,
+    SampleMessage,
+    Unpacker,
+)
 
 FATE_UNKNOWN = 255  # multiprocessing's exit code of a process whose fork server can no longer tell
 
@@ -59,6 +69,7 @@ class DecoderSession:
         self._unpacker = Unpacker(request.slots)
         # What this side knows of the slots. A decoder that named one twice could fill our queues without end.
         self._occupied = bytearray(request.slots)
+        self._sampled = request.sampled  # number of the last sample
         self._socket: socket.socket | None = None
         self._process: BaseProcess | None = None
         self._gate: Gate | None = None
@@ -149,6 +160,8 @@ class DecoderSession:
         messages: list[Message] = []
         try:
             for message in self._unpacker.feed(received):
+                if isinstance(message, SampleMessage | FrameFailed | FrameDropped):
+                    self._number(message.sample.sampled)
                 if isinstance(message, SampleMessage):
                     self._occupy(message.sample.slot)
                 messages.append(message)
@@ -207,6 +220,12 @@ class DecoderSession:
                 break
             time.sleep(0.005)
         return not alive
+
+    def _number(self, sampled: int) -> None:
+        """Its account closes only if each number comes once: a job whose decoder left one out would never end."""
+        if sampled != self._sampled + 1:
+            raise MalformedMessage(f"sample number {sampled} after number {self._sampled}")
+        self._sampled = sampled
 
     def _occupy(self, slot: int) -> None:
         if self._occupied[slot]:

@@ -166,7 +166,7 @@ class Stream:
             slots=self._settings.slots,
             resume_index=-1 if machine.live else machine.last_index,
             decoded=machine.decoded if machine.live else 0,
-            sampled=machine.delivered if machine.live else 0,
+            sampled=machine.delivered,
             start_pts_s=machine.start_pts_s(self._now_s()),
             may_turn_live=job.live is None,
         )
