@@ -41,12 +41,13 @@ class Broken(NullEngine):
 class Bench:
     engine: type[NullEngine] = NullEngine
     clock: Clock = field(default_factory=Clock)
+    slots: int = 12
     mailbox: Mailbox = field(default_factory=lambda: Mailbox(64))
 
     def __post_init__(self) -> None:
         engine = self.engine(BUNDLE, EngineSettings(name="null", buckets=[1, 4]))
         network = LoadedNetwork(BUNDLE, engine, WarmUp())
-        self.loop = InferenceLoop(network, BatchingSettings(), self.mailbox, Metrics(), self.clock)
+        self.loop = InferenceLoop(network, BatchingSettings(), self.mailbox, Metrics(), self.slots, self.clock)
 
     def turn(self, times: int = 2) -> list[Classified | RunNews]:
         for _ in range(times):
@@ -75,6 +76,18 @@ def test_a_live_sample_that_waited_too_long_is_dropped_with_its_reason() -> None
     assert isinstance(news, RunNews)
     assert isinstance(news.event, Unclassified)
     assert (news.event.dropped, news.event.reason, slots.released) == (True, "stale", [3])
+
+
+def test_a_newer_live_sample_drives_the_older_one_out_before_its_slots_are_used_up() -> None:
+    bench, run = Bench(slots=4), run_of("cam", "rtsp://cam/1")
+    slots = FakeSlots()
+    for number in range(3):
+        bench.loop.put(pending(run, number, slots))
+    assert slots.released == [0]
+    (news,) = bench.mailbox.take(0.0)
+    assert isinstance(news, RunNews)
+    assert isinstance(news.event, Unclassified)
+    assert (news.event.sample.index, news.event.dropped, news.event.reason) == (0, True, "superseded")
 
 
 def test_a_picture_that_cannot_be_read_fails_alone() -> None:

@@ -155,7 +155,8 @@ class BatchingSettings(Group):
     )
     per_stream: int = Field(4, ge=1, description="Samples of one stream in a batch while others wait. Fairness.")
     staleness_s: Positive = Field(
-        0.5, description="Live samples older than this are dropped (and counted) unclassified."
+        0.5,
+        description="Live samples that waited longer than this, and than one batch takes, are dropped (and counted).",
     )
 
 

@@ -23,6 +23,7 @@ from streamtag.pipeline.run import Classified, Mailbox, PendingSample, Run, RunN
 from streamtag.settings import BatchingSettings
 
 IDLE_S = 0.2
+HELD_UP_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,17 @@ class _Flight:
     """A batch on the device."""
 
     items: list[PendingSample]
+    bucket: int
     pending: Pending
     began_s: float
 
 
 class InferenceLoop:
-    """Keeps the device busy with what intake puts in."""
+    """Keeps the device busy with what intake puts in.
+
+    Args:
+        slots: of each decoder. As many samples of a live stream may wait, less two: the next must find a free one.
+    """
 
     def __init__(
         self,
@@ -43,6 +49,7 @@ class InferenceLoop:
         settings: BatchingSettings,
         mailbox: Mailbox,
         metrics: Metrics,
+        slots: int,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         engine = self._engine = network.engine
@@ -52,8 +59,10 @@ class InferenceLoop:
         self._metrics = metrics
         self._now_s = now_s
         self._batcher: Batcher[PendingSample] = Batcher(
-            engine.buckets, settings.per_stream, dict(network.warm_up.batch_s)
+            engine.buckets, settings.per_stream, dict(network.warm_up.batch_s), max(1, slots - 2)
         )
+        self._free_s = 0.0  # when the device had done with the last batch
+        self._held_up_s = 0.0  # when the commits last let us go on: what was on the device then is not measured
         self._changed = threading.Condition()
         self._flights: deque[_Flight] = deque()
         # One more than may be in flight: the next is filled while they run.
@@ -67,9 +76,10 @@ class InferenceLoop:
         delay_s = self._settings.live_delay_s if live else self._settings.finite_delay_s
         stale_s = now_s + self._settings.staleness_s if live else math.inf
         with self._changed:
-            self._batcher.put(Waiting(item.run.job_id, item, now_s + delay_s, stale_s))
+            superseded = self._batcher.put(Waiting(item.run.job_id, item, now_s + delay_s, stale_s))
             if self._batcher.waiting == 1 or self._batcher.due_s() <= now_s:
                 self._changed.notify()
+        self._drop(superseded, "superseded")
 
     def forget(self, run: Run) -> None:
         """Take what still waits of a job that is no longer ours out of the queue."""
@@ -92,11 +102,9 @@ class InferenceLoop:
             if batch is None and not self._flights and not stale:
                 self._changed.wait(max(0.0, min(IDLE_S, self._batcher.due_s() - self._now_s())))
                 batch = self._batcher.take(self._now_s())
-        if stale:
-            self._metrics.samples.inc(len(stale))
-        for item in stale:
-            item.session.release(item.sample.slot)
-            self._leave_out(item, Unclassified(item.sample, True, "stale"))
+        self._drop(stale, "stale")
+        if batch is not None:
+            self._drop(batch.superseded, "superseded")
         return batch
 
     def _dispatch(self, batch: Batch[PendingSample]) -> None:
@@ -117,11 +125,17 @@ class InferenceLoop:
         oldest_unix_s = min(item.sample.captured_unix_s for item in items)
         self._metrics.queue_s.observe(max(0.0, time.time() - oldest_unix_s))
         began_s = self._now_s()
-        self._flights.append(_Flight(items, self._engine.dispatch(buffer[: batch.bucket]), began_s))
+        self._flights.append(_Flight(items, batch.bucket, self._engine.dispatch(buffer[: batch.bucket]), began_s))
 
     def _land(self, flight: _Flight, stopping: threading.Event) -> None:
         items, scores = flight.items, flight.pending.result()[: len(flight.items)]
-        self._metrics.inference_s.observe(self._now_s() - flight.began_s)
+        now_s = self._now_s()
+        self._metrics.inference_s.observe(now_s - flight.began_s)
+        if flight.began_s >= self._held_up_s:
+            with self._changed:
+                # Two in flight run one after the other: the second begins when the first has ended.
+                self._batcher.measured(flight.bucket, now_s - max(flight.began_s, self._free_s))
+        self._free_s = now_s
         scores = apply_temperature(scores, self._bundle.temperature)
         # Probabilities of one sample are all numbers or none is, so one of each will do: with more than 500 numbers
         # numpy would give up the interpreter's lock, and getting that back costs more than all the rest.
@@ -129,6 +143,8 @@ class InferenceLoop:
             items, scores = self._finite(items, scores)
         if items:
             self._mailbox.put_batch(Classified(items, scores), stopping)
+        if (after_s := self._now_s()) - now_s > HELD_UP_S:
+            self._held_up_s = after_s
 
     def _finite(self, items: list[PendingSample], scores: np.ndarray) -> tuple[list[PendingSample], np.ndarray]:
         """Without the samples for which the network gave no numbers: their streams go on without them."""
@@ -142,6 +158,14 @@ class InferenceLoop:
     def _failed(self, item: PendingSample, error: Exception) -> None:
         log.error("sample failed within the worker", job_id=item.run.job_id, exc_info=error)
         self._leave_out(item, Unclassified(item.sample, False, "internal", f"{type(error).__name__}: {error}"))
+
+    def _drop(self, gone: list[PendingSample], reason: str) -> None:
+        """Live samples that will not be classified: their slots are free, and their account hears of it."""
+        if gone:
+            self._metrics.samples.inc(len(gone))
+        for item in gone:
+            item.session.release(item.sample.slot)
+            self._leave_out(item, Unclassified(item.sample, True, reason))
 
     def _leave_out(self, item: PendingSample, event: Unclassified) -> None:
         self._mailbox.put(RunNews(item.run, event, time.time()))

@@ -19,8 +19,8 @@
 5. **leases** (``lease_loop.py``) renews every job's lease over a connection that nothing else uses.
 
 Every way is bounded. A finite decoder waits for a free slot, so a slow Redis holds the commits, full commits hold the
-device, and the device holds the decoders. A live decoder never waits: what finds no slot, or grows stale before the
-device is free, is dropped and counted.
+device, and the device holds the decoders. A live decoder never waits: its freshest
+samples win, and what finds no slot, is superseded or grows stale before the device is free, is dropped and counted.
 
 Whatever goes wrong about one job ends that job and nothing else: each loop draws the line with ``core/boundary.py``,
 claims around an entry, intake around a stream, inference around a sample, commits around a run. What gets through ends
@@ -87,7 +87,7 @@ class Pipeline:
         self._decode = decode
         self._mailbox = Mailbox(MAILBOX_LIMIT)
         self._intake = Intake()
-        self._inference = InferenceLoop(network, settings.batching, self._mailbox, metrics)
+        self._inference = InferenceLoop(network, settings.batching, self._mailbox, metrics, settings.source.slots)
         self._commits = CommitLoop(
             sessions.commits,
             self.runs,
