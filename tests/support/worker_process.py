@@ -15,7 +15,7 @@ from typing import Any
 from streamtag.settings import Settings
 
 from tests.support.command_line import environment
-from tests.support.waiting import eventually
+from tests.support.waiting import LIMIT_S, eventually
 
 NULL = ("engine.name=null", "worker.commit_s=0.05")
 # One sample in flight at a time and small commits, so that a job lasts long enough to be shot at.
@@ -56,12 +56,12 @@ class Worker:
                 return line
         return None
 
-    def ready(self) -> Worker:
+    def ready(self, limit_s: float = LIMIT_S) -> Worker:
         def check() -> bool:
             assert self.process.poll() is None, "".join(self.raw)[-3000:]
             return self.said("ready") is not None
 
-        eventually(check, "worker is ready")
+        eventually(check, "worker is ready", limit_s)
         return self
 
     def get(self, path: str) -> tuple[int, str]:
