@@ -18,6 +18,8 @@ from tests.support.web import WebServer, served
 # A slow machine is no defect: hypothesis would fail an example that took more than 0.2 s.
 hypothesis.settings.register_profile("streamtag", deadline=None)
 hypothesis.settings.load_profile("streamtag")
+# pytest --hypothesis-profile=hard, for the figures in faults/RESULTS.md.
+hypothesis.settings.register_profile("hard", deadline=None, max_examples=2000)
 
 ROOT = Path(__file__).parent.parent
 # Read before ``clean_environment``: to the program under test it would be an unknown setting.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, RootModel, ValidationError
 
 from streamtag.core.records import WorkerView
 from streamtag.queue.connection import Connection
 from streamtag.redaction import printable
 
-_VIEW: TypeAdapter[WorkerView] = TypeAdapter(WorkerView)
+
+class _Said(RootModel[WorkerView]):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class Heartbeats:
@@ -33,7 +35,7 @@ class Heartbeats:
 def read_heartbeat(value: bytes) -> WorkerView | None:
     """What a worker said; None where it is not what a worker of this version says."""
     try:
-        view = _VIEW.validate_json(value)
+        view = _Said.model_validate_json(value).root
     except ValidationError:
         return None
     texts = {name: printable(text, 200) for name, text in view.to_dict().items() if isinstance(text, str)}

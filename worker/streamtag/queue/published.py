@@ -11,13 +11,38 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from streamtag.core.records import Event, JobStatus, Label, Result
 from streamtag.errors import QueueRefused
 from streamtag.queue.connection import text
 from streamtag.redaction import printable
 
-_BROKEN = (KeyError, TypeError, ValueError, AttributeError)
+MAX_DEPTH = 16  # of what an event holds; ours have three levels
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class _StoredResult(_Stored):
+    index: int
+    pts_s: float
+    labels: tuple[Label, ...]
+    active: tuple[str, ...]
+    change: float = 0.0
+    path: str = ""
+
+
+class _StoredLabel(_Stored):
+    name: str
+
+
+class _StoredEvent(_Stored):
+    job_id: str
+    kind: str
+    pts_s: float
+    label: _StoredLabel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +76,23 @@ def read_result(entry_id: str, fields: Mapping[bytes, bytes]) -> Result:
         QueueRefused: it is not what a worker writes.
     """
     try:
-        content = orjson.loads(fields[b"result"])
-        return Result(
-            entry_id,
-            content["index"],
-            content["pts_s"],
-            tuple(Label(**label) for label in content["labels"]),
-            tuple(content["active"]),
-            content.get("change", 0.0),
-            content.get("path", ""),
-        )
-    except _BROKEN as error:
-        raise QueueRefused(f"result {entry_id} is not what a worker writes: {type(error).__name__}") from None
+        stored = _StoredResult.model_validate_json(fields.get(b"result", b""))
+    except ValidationError as error:
+        raise QueueRefused(f"result {entry_id} is not what a worker writes: {_fault(error)}") from None
+    return Result(entry_id, **dict(stored))
 
 
 def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:
     """An event; one that no worker writes has the kind ``unreadable``, since the stream is that of all jobs."""
     try:
-        content = _printable(orjson.loads(fields[b"event"]))
-        head = {name: content.pop(name) for name in ("job_id", "kind", "pts_s")}
-        return Event(entry_id, content=content, **head)
-    except _BROKEN as error:
-        return Event(entry_id, "", "unreadable", 0.0, {"reason": f"not what a worker writes: {type(error).__name__}"})
+        content = orjson.loads(fields.get(b"event", b""))
+        _StoredEvent.model_validate(content)
+        content = _printable(content)
+    except ValueError as error:  # pydantic's and orjson's errors are some
+        fault = _fault(error) if isinstance(error, ValidationError) else str(error)
+        return Event(entry_id, "", "unreadable", 0.0, {"reason": f"not what a worker writes: {fault}"})
+    head = {name: content.pop(name) for name in ("job_id", "kind", "pts_s")}
+    return Event(entry_id, content=content, **head)
 
 
 def read_dead_letter(entry_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter:
@@ -95,9 +115,17 @@ def _number(value: bytes | None) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _printable(value: Any) -> Any:
+def _fault(error: ValidationError) -> str:
+    """The first that is wrong, without what a stranger has written."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return printable(" ".join([*map(str, first["loc"]), first["msg"]]), 200)
+
+
+def _printable(value: Any, depth: int = MAX_DEPTH) -> Any:
+    if depth < 0:
+        raise ValueError(f"more than {MAX_DEPTH} levels deep")
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, dict):
-        return {printable(str(name), 100): _printable(part) for name, part in value.items()}
-    return [_printable(part) for part in value] if isinstance(value, list) else value
+        return {printable(str(name), 100): _printable(part, depth - 1) for name, part in value.items()}
+    return [_printable(part, depth - 1) for part in value] if isinstance(value, list) else value
