@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= 3
+RERUNS ?= 0
 # What the tests need from Debian: a Redis, GStreamer's RTSP server with its Python bindings and an H.264 encoder, a
 # browser to open reports in, and a font with more than Latin letters.
 SYSTEM := redis-server gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
@@ -13,9 +15,11 @@ SYSTEM := redis-server gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugin
 demo: $(VENV)/.demo
 	$(BIN)/streamtag demo
 
-# LONG=yes runs the tests marked `long` too, as CI does: every architecture in every engine. TESTS names a few.
+# LONG=yes runs the tests marked `long` too, as CI does: every architecture in every engine. TESTS names a few. JOBS files
+# run side by side, JOBS=0 one after the other. RERUNS is how often one that failed is tried again.
 test: setup system
-	$(BIN)/python -m pytest $(TESTS) $(if $(LONG),,-m "not long")
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --reruns $(RERUNS) \
+		$(TESTS) $(if $(LONG),,-m "not long")
 
 check: lint types imports
 
