@@ -57,11 +57,17 @@ class Worker:
         return None
 
     def ready(self, limit_s: float = LIMIT_S) -> Worker:
+        """Wait until it is; one that does not get so far is ended."""
+
         def check() -> bool:
             assert self.process.poll() is None, "".join(self.raw)[-3000:]
             return self.said("ready") is not None
 
-        eventually(check, "worker is ready", limit_s)
+        try:
+            eventually(check, "worker is ready", limit_s)
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def get(self, path: str) -> tuple[int, str]:
