@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,16 +88,28 @@ def workers(settings: Settings, tmp_path: Path) -> Iterator[list[Worker]]:
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn clip of 8 s: 200 frames, at the default rate 40 samples."""
-    path = tmp_path_factory.mktemp("clips") / "eight seconds.mp4"
-    write_clip(path, plan(8.0, 3), 3)
-    return path
+    return _drawn_once(tmp_path_factory, "eight seconds.mp4", 8.0, 3)
 
 
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn clip of 40 s: 1000 frames."""
-    path = tmp_path_factory.mktemp("clips") / "forty-seconds.mp4"
-    write_clip(path, plan(40.0, 4), 4)
+    return _drawn_once(tmp_path_factory, "forty-seconds.mp4", 40.0, 4)
+
+
+def _drawn_once(tmp_path_factory: pytest.TempPathFactory, name: str, seconds: float, seed: int) -> Path:
+    """A drawn clip that the processes of one run share: a thousand frames take 20 s of CPU."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # each process has a folder of its own in that of the run
+    path = folder / "clips" / name
+    path.parent.mkdir(exist_ok=True)
+    with (path.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            drawn = path.with_stem(f"{path.stem} in the making")
+            write_clip(drawn, plan(seconds, seed), seed)
+            drawn.rename(path)
     return path
 
 
