@@ -107,6 +107,7 @@ def test_pictures_of_a_web_server_are_upright_pictures(shared_data: Path, settin
         assert "segments" not in by_url
 
 
+@pytest.mark.long
 def test_labels_of_any_script_are_drawn(tmp_path: Path, settings: Settings) -> None:
     """Ink where the letters are, and not the same box for each of them."""
     cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))
@@ -137,6 +138,7 @@ def test_show_without_a_display_says_what_to_do(tmp_path: Path, settings: Settin
     assert "--plot FILE.png" in ran.stderr
 
 
+@pytest.mark.long
 def test_show_opens_what_was_drawn(tmp_path: Path, settings: Settings) -> None:
     """With the program that the desktop would start; ours writes down what it was given."""
     cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))

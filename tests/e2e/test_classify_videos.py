@@ -70,7 +70,7 @@ def test_a_timeline_is_drawn_of_one_video(settings: Settings, clip: Path, tmp_pa
         assert (ran.returncode, told in ran.stderr) == (2, True), ran.stderr
 
 
-@pytest.mark.parametrize("name", ["drawn.mp4", "drawn.webm"])
+@pytest.mark.parametrize("name", ["drawn.mp4", pytest.param("drawn.webm", marks=pytest.mark.long)])
 def test_an_annotated_video_plays_in_a_browser(settings: Settings, clip: Path, tmp_path: Path, name: str) -> None:
     site = tmp_path / "site"
     site.mkdir()

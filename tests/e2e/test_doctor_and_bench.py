@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from streamtag.settings import Settings
 
 from tests.support import json_lines, run_cli
 from tests.support.bundles import whole_bundle
 
 
+@pytest.mark.long
 def test_doctor_finds_what_is_wrong_and_says_what_to_do(settings: Settings) -> None:
     ran = run_cli(settings, "doctor", "--json", env={"TF_CPP_MIN_LOG_LEVEL": "0"})
     assert ran.returncode == 0, ran.stdout

@@ -15,7 +15,8 @@ from tests.support.bundles import WEIGHT_FILES
 LEAST = {"mobilenetv2": (0.85, 0.97), "squeezenet": (0.57, 0.80)}
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", pytest.param("squeezenet", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["mobilenetv2", "squeezenet"])
 def test_real_weights_reach_their_figures_by_every_way_in(
     name: str, redis_server: RedisServer, shared_data: Path, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_report_is_one_file_that_a_browser_shows_whole(drawn: Path, tmp_path: Path, settings: Settings) -> None:
     page = tmp_path / "report.html"
     ran = run_cli(settings, "evaluate", "demo", str(drawn), "--report", str(page), "--json")

@@ -21,6 +21,7 @@ from streamtag.tools.evaluation import streams
 from tests.support import Worker, json_lines, run_cli
 
 
+@pytest.mark.long
 def test_the_defaults_reach_the_goal_on_the_flicker_set(tmp_path: Path) -> None:
     """At least 90 % fewer changes than the raw argmax, a better segment F1, a median onset of 0.6 s at most."""
     settings = Settings(model=ModelSettings(name="demo"))

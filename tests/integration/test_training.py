@@ -97,6 +97,7 @@ def stored_features(trained: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in (trained.parent / "features").rglob("*.npy")}
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_weights_from_features_computed_once(
     trained: Path, pictures: Path, tmp_path: Path, settings: Settings
 ) -> None:
@@ -281,6 +282,7 @@ def test_thresholds_and_temperature_are_written_and_then_applied(
     assert logits[0] / logits[1] == pytest.approx(2, rel=0.01)
 
 
+@pytest.mark.long
 def test_the_worker_applies_the_bundle_s_temperature_and_thresholds(
     trained: Path, pictures: Path, tmp_path: Path, redis_server: RedisServer
 ) -> None:
