@@ -54,7 +54,8 @@ def test_results_of_a_finite_job_are_never_trimmed_and_those_of_a_live_one_are(s
     assert _publish(queue, Job("camera", "rtsp://cam/1"), 1000) < 400
 
 
-def test_without_memory_jobs_wait_leases_hold_and_what_ends_may_end(queue: Queue, server: RedisServer) -> None:
+def test_without_memory_jobs_wait_leases_hold_and_what_ends_may_end(server: RedisServer) -> None:
+    queue = Queue(server.url, **{"redis.memory_share": 1})  # only Redis itself refuses
     queue.submit()
     queue.submit("other")
     one, two = queue.worker("one"), queue.worker("two")

@@ -128,6 +128,8 @@ def look(queue: Queue) -> None:
     queue.producer.events(block_ms=1)
     list(queue.producer.dead_letters())
     assert len(queue.producer.workers()) == 1
+    assert queue.producer.memory().used_bytes > 0
+    assert {holding.kind for holding in queue.producer.holdings() if holding.bytes} >= {"jobs", "events", "workers"}
     queue.connection.ping()
     assert [finding.check for finding in islice(examine(queue.settings), 4)][-1] == "queue"
 
@@ -272,6 +274,7 @@ def test_people_and_a_worker_do_all_their_work_as_these_users(
     assert done.returncode == 0, done.stderr
     for arguments in (
         ("status", "--json"),
+        ("status", "--memory", "--json"),
         ("tail", "film", "--json"),
         ("tail", "--events", "film", "--json"),
         ("replay", "film", "--json"),

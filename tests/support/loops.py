@@ -20,11 +20,13 @@ from streamtag.metrics import Metrics
 from streamtag.pipeline.outage import Outage
 from streamtag.pipeline.run import PendingSample, Run
 from streamtag.queue.claims import Entry
+from streamtag.queue.memory import RedisMemory
 from streamtag.queue.session import QueueSession
 from streamtag.settings import LeaseSettings
 
 BUNDLE = Bundle("toy", "none", ("cat", "dog"), Preprocessing(8))
 LEASE = LeaseSettings()
+PLENTY = RedisMemory(10, 100, evicts=False)
 
 
 class Clock:
@@ -56,6 +58,12 @@ class FakeQueue:
     crash_counts: dict[str, int] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     lease: LeaseSettings = LEASE
+    used: RedisMemory = PLENTY
+    memory_share: float = 0.9
+
+    def memory(self) -> RedisMemory:
+        self._ask("memory")
+        return self.used
 
     def claims(self) -> FakeQueue:
         return self

@@ -10,8 +10,10 @@ from streamtag.core.records import Claim, StreamState
 from streamtag.errors import QueueRefused, QueueUnavailable, RejectJob
 from streamtag.metrics import Metrics
 from streamtag.pipeline.claim_loop import SUSPECT_PATIENCE_S, ClaimLoop
+from streamtag.pipeline.room import LOOK_S, Room
 from streamtag.pipeline.run import Runs
 from streamtag.queue.claims import Entry
+from streamtag.queue.memory import RedisMemory
 
 from tests.support.loops import LEASE, Clock, FakeQueue, outage, run_of
 
@@ -36,9 +38,9 @@ class Bench:
 
     def __post_init__(self) -> None:
         told = outage(self.clock, self.metrics, self.redis.append)
-        self.loop = ClaimLoop(
-            self.queue.as_session(), self.runs, self.slots, self.metrics, self.start, told, self.clock
-        )
+        session = self.queue.as_session()
+        self.room = Room(session, self.metrics, self.clock)
+        self.loop = ClaimLoop(session, self.runs, self.slots, self.metrics, self.start, told, self.room, self.clock)
 
     def start(self, claim: Claim) -> None:
         if claim.job.job_id in self.bad_starts:
@@ -210,3 +212,27 @@ def test_a_suspect_waits_for_a_worker_of_its_own_but_not_for_ever() -> None:
     bench.clock.now_s += LEASE.reclaim_s
     bench.turn()
     assert bench.started[0] == "suspect"
+
+
+def test_above_its_share_of_memory_only_what_was_begun_goes_on() -> None:
+    """And no longer than until there is some room again, not at the very figure at which it stopped."""
+    queue = FakeQueue(entries=entries("new"), abandoned_entries=entries("begun"), used=RedisMemory(90, 100, False))
+    bench = Bench(queue=queue)
+    bench.turn(3)
+    assert bench.started == ["begun"]
+    assert bench.metrics.registry.get_sample_value("streamtag_redis_memory_short") == 1
+    assert bench.metrics.registry.get_sample_value("streamtag_redis_memory_used_bytes") == 90
+    assert bench.queue.times("memory") == 1, "it is asked every few seconds, not at every turn"
+    for used, started in ((89, ["begun"]), (87, ["begun", "new"])):
+        bench.queue.used = RedisMemory(used, 100, False)
+        bench.clock.now_s += LOOK_S
+        bench.turn()
+        assert bench.started == started
+    assert not bench.room.short
+
+
+@pytest.mark.parametrize("used", [RedisMemory(99, 0, False), RedisMemory(99, 100, True), RedisMemory(89, 100, False)])
+def test_without_a_limit_or_with_room_jobs_are_taken(used: RedisMemory) -> None:
+    bench = Bench(queue=FakeQueue(entries=entries("new"), used=used))
+    bench.turn()
+    assert bench.started == ["new"]

@@ -24,6 +24,7 @@ from streamtag.core.source import SourceKind, source_kind
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.queue.connection import Connection
 from streamtag.queue.keys import Keys
+from streamtag.queue.memory import Holding, RedisMemory
 from streamtag.queue.producer import Producer
 from streamtag.queue.published import DeadLetter
 from streamtag.settings import Settings
@@ -75,7 +76,7 @@ class Client:
             live: whether the source can be read again, where its kind does not tell.
 
         Raises:
-            StreamtagError: the job is not valid, the queue is full, or Redis cannot be reached.
+            StreamtagError: the job is not valid, the queue or Redis's memory is full, or Redis cannot be reached.
         """
         if not source.strip():
             raise ConfigError("the source is empty; name a file, a folder, a URL or camera:0")
@@ -182,6 +183,14 @@ class Client:
     def workers(self) -> list[WorkerView]:
         """Workers that serve this queue now, idle ones too."""
         return self._producer.workers()
+
+    def memory(self) -> RedisMemory:
+        """How full Redis is."""
+        return self._producer.memory()
+
+    def holdings(self) -> list[Holding]:
+        """What this queue takes of Redis's memory, by kind of key; looks at each of them."""
+        return self._producer.holdings()
 
     def close(self) -> None:
         self._connection.close()

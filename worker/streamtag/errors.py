@@ -37,7 +37,7 @@ class ConfigError(StreamtagError):
 
 
 class QueueFull(StreamtagError):
-    """The queue holds as many jobs as ``redis.queue_cap`` allows."""
+    """The queue takes no new job now: above ``redis.queue_cap``, or Redis above ``redis.memory_share``."""
 
 
 class QueueUnavailable(StreamtagError):

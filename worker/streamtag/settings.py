@@ -59,6 +59,12 @@ class RedisSettings(Group):
     )
     timeout_s: Positive = Field(10.0, description="Seconds for one reply. Lower notices a dead server sooner.")
     queue_cap: int = Field(100_000, ge=1, description="Jobs waiting and running above which submit refuses.")
+    memory_share: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Share of the server's maxmemory above which no new jobs are submitted or taken. 1: never so.",
+    )
     results_maxlen: int = Field(
         100_000,
         ge=1,

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from streamtag.cli import completion, views
+from streamtag.cli import completion, redis_memory, views
 from streamtag.cli.common import OUTPUT, Config, Json, Model, Overrides, err, out, print_json, settings_from
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client
@@ -72,6 +72,10 @@ def status(
     workers: Annotated[
         bool, typer.Option("--workers", help="The workers in place of the jobs.", rich_help_panel=WHICH)
     ] = False,
+    memory: Annotated[
+        bool,
+        typer.Option("--memory", help="Redis's memory in place of the jobs, and what takes it.", rich_help_panel=WHICH),
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Keep the table up to date until Ctrl-C.", rich_help_panel=OUTPUT)
     ] = False,
@@ -90,18 +94,30 @@ def status(
             views_ = [client.status(job_id) for job_id in job_ids] if job_ids else client.jobs()
             return _chosen(views_, only, stream, last)
 
-        if workers:
+        if memory:
+            redis_memory.print_memory(client, json)
+        elif workers:
             _print_workers(client.workers(), json)
         elif json:
+            redis_memory.warn(client, client.memory())
             for view in _changes(look) if watch else look():
                 print_json(_json_of(view, client.workers()))
         elif watch:
             _watch(look, client.workers)
         else:
-            serving = client.workers()
-            _print(look(), serving)
-            if serving and not job_ids:
-                _print_workers(serving, json)
+            _print_all(client, look(), whole=not job_ids)
+
+
+def _print_all(client: Client, jobs: list[JobView], whole: bool) -> None:
+    """The jobs, and of the whole queue its workers and Redis, too."""
+    serving = client.workers()
+    _print(jobs, serving)
+    if whole:
+        if serving:
+            _print_workers(serving, json=False)
+        used = client.memory()
+        redis_memory.print_line(used)
+        redis_memory.warn(client, used)
 
 
 def _chosen(jobs: list[JobView], only: list[JobStatus] | None, stream: str | None, last: int | None) -> list[JobView]:
@@ -127,7 +143,7 @@ def _print_workers(workers: list[WorkerView], json: bool) -> None:
     grid = Grid(*_WORKER_COLUMNS, title=_counted(len(workers), "worker"))
     now_unix_s = time.time()
     for worker in workers:
-        state = "leaving" if worker.draining else ""
+        state = "leaving" if worker.draining else "waits for memory" if worker.short_of_memory else ""
         load, up = f"{worker.samples_per_s:.1f}", _age(worker.started_unix_s, now_unix_s)
         jobs = f"{worker.running} of {worker.slots}"
         grid.row(worker.worker, jobs, load, state, worker.engine, up, worker.version, worker.host)
@@ -187,6 +203,8 @@ def _waits_for(view: JobView, workers: list[WorkerView]) -> str:
             return "waits: no worker serves this model"
         if not staying:
             return "waits: its workers are all leaving"
+        if all(worker.short_of_memory for worker in staying):
+            return "waits: Redis is short of memory, so no new jobs are taken (redis.memory_share)"
         if all(worker.running >= worker.slots for worker in staying):
             return f"waits: all {sum(worker.slots for worker in staying)} slots are taken (worker.slots)"
     silent = view.status is JobStatus.RUNNING and view.worker not in {worker.worker for worker in workers}

@@ -200,6 +200,7 @@ class WorkerView:
     draining: bool  # it takes no new jobs and hands its own back
     started_unix_s: float
     seen_unix_s: float  # when it said so
+    short_of_memory: bool = False  # Redis is, so it takes no new jobs (redis.memory_share)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

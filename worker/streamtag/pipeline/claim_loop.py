@@ -13,6 +13,7 @@ from streamtag.errors import LeaseLost, QueueRefused, QueueUnavailable, RejectJo
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.pipeline.outage import Outage
+from streamtag.pipeline.room import Room
 from streamtag.pipeline.run import SUSPECT_CRASHES, JobEnd, Runs
 from streamtag.queue.claims import Entry
 from streamtag.queue.session import QueueSession
@@ -40,6 +41,7 @@ class ClaimLoop:
         metrics: Metrics,
         start: Callable[[Claim], None],
         outage: Outage,
+        room: Room,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._claims = session.claims()
@@ -50,6 +52,7 @@ class ClaimLoop:
         self._metrics = metrics
         self._start = start
         self._outage = outage
+        self._room = room
         self._now_s = now_s
         self._reclaim_s = 0.0
         self._sweep_s = 0.0
@@ -82,8 +85,9 @@ class ClaimLoop:
             self._sweep_s = self._now_s() + SWEEP_S
             if gone := self._claims.retire_others():
                 log.info("removed what workers that are gone left in the group", workers=gone)
-        free = self._free()
-        if free > 0 and not self._suspect_waits:
+        # What others left was begun already, and goes on as what runs here does.
+        has_room, free = self._room.look(), self._free()
+        if free > 0 and has_room and not self._suspect_waits:
             self._take(self._claims.fetch(min(free, FETCH_LIMIT)))
         else:
             stopping.wait(IDLE_S)

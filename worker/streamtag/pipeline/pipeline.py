@@ -52,6 +52,7 @@ from streamtag.pipeline.inference_loop import InferenceLoop
 from streamtag.pipeline.lease_loop import LeaseLoop
 from streamtag.pipeline.outage import Outage
 from streamtag.pipeline.presence import Presence
+from streamtag.pipeline.room import Room
 from streamtag.pipeline.run import Mailbox, PendingSample, Run, RunNews, Runs
 from streamtag.pipeline.threads import Threads
 from streamtag.queue.session import QueueSessions
@@ -97,6 +98,7 @@ class Pipeline:
             self._kill_stream,
             Outage("commits", metrics),
         )
+        room = Room(sessions.claims, metrics)
         self._claims = ClaimLoop(
             sessions.claims,
             self.runs,
@@ -104,6 +106,7 @@ class Pipeline:
             metrics,
             self.start_run,
             Outage("claims", metrics, self._on_redis),
+            room,
         )
         self._leases = LeaseLoop(
             sessions.leases,
@@ -111,7 +114,7 @@ class Pipeline:
             metrics,
             self._abandon,
             self._cancel,
-            Presence(sessions.leases, network, settings.worker.slots, self.runs, metrics, health).tell,
+            Presence(sessions.leases, network, settings.worker.slots, self.runs, metrics, health, room).tell,
             Outage("leases", metrics, self._on_redis),
         )
         self._stop_claims = threading.Event()

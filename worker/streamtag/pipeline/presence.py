@@ -11,6 +11,7 @@ from streamtag.core.records import WorkerView
 from streamtag.metrics import Metrics
 from streamtag.networks import LoadedNetwork
 from streamtag.pipeline.health import Health
+from streamtag.pipeline.room import Room
 from streamtag.pipeline.run import Runs
 from streamtag.queue.session import QueueSession
 
@@ -26,6 +27,7 @@ class Presence:
         runs: Runs,
         metrics: Metrics,
         health: Health,
+        room: Room,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._heartbeats = session.heartbeats()
@@ -35,6 +37,7 @@ class Presence:
         self._runs = runs
         self._metrics = metrics
         self._health = health
+        self._room = room
         self._now_s = now_s
         self._started_unix_s = round(time.time(), 3)
         self._counted_s, self._counted = now_s(), 0
@@ -54,6 +57,7 @@ class Presence:
                 draining=self._health.draining,
                 started_unix_s=self._started_unix_s,
                 seen_unix_s=round(time.time(), 3),
+                short_of_memory=self._room.short,
             )
         )
 

@@ -20,6 +20,7 @@ from streamtag.redaction import printable
 from streamtag.settings import RedisSettings
 
 SCRIPTS = Path(__file__).parent / "scripts"
+SCAN_COUNT = 1000  # keys that Redis looks at for one answer: it does nothing else meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,20 @@ class Connection:
         with self.asking("PING"):
             self.client.ping()
 
+    def scan(self, beginning: str) -> Iterator[list[str]]:
+        """The names of all keys that begin so, batch by batch; each once, which Redis alone does not promise."""
+        seen: set[str] = set()
+        cursor = 0
+        while True:
+            with self.asking(f"SCAN {beginning}*", of_queue=True):
+                cursor, names = self.client.scan(cursor, match=f"{_literal(beginning)}*", count=SCAN_COUNT)
+            batch = {text(name) for name in names} - seen
+            seen |= batch
+            if batch:
+                yield sorted(batch)
+            if cursor == 0:
+                return
+
     def close(self) -> None:
         """Leave the server."""
         self.client.close()
@@ -108,3 +123,8 @@ def text(value: bytes | str | None) -> str:
 def stamp() -> str:
     """The time as the protocol writes it: Unix seconds with milliseconds."""
     return f"{time.time():.3f}"
+
+
+def _literal(name: str) -> str:
+    """The name with the characters of a glob pattern taken literally."""
+    return "".join(f"\\{char}" if char in "*?[]\\" else char for char in name)

@@ -20,8 +20,8 @@ _PASSING = {
     "MASTERDOWN": "it is a replica without its master; wait, or name the master in redis.url",
     "MISCONF": "it cannot write its data to disk; see its log",
     "NOREPLICAS": "too few replicas follow it (min-replicas-to-write)",
-    "OOM": "it is out of memory: raise maxmemory there, or lower redis.results_maxlen, redis.events_maxlen or "
-    "redis.expire_s; jobs wait until there is room",
+    "OOM": "it is out of memory: raise maxmemory there, lower redis.results_maxlen, redis.events_maxlen or "
+    "redis.expire_s, or run `streamtag gc`; jobs wait until there is room",
     "READONLY": "it is a replica; wait for the failover to end, or name the master in redis.url",
     "TRYAGAIN": "the cluster moves this queue's slot; wait",
     "ASK": "it is a node of a cluster; set redis.cluster: true",

@@ -13,8 +13,11 @@ from streamtag.queue.connection import Connection, stamp, text
 from streamtag.queue.heartbeats import read_heartbeat
 from streamtag.queue.job_hash import Unreadable, is_same_job, read_view, shown_json, unreadable_view
 from streamtag.queue.keys import GROUP
+from streamtag.queue.memory import REMEDY, Holding, MemoryGauge, RedisMemory, read_holdings, read_memory
 from streamtag.queue.published import DeadLetter, read_dead_letter, read_event, read_result
 from streamtag.redaction import redact
+
+MEMORY_S = 1.0  # between looks at Redis's memory while jobs are submitted
 
 
 class Producer:
@@ -23,19 +26,25 @@ class Producer:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._keys = connection.keys
+        self._gauge = MemoryGauge(connection, MEMORY_S)
 
     def submit(self, job: Job) -> JobStatus:
         """Put a job into the queue. The same job twice is one job: the second call tells its status.
 
         Raises:
             JobConflict: the id is that of another job.
-            QueueFull: above ``redis.queue_cap``.
+            QueueFull: above ``redis.queue_cap``, or Redis's memory is above ``redis.memory_share``.
             QueueUnavailable: Redis cannot be reached, or has no room.
         """
-        cap = self._connection.settings.queue_cap
+        memory = self._gauge.read()
+        short = memory.is_above(self._connection.settings.memory_share)
+        # Short of memory nothing is let in; what is in already is told so nevertheless.
+        cap = 0 if short else self._connection.settings.queue_cap
         names = [self._keys.jobs, self._keys.job(job.job_id)]
         arguments = [cap, stamp(), job.to_json(), shown_json(job), int(job.holds_secret)]
         answer = self._connection.script("submit", names, arguments)
+        if answer[0] == b"FULL" and short:
+            raise self._no_memory(memory)
         if answer[0] == b"FULL":
             raise QueueFull(
                 f"the queue holds {cap} jobs already (redis.queue_cap); wait, add workers, or raise the cap"
@@ -90,14 +99,14 @@ class Producer:
 
     def views(self) -> list[JobView]:
         """Every job that Redis still knows, oldest first; a broken one says what is wrong with it."""
-        client, prefix = self._connection.client, self._keys.job("")
-        with self._connection.asking(f"HGETALL {prefix}*"):
-            names = [text(name) for name in client.scan_iter(match=f"{_literal(prefix)}*", count=1000)]
-            pipeline = client.pipeline(transaction=False)
-            for name in names:
-                pipeline.hgetall(name)
-            answers = pipeline.execute(raise_on_error=False) if names else []
-        found = [_listed(name.removeprefix(prefix), answer) for name, answer in zip(names, answers, strict=True)]
+        prefix, found = self._keys.job(""), []
+        for names in self._connection.scan(prefix):
+            with self._connection.asking(f"HGETALL {prefix}*"):
+                pipeline = self._connection.client.pipeline(transaction=False)
+                for name in names:
+                    pipeline.hgetall(name)
+                answers = pipeline.execute(raise_on_error=False)
+            found += [_listed(name.removeprefix(prefix), answer) for name, answer in zip(names, answers, strict=True)]
         return sorted((view for view in found if view), key=lambda view: (view.submitted_unix_s, view.job_id))
 
     def results(self, job_id: str, after: str = "0-0", count: int = 1000, block_ms: int | None = None) -> list[Result]:
@@ -137,7 +146,10 @@ class Producer:
 
         Raises:
             StreamtagError: the letter or its job is gone, was never a job, or needs its source again.
+            QueueFull: Redis's memory is above ``redis.memory_share``.
         """
+        if (memory := self._gauge.read()).is_above(self._connection.settings.memory_share):
+            raise self._no_memory(memory)
         keys = self._keys
         names = [keys.dlq, keys.jobs, keys.job(letter.job_id), keys.results(letter.job_id)]
         job = self._with_source(letter.job_id, source) if source else None
@@ -155,6 +167,18 @@ class Producer:
                 f"{letter.job_id}: its source may hold a password and was forgotten when it failed; give it again "
                 "with --source, or submit it anew"
             )
+
+    def memory(self) -> RedisMemory:
+        """What Redis uses of what it may use."""
+        return read_memory(self._connection)
+
+    def holdings(self) -> list[Holding]:
+        """What this queue takes of it, by kind: a look at every key."""
+        return read_holdings(self._connection)
+
+    def _no_memory(self, memory: RedisMemory) -> QueueFull:
+        share = self._connection.settings.memory_share
+        return QueueFull(f"{memory}; above {share:.0%} (redis.memory_share) it takes no new jobs: {REMEDY}")
 
     def _with_source(self, job_id: str, source: str) -> Job:
         """The job of a dead letter with its plain source."""
@@ -177,10 +201,10 @@ class Producer:
 
     def workers(self) -> list[WorkerView]:
         """The workers that serve the queue now, by name."""
-        client, prefix = self._connection.client, self._keys.worker("")
-        with self._connection.asking(f"GET {prefix}*"):
-            names = list(client.scan_iter(match=f"{_literal(prefix)}*", count=1000))
-            found = client.mget(names) if names else []
+        found = []
+        for names in self._connection.scan(self._keys.worker("")):
+            with self._connection.asking(f"MGET {names[0]}"):
+                found += self._connection.client.mget(names)
         views = [read_heartbeat(value) for value in found if value is not None]
         return sorted((view for view in views if view), key=lambda view: view.worker)
 
@@ -205,8 +229,3 @@ def _listed(job_id: str, answer: dict[bytes, bytes] | Exception) -> JobView | No
         return read_view(job_id, answer) if answer else None
     except Unreadable as error:
         return unreadable_view(job_id, str(error))
-
-
-def _literal(name: str) -> str:
-    """The name with the characters of a glob pattern taken literally."""
-    return "".join(f"\\{char}" if char in "*?[]\\" else char for char in name)

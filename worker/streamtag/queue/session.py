@@ -9,6 +9,7 @@ from streamtag.queue.commits import Commits
 from streamtag.queue.connection import Connection
 from streamtag.queue.heartbeats import Heartbeats
 from streamtag.queue.leases import Leases
+from streamtag.queue.memory import RedisMemory, read_memory
 from streamtag.settings import LeaseSettings
 
 
@@ -35,6 +36,15 @@ class QueueSession:
     def heartbeats(self) -> Heartbeats:
         """To be seen. A worker counts for as long as its jobs are its own."""
         return Heartbeats(self.connection, self.consumer, self.lease.seconds)
+
+    def memory(self) -> RedisMemory:
+        """How full Redis is."""
+        return read_memory(self.connection)
+
+    @property
+    def memory_share(self) -> float:
+        """Above which no new job is taken."""
+        return self.connection.settings.memory_share
 
 
 @dataclass(frozen=True, slots=True)
