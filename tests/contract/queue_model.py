@@ -39,7 +39,12 @@ class ModelJob:
     at_risk: bool = True
     cancel_asked: bool = False
     published: list[str] = field(default_factory=list)
-    plain_kept: bool = True
+
+    @property
+    def plain_kept(self) -> bool:
+        """Whether the job as submitted lies where readers of jobs see it: never with a secret in its source."""
+        ended_well = self.status in (JobStatus.DONE, JobStatus.CANCELLED)
+        return self.job is not None and not self.job.holds_secret and not ended_well
 
     @property
     def fence(self) -> int:
@@ -170,7 +175,7 @@ class QueueModel:
         if known is not None:
             self.letters.append(entry_id)
             return
-        self.jobs[named] = ModelJob(None, entry_id, JobStatus.FAILED, plain_kept=False)
+        self.jobs[named] = ModelJob(None, entry_id, JobStatus.FAILED)
         self.letters.append(named)
 
     def requeue(self, number: int, entry_id: str, source_given: bool) -> str:
@@ -183,7 +188,7 @@ class QueueModel:
         if not job.plain_kept and not source_given:
             return "SECRET"
         job.status, job.entry_id, job.owner, job.crashes, job.blamed = JobStatus.QUEUED, entry_id, "", 0, []
-        job.plain_kept, job.cancel_asked = True, False
+        job.cancel_asked = False
         self.add_entry(entry_id, self.letters.pop(number))
         return "OK"
 
@@ -194,4 +199,3 @@ class QueueModel:
     def _end(self, job: ModelJob, entry_id: str, status: JobStatus) -> None:
         self.entries.pop(entry_id, None)
         job.status, job.cancel_asked = status, False
-        job.plain_kept = status is JobStatus.FAILED and job.job is not None and not job.job.holds_secret

@@ -187,10 +187,13 @@ def test_a_worker_that_lost_its_job_in_an_outage_says_that_it_lives(queue: Queue
 
 
 def test_a_waiting_job_is_cancelled_at_once(queue: Queue) -> None:
-    queue.submit()
+    queue.producer.submit(Job("j", "clip.mp4", stream="gate"))
     assert queue.producer.cancel("j") == "cancelled"
     assert queue.waiting() == 0
     assert queue.producer.view("j").status is JobStatus.CANCELLED
+    (event,) = queue.producer.events()
+    assert (event.job_id, event.kind) == ("j", "status")
+    assert event.content == {"stream": "gate", "status": "cancelled", "reason": "cancelled before it ran"}
     assert queue.producer.cancel("j") == "cancelled"
     with pytest.raises(StreamtagError, match="no job 'other'"):
         queue.producer.cancel("other")

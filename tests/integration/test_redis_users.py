@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 import redis
+from redis.exceptions import NoPermissionError
 from streamtag.core.records import JobStatus, StreamState, WorkerView
 from streamtag.errors import LeaseLost
 from streamtag.settings import Settings
@@ -32,6 +33,7 @@ from tests.support.worker_process import NULL
 PREFIX = "st"
 OURS = "st:{m.0}"
 HEARTBEAT = f"{OURS}:worker:idle"
+LIVE_SOURCE = "rtsp://camera.lan/1"
 SECRET = "http://user:secret@camera.lan/clip.mp4"
 VIEW = WorkerView("one", "host", "1.0", "m", "null", 16, 2, 30.5, False, 1.0, 2.0)
 # Of a cluster, or of a database that is not number 0: test_redis_cluster uses those.
@@ -56,8 +58,8 @@ def credentials(role: str) -> dict[str, object]:
     return {"redis.username": f"streamtag-{role}", "redis.password": password(role), "redis.prefix": PREFIX}
 
 
-def queue_as(role: str, server: RedisServer) -> Queue:
-    return Queue(f"redis://127.0.0.1:{server.port}/0", **credentials(role))
+def queue_as(role: str, server: RedisServer, **options: object) -> Queue:
+    return Queue(f"redis://127.0.0.1:{server.port}/0", **credentials(role), **options)
 
 
 def settings_as(role: str, server: RedisServer) -> Settings:
@@ -65,9 +67,9 @@ def settings_as(role: str, server: RedisServer) -> Settings:
     return settings_for(server, redis__url=f"redis://127.0.0.1:{server.port}/0", **own)
 
 
-def client_as(role: str, server: RedisServer) -> redis.Redis:
+def client_as(role: str, server: RedisServer, decode: bool = True) -> redis.Redis:
     return redis.Redis(
-        port=server.port, username=f"streamtag-{role}", password=password(role), decode_responses=True, protocol=2
+        port=server.port, username=f"streamtag-{role}", password=password(role), decode_responses=decode, protocol=2
     )
 
 
@@ -80,7 +82,7 @@ def used(server: RedisServer) -> set[str]:
 
 def work(server: RedisServer) -> None:
     """All that a worker asks of Redis."""
-    queue = queue_as("worker", server)
+    queue = queue_as("worker", server, **{"redis.results_max_age_s": 60})
     one, two = queue.worker("one"), queue.worker("two")
     one.heartbeats.beat(VIEW)
     done, given_back, failed = one.take(), one.take(), one.take()
@@ -110,8 +112,9 @@ def work(server: RedisServer) -> None:
 def produce(server: RedisServer) -> None:
     """All that a producer asks of Redis."""
     queue = queue_as("producer", server)
-    for job_id in ("done", "given-back"):
-        queue.submit(job_id)
+    queue.submit("done", LIVE_SOURCE)
+    queue.submit("given-back")
+    queue.submit("given-back")
     for job_id in ("failed", "cancelled"):
         queue.submit(job_id, SECRET)
     queue.producer.cancel("cancelled")
@@ -192,7 +195,7 @@ ADMINISTRATION = [
 # Of somebody else on the same server.
 FOREIGN = ["GET other:key", "HGETALL other:key", "XRANGE other:key - +", "XADD other:key * a b", "DEL other:key"]
 DENIED = {
-    "worker": [f"RESTORE {OURS}:res:j 0 x", f"XTRIM {OURS}:events MAXLEN 0", f"RENAME {OURS}:jobs {OURS}:x"],
+    "worker": [f"RESTORE {OURS}:res:j 0 x", f"COPY {OURS}:events {OURS}:x", f"RENAME {OURS}:jobs {OURS}:x"],
     "producer": [
         f"XREADGROUP GROUP workers me STREAMS {OURS}:jobs >",
         f"XCLAIM {OURS}:jobs workers me 0 1-1",
@@ -232,6 +235,31 @@ def test_what_a_role_does_not_need_is_refused(server: RedisServer, role: str, co
         pytest.raises(redis.ResponseError, match=r"(n|N)o permissions|can't run|can't access"),
     ):
         client.execute_command(*command.split(" "))
+
+
+def test_a_reader_finds_no_password_of_a_job_that_waits_or_runs(server: RedisServer) -> None:
+    """Not in any key that it may read, whatever command it reads with."""
+    source = "rtsp://admin:hunter2@camera.lan/1"
+    producer, worker = queue_as("producer", server), queue_as("worker", server)
+    producer.submit("waits", source)
+    producer.submit("runs", source)
+    claims = [worker.worker("one").take() for _ in range(2)]
+    worker.worker("one").commits.release(claims[0])
+    worker.worker("one").commits.commit(claims[1], step(0, "5-1", events=1), LIVE, 0.5)
+    seen, refused = [], []
+    with client_as("reader", server, decode=False) as reader:
+        for name in reader.scan_iter():
+            for command in ("HGETALL %b", "MGET %b", "XRANGE %b - +", "XREAD STREAMS %b 0"):
+                try:
+                    seen.append(repr(reader.execute_command(*(command.encode() % name).split())))
+                except NoPermissionError:
+                    refused.append(name.decode())
+                except redis.ResponseError:  # not a key of that kind
+                    continue
+    assert len(seen) > 5
+    assert set(refused) == {f"{OURS}:jobs"}
+    assert "hunter2" not in "".join(seen)
+    assert "camera.lan" in "".join(seen)
 
 
 def test_nobody_is_let_in_without_a_password(server: RedisServer) -> None:

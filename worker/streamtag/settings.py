@@ -70,6 +70,11 @@ class RedisSettings(Group):
         ge=1,
         description="Results kept of a live job, about 0.5 kB each. Of a finite job all are kept, until they expire.",
     )
+    results_max_age_s: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds for which results of a live job are kept, about; null: as long as there are not too many.",
+    )
     events_maxlen: int = Field(100_000, ge=1, description="Events kept for all jobs of the shard, about.")
     dlq_maxlen: int = Field(10_000, ge=1, description="Dead letters kept, about.")
     expire_s: int = Field(86_400, ge=1, description="Seconds that a finished job and its results stay readable.")

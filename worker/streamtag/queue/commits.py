@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import orjson
@@ -69,7 +70,7 @@ class Commits:
         ]
         for entry_id, payload in commit.results:
             arguments += (entry_id, payload)
-        arguments += [len(commit.events), *commit.events, orjson.dumps(commit.active)]
+        arguments += [len(commit.events), *commit.events, orjson.dumps(commit.active), self._oldest_kept(claim)]
         answer = self._connection.script("commit", self._job_keys(claim), arguments)
         if answer[0] == b"SEQ" and answer[1] == b"%d" % (commit.expected_seq + 1):
             return  # The fence is ours, so the step is ours too: only its reply was lost.
@@ -169,6 +170,11 @@ class Commits:
             ],
         )
         return answer
+
+    def _oldest_kept(self, claim: Claim) -> str:
+        """The id before which a job's results go; empty where all stay. Those of live jobs begin with Unix time."""
+        age_s = self._connection.settings.results_max_age_s
+        return str(int((time.time() - age_s) * 1000)) if claim.job.is_live and age_s is not None else ""
 
     def _job_keys(self, claim: Claim) -> list[str]:
         keys, job_id = self._keys, claim.job.job_id

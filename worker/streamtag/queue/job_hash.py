@@ -148,7 +148,7 @@ def read_view(job_id: str, hash_fields: Mapping[bytes, bytes]) -> JobView:
         job_id=job_id,
         status=stored.status,
         source=shown_source(shown.source),
-        stream=printable(shown.stream, 128) or job_id,
+        stream=_name(job_id, shown),
         state=printable(stored.state, 40),
         reason=printable(stored.reason, 2000),
         counters=stored.counters.counters(),
@@ -163,6 +163,18 @@ def read_view(job_id: str, hash_fields: Mapping[bytes, bytes]) -> JobView:
         last_sample_unix_s=stored.last_captured,
         active=tuple(printable(name, 200) for name in stored.active if stored.status is JobStatus.RUNNING),
     )
+
+
+def stream_name(job_id: str, shown: bytes | None) -> str:
+    """What people know a job's source by, from the job as it is shown; its id where that cannot be read."""
+    try:
+        return _name(job_id, _validated(_Shown, _object(shown)))
+    except Unreadable:
+        return job_id
+
+
+def _name(job_id: str, shown: _Shown) -> str:
+    return printable(shown.stream, 128) or job_id
 
 
 def unreadable_view(job_id: str, reason: str) -> JobView:

@@ -11,12 +11,13 @@ from streamtag.core.records import Event, JobStatus, JobView, Result, WorkerView
 from streamtag.errors import JobConflict, JobNotFound, QueueFull, QueueRefused, StreamtagError
 from streamtag.queue.connection import Connection, stamp, text
 from streamtag.queue.heartbeats import read_heartbeat
-from streamtag.queue.job_hash import Unreadable, is_same_job, read_view, shown_json, unreadable_view
+from streamtag.queue.job_hash import Unreadable, is_same_job, read_view, shown_json, stream_name, unreadable_view
 from streamtag.queue.keys import GROUP
 from streamtag.queue.memory import REMEDY, Holding, MemoryGauge, RedisMemory, read_holdings, read_memory
-from streamtag.queue.published import DeadLetter, read_dead_letter, read_event, read_result
+from streamtag.queue.published import DeadLetter, read_dead_letter, read_event, read_result, status_event
 from streamtag.redaction import redact
 
+CANCELLED = "cancelled before it ran"
 MEMORY_S = 1.0  # between looks at Redis's memory while jobs are submitted
 
 
@@ -65,18 +66,12 @@ class Producer:
         Raises:
             JobNotFound: there is no such job.
         """
-        event = {
-            "job_id": job_id,
-            "kind": "status",
-            "pts_s": 0.0,
-            "status": "cancelled",
-            "reason": "cancelled before it ran",
-        }
+        event = status_event(job_id, self._stream_of(job_id), JobStatus.CANCELLED, CANCELLED, 0.0)
         settings, keys = self._connection.settings, self._keys
         answer = self._connection.script(
             "cancel",
             [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events],
-            [GROUP, stamp(), settings.expire_s, orjson.dumps(event), settings.events_maxlen],
+            [GROUP, stamp(), settings.expire_s, event, settings.events_maxlen, CANCELLED],
         )
         if answer[0] == b"UNKNOWN":
             raise no_such_job(job_id, self._keys.model)
@@ -153,7 +148,8 @@ class Producer:
         keys = self._keys
         names = [keys.dlq, keys.jobs, keys.job(letter.job_id), keys.results(letter.job_id)]
         job = self._with_source(letter.job_id, source) if source else None
-        answer = self._connection.script("requeue", names, [letter.id, stamp(), job.to_json() if job else ""])
+        given = (job.to_json(), int(job.holds_secret)) if job else ("", 0)
+        answer = self._connection.script("requeue", names, [letter.id, stamp(), *given])
         if answer[0] == b"UNKNOWN":
             raise StreamtagError(f"no dead letter {letter.id}")
         if answer[0] == b"GONE":
@@ -180,10 +176,20 @@ class Producer:
         share = self._connection.settings.memory_share
         return QueueFull(f"{memory}; above {share:.0%} (redis.memory_share) it takes no new jobs: {REMEDY}")
 
+    def _stream_of(self, job_id: str) -> str:
+        try:
+            return stream_name(job_id, self._shown(job_id))
+        except QueueRefused:
+            return job_id  # what is wrong with its hash, the script says
+
+    def _shown(self, job_id: str) -> bytes | None:
+        with self._connection.asking(f"HGET {self._keys.job(job_id)}"):
+            shown: bytes | None = self._connection.client.hget(self._keys.job(job_id), "shown")
+        return shown
+
     def _with_source(self, job_id: str, source: str) -> Job:
         """The job of a dead letter with its plain source."""
-        with self._connection.asking(f"HGET {self._keys.job(job_id)}"):
-            shown = self._connection.client.hget(self._keys.job(job_id), "shown")
+        shown = self._shown(job_id)
         if shown is None:
             raise no_such_job(job_id, self._keys.model)
         try:

@@ -1,7 +1,8 @@
 #!lua
 -- The right to work on an entry that was delivered to me. The fence grows, so any earlier owner is harmless.
 -- KEYS jobs, job, events, res
--- ARGV group, consumer, entry, now, expire, event when cancelled, events maxlen, job, job as shown, 1 where it is secret
+-- ARGV group, consumer, entry, now, expire, event when cancelled, events maxlen, job, job as shown,
+--      1 where its source may hold a secret
 local fault = foreign('stream', KEYS[1], KEYS[3])
 if fault then
   return {'UNUSABLE', fault}
@@ -39,9 +40,12 @@ if status == 'running' and owner and owner ~= '' and owner ~= ARGV[2] and at_ris
 end
 local fence = redis.call('HINCRBY', KEYS[2], 'fence', 1)
 local deliveries = redis.call('HINCRBY', KEYS[2], 'deliveries', 1)
-for i, name in ipairs({'job', 'shown', 'secret'}) do
-  redis.call('HSETNX', KEYS[2], name, ARGV[7 + i])
+if ARGV[10] == '1' then
+  redis.call('HDEL', KEYS[2], 'job') -- an earlier version kept it there
+else
+  redis.call('HSETNX', KEYS[2], 'job', ARGV[8])
 end
+redis.call('HSETNX', KEYS[2], 'shown', ARGV[9])
 redis.call('HSETNX', KEYS[2], 'submitted', ARGV[4])
 redis.call('HSETNX', KEYS[2], 'started', ARGV[4])
 redis.call('HSET', KEYS[2], 'status', 'running', 'owner', ARGV[2], 'entry', ARGV[3], 'updated', ARGV[4], 'at_risk', '1')

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- A waiting job ends at once; a running one is told at its owner's next commit or renewal.
--- KEYS jobs, job, res, events   ARGV group, now, expire, event, events maxlen
+-- KEYS jobs, job, res, events   ARGV group, now, expire, event, events maxlen, reason
 local fault = foreign('stream', KEYS[1], KEYS[4])
 if fault then
   return {'UNUSABLE', fault}
@@ -27,6 +27,6 @@ if entry and kind(KEYS[1]) == 'stream' then
   leave(KEYS[1], ARGV[1], entry)
 end
 redis.call('HDEL', KEYS[2], 'smoother')
-close(KEYS[2], KEYS[3], 'cancelled', 'cancelled before it ran', 'ended', ARGV[2], ARGV[3])
+close(KEYS[2], KEYS[3], 'cancelled', ARGV[6], 'ended', ARGV[2], ARGV[3])
 tell(KEYS[4], ARGV[5], ARGV[4])
 return {'OK', 'cancelled'}

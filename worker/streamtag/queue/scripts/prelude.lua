@@ -47,10 +47,10 @@ local function held(job, owner, fence, entry)
   local now_owner, now_fence, now_entry = unpack(redis.call('HMGET', job, 'owner', 'fence', 'entry'))
   return now_owner == owner and now_fence == fence and (now_entry == entry or not is_id(now_entry or ''))
 end
--- The last writes about a job. Its plain source goes: it may hold a password, and what is over needs none.
--- A failed job keeps a source without secrets, so that its dead letter can be queued again as it stands.
+-- The last writes about a job. What was submitted goes; a failed job keeps it, so that its dead letter can be queued
+-- again as it stands. One whose source may hold a secret was in the queue alone and is gone with its entry.
 local function close(job, results, status, reason, state, now, expire)
-  if status ~= 'failed' or redis.call('HGET', job, 'secret') == '1' then
+  if status ~= 'failed' then
     redis.call('HDEL', job, 'job')
   end
   redis.call('HSET', job, 'status', status, 'reason', reason, 'state', state, 'finished', now, 'updated', now)
@@ -58,6 +58,14 @@ local function close(job, results, status, reason, state, now, expire)
   redis.call('EXPIRE', job, expire)
   if kind(results) == 'stream' then
     redis.call('EXPIRE', results, expire)
+  end
+end
+-- A field of an entry as XRANGE tells it.
+local function field(entry, name)
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == name then
+      return entry[2][i + 1]
+    end
   end
 end
 local function leave(jobs, group, entry)

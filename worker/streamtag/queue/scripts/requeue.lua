@@ -1,6 +1,6 @@
 #!lua
 -- A dead letter becomes a job again and goes on from its checkpoint.
--- KEYS dlq, jobs, job, res   ARGV letter, now, job ('' for the one that is kept)
+-- KEYS dlq, jobs, job, res   ARGV letter, now, job ('' for the one that is kept), 1 where its source may hold a secret
 local fault = foreign('stream', KEYS[1], KEYS[2])
 if fault then
   return {'UNUSABLE', fault}
@@ -25,7 +25,10 @@ if not job then
 end
 local entry = redis.call('XADD', KEYS[2], '*', 'job', job)
 redis.call('HSET', KEYS[3], 'status', 'queued', 'entry', entry, 'crashes', 0, 'blamed', '', 'owner', '', 'state', '',
-  'updated', ARGV[2], 'job', job)
+  'updated', ARGV[2])
+if ARGV[4] ~= '1' then
+  redis.call('HSET', KEYS[3], 'job', job)
+end
 redis.call('HDEL', KEYS[3], 'cancel', 'reason', 'finished')
 redis.call('PERSIST', KEYS[3])
 redis.call('PERSIST', KEYS[4])
