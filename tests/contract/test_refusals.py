@@ -15,6 +15,7 @@ from streamtag.core.job import Job
 from streamtag.core.records import JobStatus, WorkerView
 from streamtag.errors import QueueRefused, QueueUnavailable, StreamtagError
 from streamtag.queue.connection import Connection, text
+from streamtag.queue.orphans import Orphan, OrphanKind, Orphans
 from streamtag.queue.published import DeadLetter
 
 from tests.contract.sides import LIVE, Queue, Side, step
@@ -77,6 +78,9 @@ def _everything(queue: Queue, side: Side) -> Iterator[Callable[[], object]]:
     yield side.claims.retire
     letter = DeadLetter("1-1", "j", "", 1, "", 0.0)
     yield lambda: queue.producer.requeue(letter)
+    orphans = Orphans(queue.connection)
+    yield lambda: orphans.remove(Orphan(OrphanKind.JOB, "j", ""))
+    yield lambda: orphans.remove(Orphan(OrphanKind.RESULTS, "j", ""))
 
 
 def test_every_answer_of_every_script_is_reached(queue: Queue, heard: set[tuple[str, str]]) -> None:
@@ -88,6 +92,7 @@ def test_every_answer_of_every_script_is_reached(queue: Queue, heard: set[tuple[
         _live_and_end(queue, one, end)
     _deliver_twice(queue, one, two)
     _requeue(queue, one)
+    _leave_behind(queue)
     _occupy_keys(queue, one)
     assert heard == _answers_in_the_scripts()
 
@@ -151,6 +156,20 @@ def _requeue(queue: Queue, one: Side) -> None:
     _tried(lambda: producer.requeue(queue.letter()))
     one.heartbeats.beat(WorkerView("one", "h", "1", "m", "null", 1, 0, 0.0, False, 1.0, 1.0))
     one.claims.retire()
+
+
+def _leave_behind(queue: Queue) -> None:
+    """A job without an entry, and results without a job."""
+    orphans, client, keys = Orphans(queue.connection), queue.connection.client, queue.keys
+    queue.submit("lost")
+    client.xadd(keys.results("lost"), {"result": "x"})
+    job, results = (Orphan(kind, "lost", "") for kind in (OrphanKind.JOB, OrphanKind.RESULTS))
+    assert not orphans.remove(job)
+    client.xdel(keys.jobs, client.hget(keys.job("lost"), "entry"))
+    assert orphans.remove(job)
+    assert not orphans.remove(results)
+    client.delete(keys.job("lost"))
+    assert orphans.remove(results)
 
 
 def _occupy_keys(queue: Queue, one: Side) -> None:

@@ -14,6 +14,8 @@ from streamtag.client import Client
 from streamtag.configuration import load
 from streamtag.core.records import JobStatus, StreamState
 from streamtag.errors import QueueUnavailable
+from streamtag.queue.keys import GROUP
+from streamtag.queue.orphans import Orphans
 from streamtag.settings import Settings
 
 from tests.contract.sides import Queue
@@ -40,6 +42,22 @@ def shards_apart(cluster: RedisCluster) -> tuple[int, int]:
     first = cluster.owner("{m.0}")
     other = next(shard for shard in range(1, 50) if cluster.owner(f"{{m.{shard}}}") is not first)
     return 0, other
+
+
+def test_what_no_job_owns_is_found_on_the_queue_s_own_master(cluster: RedisCluster) -> None:
+    for shard in shards_apart(cluster):
+        queue = queue_on(cluster, shard)
+        queue.worker("gone")
+        queue.connection.client.xgroup_createconsumer(queue.keys.jobs, GROUP, "gone")
+        queue.submit("kept")
+        queue.connection.client.xadd(queue.keys.results("gone"), {"result": "x"})
+        orphans = Orphans(queue.connection)
+        assert [orphan.name for orphan in orphans.find() if orphans.remove(orphan)] == ["gone", "gone"]
+        assert list(orphans.find()) == []
+        assert queue.producer.memory().used_bytes > 0
+        assert {held.kind for held in queue.producer.holdings() if held.keys} == {"jobs"}
+        assert queue.producer.view("kept").status is JobStatus.QUEUED
+        queue.connection.close()
 
 
 def test_shards_lie_on_masters_of_their_own_and_each_works(cluster: RedisCluster) -> None:

@@ -13,6 +13,7 @@ import redis
 from redis.exceptions import NoPermissionError
 from streamtag.core.records import JobStatus, StreamState, WorkerView
 from streamtag.errors import LeaseLost
+from streamtag.queue.orphans import Orphans
 from streamtag.settings import Settings
 from streamtag.tools.doctor import examine
 
@@ -27,11 +28,20 @@ from tests.support import (
     settings_for,
     start_worker,
 )
-from tests.support.redis_acl import FOLDER, ROLES, granted, password, server_with_users
+from tests.support.redis_acl import (
+    ADMINISTRATION,
+    DENIED,
+    FOLDER,
+    FOREIGN,
+    OURS,
+    ROLES,
+    granted,
+    password,
+    server_with_users,
+)
 from tests.support.worker_process import NULL
 
 PREFIX = "st"
-OURS = "st:{m.0}"
 HEARTBEAT = f"{OURS}:worker:idle"
 LIVE_SOURCE = "rtsp://camera.lan/1"
 SECRET = "http://user:secret@camera.lan/clip.mp4"
@@ -101,6 +111,7 @@ def work(server: RedisServer) -> None:
         two.commits.release(claim)
     one.commits.finish(again, JobStatus.DONE, "", StreamState.ENDED, 1.5)
     assert two.take_or_reject() is None
+    assert {orphan.kind for orphan in Orphans(queue.connection).find()} == {"results", "consumer"}
     one.heartbeats.stop()
     two.claims.retire_others()
     two.claims.retire()
@@ -155,6 +166,7 @@ def test_each_role_has_the_rights_that_it_uses_and_no_other(server: RedisServer)
         producing = used(server)
         admin.delete(HEARTBEAT)
         admin.xadd(f"{OURS}:jobs", {"no": "job"})
+        admin.xadd(f"{OURS}:res:gone", {"result": "of a job that is gone"})
         admin.config_resetstat()
         work(server)
         assert used(server) == granted("worker") - ELSEWHERE
@@ -168,63 +180,6 @@ def test_each_role_has_the_rights_that_it_uses_and_no_other(server: RedisServer)
         assert producing | used(server) == granted("producer") - ELSEWHERE
 
 
-# What nobody but an administrator may do.
-ADMINISTRATION = [
-    "FLUSHALL",
-    "FLUSHDB",
-    "KEYS *",
-    "CONFIG GET *",
-    "CONFIG SET maxmemory 1",
-    "ACL LIST",
-    "ACL SETUSER x on nopass ~* +@all",
-    "CLIENT LIST",
-    "CLIENT KILL TYPE normal",
-    "SCRIPT FLUSH",
-    "FUNCTION FLUSH",
-    "MONITOR",
-    "SAVE",
-    "BGREWRITEAOF",
-    "REPLICAOF NO ONE",
-    "MIGRATE 127.0.0.1 1 key 0 1",
-    "SWAPDB 0 1",
-    "MODULE LIST",
-    "SLOWLOG GET",
-    "PUBLISH channel x",
-    "SUBSCRIBE channel",
-]
-# Of somebody else on the same server.
-FOREIGN = ["GET other:key", "HGETALL other:key", "XRANGE other:key - +", "XADD other:key * a b", "DEL other:key"]
-DENIED = {
-    "worker": [f"RESTORE {OURS}:res:j 0 x", f"COPY {OURS}:events {OURS}:x", f"RENAME {OURS}:jobs {OURS}:x"],
-    "producer": [
-        f"XREADGROUP GROUP workers me STREAMS {OURS}:jobs >",
-        f"XCLAIM {OURS}:jobs workers me 0 1-1",
-        f"XGROUP CREATE {OURS}:jobs other 0",
-        f"XDEL {OURS}:res:j 1-1",
-        f"XDEL {OURS}:events 1-1",
-        f"XADD {OURS}:res:j * result x",
-        f"XADD {OURS}:dlq * reason x",
-        f"HSET {OURS}:jobs a b",
-        f"DEL {OURS}:job:j",
-        f"SET {OURS}:job:j x",
-        f"EVAL return(redis.call('XDEL',KEYS[1],'1-1')) 1 {OURS}:res:j",
-        "EVAL return(redis.call('FLUSHALL')) 0",
-        "EVAL return(redis.call('GET','other:key')) 0",
-    ],
-    "reader": [
-        f"XRANGE {OURS}:jobs - +",
-        f"XREAD STREAMS {OURS}:jobs 0",
-        f"XADD {OURS}:jobs * job x",
-        f"XADD {OURS}:events * event x",
-        f"XDEL {OURS}:res:j 1-1",
-        f"HSET {OURS}:job:j status done",
-        f"EXPIRE {OURS}:job:j 1",
-        f"DEL {OURS}:job:j",
-        f"SET {OURS}:job:j x",
-        "EVAL return(1) 0",
-        "EVALSHA 0 0",
-    ],
-}
 TRIES = [(role, command) for role in ROLES for command in [*ADMINISTRATION, *FOREIGN, *DENIED[role]]]
 
 

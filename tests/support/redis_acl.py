@@ -11,6 +11,65 @@ from tests.support.redis_server import RedisServer
 FOLDER = Path(__file__).parent.parent.parent / "config" / "redis"
 ROLES = ("worker", "producer", "reader")
 ADMIN_URL = "redis://admin:admin@127.0.0.1:{port}/0"
+OURS = "st:{m.0}"
+
+# What nobody but an administrator may do.
+ADMINISTRATION = [
+    "FLUSHALL",
+    "FLUSHDB",
+    "KEYS *",
+    "CONFIG GET *",
+    "CONFIG SET maxmemory 1",
+    "ACL LIST",
+    "ACL SETUSER x on nopass ~* +@all",
+    "CLIENT LIST",
+    "CLIENT KILL TYPE normal",
+    "SCRIPT FLUSH",
+    "FUNCTION FLUSH",
+    "MONITOR",
+    "SAVE",
+    "BGREWRITEAOF",
+    "REPLICAOF NO ONE",
+    "MIGRATE 127.0.0.1 1 key 0 1",
+    "SWAPDB 0 1",
+    "MODULE LIST",
+    "SLOWLOG GET",
+    "PUBLISH channel x",
+    "SUBSCRIBE channel",
+]
+# Of somebody else on the same server.
+FOREIGN = ["GET other:key", "HGETALL other:key", "XRANGE other:key - +", "XADD other:key * a b", "DEL other:key"]
+DENIED = {
+    "worker": [f"RESTORE {OURS}:res:j 0 x", f"COPY {OURS}:events {OURS}:x", f"RENAME {OURS}:jobs {OURS}:x"],
+    "producer": [
+        f"XREADGROUP GROUP workers me STREAMS {OURS}:jobs >",
+        f"XCLAIM {OURS}:jobs workers me 0 1-1",
+        f"XGROUP CREATE {OURS}:jobs other 0",
+        f"XDEL {OURS}:res:j 1-1",
+        f"XDEL {OURS}:events 1-1",
+        f"XADD {OURS}:res:j * result x",
+        f"XADD {OURS}:dlq * reason x",
+        f"HSET {OURS}:jobs a b",
+        f"DEL {OURS}:job:j",
+        f"SET {OURS}:job:j x",
+        f"EVAL return(redis.call('XDEL',KEYS[1],'1-1')) 1 {OURS}:res:j",
+        "EVAL return(redis.call('FLUSHALL')) 0",
+        "EVAL return(redis.call('GET','other:key')) 0",
+    ],
+    "reader": [
+        f"XRANGE {OURS}:jobs - +",
+        f"XREAD STREAMS {OURS}:jobs 0",
+        f"XADD {OURS}:jobs * job x",
+        f"XADD {OURS}:events * event x",
+        f"XDEL {OURS}:res:j 1-1",
+        f"HSET {OURS}:job:j status done",
+        f"EXPIRE {OURS}:job:j 1",
+        f"DEL {OURS}:job:j",
+        f"SET {OURS}:job:j x",
+        "EVAL return(1) 0",
+        "EVALSHA 0 0",
+    ],
+}
 
 
 def password(role: str) -> str:

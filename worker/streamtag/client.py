@@ -25,6 +25,7 @@ from streamtag.errors import ConfigError, StreamtagError
 from streamtag.queue.connection import Connection
 from streamtag.queue.keys import Keys
 from streamtag.queue.memory import Holding, RedisMemory
+from streamtag.queue.orphans import Orphan, Orphans
 from streamtag.queue.producer import Producer
 from streamtag.queue.published import DeadLetter
 from streamtag.settings import Settings
@@ -53,6 +54,7 @@ class Client:
         keys = Keys(settings.redis.prefix, settings.model.name, settings.redis.shard)
         self._connection = Connection(settings.redis, keys)
         self._producer = Producer(self._connection)
+        self._orphans = Orphans(self._connection)
 
     def submit(
         self,
@@ -183,6 +185,14 @@ class Client:
     def workers(self) -> list[WorkerView]:
         """Workers that serve this queue now, idle ones too."""
         return self._producer.workers()
+
+    def orphans(self) -> Iterator[Orphan]:
+        """What no job of the queue owns, or no worker will ever run."""
+        return self._orphans.find()
+
+    def remove(self, orphan: Orphan) -> bool:
+        """Remove one of them; a job that none will run ends as a dead letter. False where it has an owner by now."""
+        return self._orphans.remove(orphan)
 
     def memory(self) -> RedisMemory:
         """How full Redis is."""

@@ -19,6 +19,7 @@ from streamtag.cli import (
     doctor,
     evaluate,
     evaluate_stream,
+    gc,
     jobs,
     models,
     replay,
@@ -83,6 +84,10 @@ app.command(
     ),
 )(jobs.tail)
 app.command(rich_help_panel=_JOBS, epilog=examples("cancel film-1 film-2 # both end"))(jobs.cancel)
+app.command(
+    rich_help_panel=_JOBS,
+    epilog=examples("gc # what was left behind", "gc --yes # and away with it", "gc --json | jq .bytes # for scripts"),
+)(gc.gc)
 app.command(
     rich_help_panel=_JOBS,
     epilog=examples("replay film-1 --set smoothing.tau_s=1 # stored results under another smoothing"),

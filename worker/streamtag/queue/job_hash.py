@@ -148,7 +148,7 @@ def read_view(job_id: str, hash_fields: Mapping[bytes, bytes]) -> JobView:
         job_id=job_id,
         status=stored.status,
         source=shown_source(shown.source),
-        stream=_name(job_id, shown),
+        stream=printable(shown.stream, 128) or job_id,
         state=printable(stored.state, 40),
         reason=printable(stored.reason, 2000),
         counters=stored.counters.counters(),
@@ -165,16 +165,13 @@ def read_view(job_id: str, hash_fields: Mapping[bytes, bytes]) -> JobView:
     )
 
 
-def stream_name(job_id: str, shown: bytes | None) -> str:
-    """What people know a job's source by, from the job as it is shown; its id where that cannot be read."""
+def shown_names(job_id: str, shown: bytes | None) -> tuple[str, str]:
+    """A job's source and the name that people know it by, as they may see them; nothing and its id at the worst."""
     try:
-        return _name(job_id, _validated(_Shown, _object(shown)))
+        content = _validated(_Shown, _object(shown))
     except Unreadable:
-        return job_id
-
-
-def _name(job_id: str, shown: _Shown) -> str:
-    return printable(shown.stream, 128) or job_id
+        return "", job_id
+    return shown_source(content.source), printable(content.stream, 128) or job_id
 
 
 def unreadable_view(job_id: str, reason: str) -> JobView:

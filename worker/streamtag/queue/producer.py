@@ -11,7 +11,7 @@ from streamtag.core.records import Event, JobStatus, JobView, Result, WorkerView
 from streamtag.errors import JobConflict, JobNotFound, QueueFull, QueueRefused, StreamtagError
 from streamtag.queue.connection import Connection, stamp, text
 from streamtag.queue.heartbeats import read_heartbeat
-from streamtag.queue.job_hash import Unreadable, is_same_job, read_view, shown_json, stream_name, unreadable_view
+from streamtag.queue.job_hash import Unreadable, is_same_job, read_view, shown_json, shown_names, unreadable_view
 from streamtag.queue.keys import GROUP
 from streamtag.queue.memory import REMEDY, Holding, MemoryGauge, RedisMemory, read_holdings, read_memory
 from streamtag.queue.published import DeadLetter, read_dead_letter, read_event, read_result, status_event
@@ -178,7 +178,7 @@ class Producer:
 
     def _stream_of(self, job_id: str) -> str:
         try:
-            return stream_name(job_id, self._shown(job_id))
+            return shown_names(job_id, self._shown(job_id))[1]
         except QueueRefused:
             return job_id  # what is wrong with its hash, the script says
 

@@ -41,7 +41,6 @@ if ours then
   redis.call('HSET', KEYS[2], 'entry', ARGV[3])
   close(KEYS[2], KEYS[3], 'failed', ARGV[5], 'failed', ARGV[6], ARGV[7])
 end
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[9], '*', 'job_id', ARGV[10], 'reason', ARGV[5],
-  'deliveries', deliveries, 'source', ARGV[12], 'entry', ARGV[3], 'at', ARGV[6])
+bury(KEYS[5], ARGV[9], ARGV[10], ARGV[5], deliveries, ARGV[12], ARGV[3], ARGV[6])
 tell(KEYS[4], ARGV[8], ARGV[11])
 return {'OK'}

@@ -75,3 +75,7 @@ end
 local function tell(events, maxlen, event)
   redis.call('XADD', events, 'MAXLEN', '~', maxlen, '*', 'event', event)
 end
+local function bury(dlq, maxlen, job_id, reason, deliveries, source, entry, now)
+  redis.call('XADD', dlq, 'MAXLEN', '~', maxlen, '*', 'job_id', job_id, 'reason', reason,
+    'deliveries', deliveries, 'source', source, 'entry', entry, 'at', now)
+end
