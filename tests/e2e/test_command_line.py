@@ -234,6 +234,7 @@ def test_mistakes_have_an_exit_code_and_a_sentence(
     ran = run_cli(settings, *arguments)
     assert (ran.returncode, names in ran.stderr + ran.stdout) == (code, True), ran.stderr + ran.stdout
     assert "Traceback" not in ran.stderr
+    assert "/metrics" not in ran.stderr, "nothing is begun before the mistake is told"
 
 
 def test_redis_away_is_told_without_the_password(settings: Settings) -> None:

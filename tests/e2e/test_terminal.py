@@ -12,7 +12,7 @@ import pytest
 from streamtag.client import Client
 from streamtag.settings import Settings
 
-from tests.support import environment, eventually, run_cli
+from tests.support import RedisServer, environment, eventually, redis_binaries, run_cli, settings_for
 from tests.support.terminal import Terminal
 
 
@@ -52,6 +52,25 @@ def test_ctrl_c_while_waiting_says_that_the_job_goes_on(settings: Settings, clie
     assert terminal.process.returncode == 130
     assert any("streamtag status patient" in line for line in lines)
     assert not client.status("patient").status.is_terminal
+
+
+def test_waiting_outlives_an_outage(tmp_path: Path) -> None:
+    """Once it ended with exit code 3 when Redis was away for a moment, and the job went on unseen."""
+    with RedisServer(redis_binaries()[0], tmp_path) as server:
+        own = settings_for(server)
+        with Terminal(own, "submit", "a.mp4", "--id", "waits", "--wait", columns=200) as terminal:
+            terminal.see("waits  queued")
+            terminal.see("0/1")
+            server.kill()
+            terminal.see("cannot be reached")
+            server.start()
+            terminal.see("redis is there again")
+            with Client(settings=own) as client:
+                client.cancel("waits")
+            lines = terminal.end()
+        assert terminal.process.returncode == 1
+    assert sum("cannot be reached" in line for line in lines) == 1
+    assert any("cancelled before it ran" in line for line in lines)
 
 
 def test_head_of_a_long_list_is_no_failure(settings: Settings, client: Client) -> None:

@@ -57,6 +57,9 @@ def test_what_no_job_owns_is_found_on_the_queue_s_own_master(cluster: RedisClust
         assert queue.producer.memory().used_bytes > 0
         assert {held.kind for held in queue.producer.holdings() if held.keys} == {"jobs"}
         assert queue.producer.view("kept").status is JobStatus.QUEUED
+        assert {address.rpartition(":")[2] for address in queue.connection.servers()} == {
+            str(node.port) for node in cluster.nodes
+        }, "no job may read from one of them"
         queue.connection.close()
 
 

@@ -51,6 +51,7 @@ def test_a_failover_that_somebody_asked_for_is_followed(sentinels: SentinelGroup
     queue = queue_behind(sentinels)
     assert queue.submit("before") == "queued"
     old = sentinels.master()
+    assert queue.connection.servers() == [f"127.0.0.1:{old.port}"], "no job may read from it"
     sentinels.fail_over()
     eventually(lambda: sentinels.master() is not old, "the Sentinels name another master")
     eventually(partial(is_taken, queue, "after"), "the new master takes it")

@@ -164,7 +164,8 @@ class FakeStream:
     healthy: bool = True
     progress: float | None = None
     outcome: Outcome | None = None
-    session: None = None
+    session: Any = None  # whatever a selector can wait on
+    live: bool = False
     asked: list[str] = field(default_factory=list)
     on_ask: Callable[[str], None] = lambda what: None
 
@@ -177,6 +178,12 @@ class FakeStream:
 
     def start(self) -> None:
         self._ask("start")
+
+    def receive(self) -> None:
+        self._ask("receive")
+
+    def hold_back(self) -> None:
+        self._ask("hold_back")
 
     def check(self) -> None:
         self._ask("check")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
-from streamtag.core.stream_state import Outcome, OutcomeKind
+from streamtag.core.records import StreamState
+from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.ingest.intake import Intake
+from streamtag.pipeline.run import Mailbox, RunNews
 
-from tests.support.loops import FakeStream
+from tests.support.loops import FakeStream, run_of
 
 
 @pytest.fixture
@@ -58,3 +61,37 @@ def test_streams_are_stopped_and_killed_in_its_own_turn_and_forgotten_once_they_
     intake.run_once()
     intake.run_once()
     assert stopped.asked.count("check") == 3
+
+
+def test_while_the_commits_are_behind_finite_sources_wait_and_live_ones_are_read() -> None:
+    """A film of broken frames filled the memory once, while Redis had no room for what was told of them."""
+    behind = [True]
+    made = Intake(lambda: behind[0])
+    film, camera = FakeStream(), FakeStream(live=True)
+    talking: list[socket.socket] = []
+    for stream in (film, camera):
+        stream.session, decoder = socket.socketpair()
+        decoder.send(b"news")
+        talking += [stream.session, decoder]
+    add(made, film, camera)
+    for _ in range(3):
+        made.run_once()
+    assert "receive" not in film.asked
+    assert film.asked.count("hold_back") == 2, "so that the watchdog knows that it is us who are silent"
+    assert camera.asked.count("receive") == 2
+    behind[0] = False
+    made.run_once()
+    assert film.asked.count("receive") == 1
+    made.close()
+    for one in talking:
+        one.close()
+
+
+def test_a_mailbox_is_behind_when_so_much_news_waits() -> None:
+    mailbox = Mailbox(64, news_limit=3)
+    for number in range(3):
+        assert not mailbox.is_behind()
+        mailbox.put(RunNews(run_of("film"), StateChanged(StreamState.LIVE, str(number)), 0.0))
+    assert mailbox.is_behind()
+    mailbox.take(0)
+    assert not mailbox.is_behind()

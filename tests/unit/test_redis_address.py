@@ -88,4 +88,4 @@ def test_config_show_says_of_secrets_only_that_they_are_set() -> None:
     ],
 )
 def test_no_job_reaches_a_server_that_the_settings_name(values: dict[str, object], servers: list[str]) -> None:
-    assert sorted(settings(**values).guarded_source.forbidden) == sorted(servers)
+    assert sorted(settings(**values).guarded_source().forbidden) == sorted(servers)

@@ -121,4 +121,6 @@ def test_the_template_is_yaml_of_every_group() -> None:
 )
 def test_every_redis_that_the_settings_name_is_no_source(redis: dict[str, Any], addresses: list[str]) -> None:
     settings = Settings(redis=RedisSettings(**redis), source=SourceSettings(forbidden=["db.test:5432"]))
-    assert settings.guarded_source.forbidden == ["db.test:5432", *addresses]
+    assert settings.guarded_source().forbidden == ["db.test:5432", *addresses]
+    told = ["10.0.0.7:6379", "db.test:5432"]
+    assert settings.guarded_source(told).forbidden == ["db.test:5432", *addresses, "10.0.0.7:6379"]

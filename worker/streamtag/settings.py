@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -59,11 +60,10 @@ class RedisSettings(Group):
     )
     timeout_s: Positive = Field(10.0, description="Seconds for one reply. Lower notices a dead server sooner.")
     queue_cap: int = Field(100_000, ge=1, description="Jobs waiting and running above which submit refuses.")
-    memory_share: float = Field(
+    memory_share: Fraction = Field(
         0.9,
         gt=0,
-        le=1,
-        description="Share of the server's maxmemory above which no new jobs are submitted or taken. 1: never so.",
+        description="Share of the server's maxmemory above which no new jobs are submitted or taken; 1: never.",
     )
     results_maxlen: int = Field(
         100_000,
@@ -300,10 +300,10 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 
-    @property
-    def guarded_source(self) -> SourceSettings:
-        """What decoders are given: no job reaches the worker's own Redis."""
-        return self.source.model_copy(update={"forbidden": [*self.source.forbidden, *self.redis.addresses]})
+    def guarded_source(self, servers: Sequence[str] = ()) -> SourceSettings:
+        """What decoders are given: no job reaches our own Redis, nor ``servers`` (host:port) that were found of it."""
+        forbidden = dict.fromkeys([*self.source.forbidden, *self.redis.addresses, *servers])
+        return self.source.model_copy(update={"forbidden": list(forbidden)})
 
     @classmethod
     def settings_customise_sources(

@@ -27,8 +27,10 @@ from streamtag.cli.common import (
 )
 from streamtag.client import Client
 from streamtag.core.records import JobStatus, JobView
-from streamtag.errors import ConfigError, StreamtagError
-from streamtag.redaction import holds_secret
+from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
+from streamtag.redaction import holds_secret, printable
+
+RETRY_S = 0.5
 
 
 def submit(
@@ -145,7 +147,7 @@ def _wait(client: Client, job_ids: list[str], quiet: bool) -> list[JobView]:
         with progress:
             bar = progress.add_task("jobs", total=len(job_ids))
             while True:
-                jobs = [client.status(job_id) for job_id in job_ids]
+                jobs = _look_patiently(client, job_ids)
                 published = sum(view.counters.published for view in jobs)
                 done = round(sum(map(_done, jobs)), 2)
                 progress.update(bar, completed=done, description=f"{published} samples")
@@ -155,6 +157,25 @@ def _wait(client: Client, job_ids: list[str], quiet: bool) -> list[JobView]:
     except KeyboardInterrupt:
         err.print(f"not cancelled; look with: streamtag status {' '.join(job_ids)}", markup=False, soft_wrap=True)
         raise
+
+
+def _look_patiently(client: Client, job_ids: list[str]) -> list[JobView]:
+    """The jobs, once Redis answers: the jobs wait for it too, and go on when it is back."""
+    told = False
+    while True:
+        try:
+            jobs = [client.status(job_id) for job_id in job_ids]
+        except AccessDenied:
+            raise
+        except QueueUnavailable as error:
+            if not told:
+                err.print(printable(f"{error}; waiting for it"), markup=False, soft_wrap=True)
+            told = True
+            time.sleep(RETRY_S)
+            continue
+        if told:
+            err.print("redis is there again", markup=False)
+        return jobs
 
 
 def _done(view: JobView) -> float:

@@ -66,7 +66,7 @@ class ParentGone(Exception):
 def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
     """Entry point of the process."""
     confine_process(request.settings)
-    log = ErrorLog()
+    log = ErrorLog(request.source)
     decoder = Decoder(request, parent, memory, log)
     try:
         decoder.run(_open(request, log))

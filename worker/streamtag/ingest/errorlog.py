@@ -12,11 +12,16 @@ class ErrorLog:
     """Both outputs of the process, in a file of its memory.
 
     The libraries print to standard error and to standard output alike, where the results of ``--json`` belong.
+
+    Args:
+        source: what is read. The libraries quote it, and a password with blanks in it is told from what follows only
+            by knowing it.
     """
 
     KEEP_BYTES = 65_536
 
-    def __init__(self) -> None:
+    def __init__(self, source: str = "") -> None:
+        self._source = source
         self._file = os.memfd_create("decoder-errors")
         self._libc = ctypes.CDLL(None)
         os.dup2(self._file, 1)
@@ -29,7 +34,7 @@ class ErrorLog:
         os.lseek(self._file, max(0, size - 4000), os.SEEK_SET)
         content = os.read(self._file, 4000).decode("utf-8", "replace")
         self.forget()
-        return redact(content)
+        return redact(content, self._source)
 
     def news(self) -> str:
         """As ``tail``; empty where nothing was said, which costs next to nothing."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import selectors
 import threading
+import time
 from collections.abc import Callable
 
 from streamtag.core.boundary import JobBoundary
@@ -14,12 +15,19 @@ from streamtag.ingest.stream import Stream
 from streamtag.logs import log
 
 TICK_S = 0.2
+HELD_BACK_S = 0.02  # between looks while a finite source waits whose decoder has something to say
 
 
 class Intake:
-    """Owns every stream of the worker. Other threads hand it streams to start, stop or kill."""
+    """Owns every stream of the worker. Other threads hand it streams to start, stop or kill.
 
-    def __init__(self) -> None:
+    Args:
+        is_behind: whether what the streams tell is not taken any more, as in an outage of Redis. Finite sources then
+            wait, or a film of broken frames would fill the memory with what is wrong with each.
+    """
+
+    def __init__(self, is_behind: Callable[[], bool] = lambda: False) -> None:
+        self._is_behind = is_behind
         self._selector = selectors.DefaultSelector()
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_out, False)
@@ -48,10 +56,14 @@ class Intake:
 
     def run_once(self) -> None:
         """One turn of the loop: at most ``TICK_S`` of waiting, then everything that is ready."""
+        behind, held_back = self._is_behind(), False
         for key, _ in self._selector.select(TICK_S):
             if key.data is None:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_out, 4096)
+            elif behind and not key.data.live:
+                key.data.hold_back()
+                held_back = True
             else:
                 self._guarded(key.data, key.data.receive)
         with self._lock:
@@ -61,6 +73,8 @@ class Intake:
         for stream in self._streams:
             self._guarded(stream, stream.check)
         self._follow_sockets()
+        if held_back:
+            time.sleep(HELD_BACK_S)  # its socket stays readable: the selector would not wait
 
     def close(self) -> None:
         """Kill what is left and give the descriptors back. Call when the thread has ended."""

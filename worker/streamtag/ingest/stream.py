@@ -80,9 +80,9 @@ class Stream:
         self._emit = emit
         self._decode = decode
         self._now_s = now_s
+        self.live = claim.job.is_live
         limits = StreamLimits(**{limit.name: getattr(settings, limit.name) for limit in fields(StreamLimits)})
-        live, checkpoint = claim.job.is_live, claim.checkpoint
-        self._machine = StreamMachine(limits, live, checkpoint, now_s(), time.time(), random.random)
+        self._machine = StreamMachine(limits, self.live, claim.checkpoint, now_s(), time.time(), random.random)
         self.session: DecoderSession | None = None
 
     @property
@@ -127,6 +127,10 @@ class Stream:
             self._machine.heard(self._now_s())
         self._take_all(session, messages)
         return bool(messages)
+
+    def hold_back(self) -> None:
+        """Leave what the decoder has to say for later: that it is silent meanwhile is no fault of its own."""
+        self._machine.heard(self._now_s())
 
     def check(self) -> None:
         """Look at the clock. Call a few times a second."""

@@ -86,8 +86,9 @@ class Pipeline:
         self._metrics = metrics
         self._health = health
         self._decode = decode
+        self._servers = sessions.claims.servers
         self._mailbox = Mailbox(MAILBOX_LIMIT)
-        self._intake = Intake()
+        self._intake = Intake(self._mailbox.is_behind)
         self._inference = InferenceLoop(network, settings.batching, self._mailbox, metrics, settings.source.slots)
         self._commits = CommitLoop(
             sessions.commits,
@@ -151,7 +152,7 @@ class Pipeline:
         def emit(event: StreamEvent) -> None:
             self.route(run, event)  # the first event comes when intake has started the stream
 
-        source = self._settings.guarded_source
+        source = self._settings.guarded_source(self._servers())
         stream = Stream(claim, self._bundle.preprocessing, source, self._settings.sampling, emit, self._decode)
         run = Run(claim, self._track(claim), stream)
         if self.runs.add(run):

@@ -16,6 +16,7 @@ from streamtag.core.track import Track
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream, Unclassified
 
+NEWS_LIMIT = 4096  # about 2 MB; one reading of a decoder's socket may bring a thousand more
 SUSPECT_CRASHES = 2  # from so many on, a job may harm its neighbours and runs alone
 
 
@@ -136,12 +137,25 @@ Message = Classified | RunNews
 
 
 class Mailbox:
-    """Messages to the commits thread, in order. Batches wait while it is full; small news never do."""
+    """Messages to the commits thread, in order, and bounded.
 
-    def __init__(self, limit: int) -> None:
+    Batches wait while it is full. Whoever leaves news serves all streams and may not wait here, so finite sources are
+    not read while it is behind.
+
+    Args:
+        limit: of messages while batches are put.
+        news_limit: of messages while finite sources are read.
+    """
+
+    def __init__(self, limit: int, news_limit: int = NEWS_LIMIT) -> None:
         self._limit = limit
+        self._news_limit = news_limit
         self._messages: deque[Message] = deque()
         self._changed = threading.Condition()
+
+    def is_behind(self) -> bool:
+        """Whether so much waits to be taken that no finite source should tell more."""
+        return len(self._messages) >= self._news_limit
 
     def put(self, message: RunNews) -> None:
         """Leave news."""

@@ -18,6 +18,7 @@ from streamtag.ingest.session import Decode, forkserver
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.networks import LoadedNetwork, LoadStage, LoadStep
+from streamtag.networks.registry import resolve
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.pipeline.pipeline import Pipeline
 from streamtag.pipeline.signals import watch_signals
@@ -77,6 +78,7 @@ class Service:
             ConfigError: before any work started.
         """
         cage.check(self.settings.source)
+        resolve(self.settings.model)  # a name that there is not is told before anything else is
         # A core file would hold the passwords of Redis and of every camera.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # Before TensorFlow and its threads: the decoders' parent must stay small and single-threaded.

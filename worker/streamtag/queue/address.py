@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.connection import Connection, ConnectionPool, SSLConnection, parse_url
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from streamtag.errors import ConfigError
 from streamtag.queue.slot_client import Node, SlotClient
@@ -41,6 +41,17 @@ def open_client(settings: RedisSettings, key: str, timeout_s: float | None = Non
         seeds = [Node(host, port), *map(Node.parse, settings.cluster_nodes)]
         return SlotClient(key, seeds, common | server)
     return redis.Redis.from_pool(ConnectionPool(**(common | server)))
+
+
+def found_servers(client: redis.Redis) -> list[str]:
+    """host:port of the servers that a client was told of, and that its settings need not name."""
+    if isinstance(client, SlotClient):
+        return [f"{node.host}:{node.port}" for node in client.nodes]
+    pool = client.connection_pool
+    if isinstance(pool, SentinelConnectionPool) and pool.master_address is not None:
+        host, port = pool.master_address
+        return [f"{host}:{port}"]
+    return []
 
 
 def where(settings: RedisSettings) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from redis.exceptions import NoScriptError, RedisError
 
 from streamtag.errors import QueueRefused, QueueUnavailable
-from streamtag.queue.address import open_client
+from streamtag.queue.address import found_servers, open_client
 from streamtag.queue.failures import REMEDY, in_our_words, is_replica
 from streamtag.queue.keys import Keys
 from streamtag.redaction import printable
@@ -66,6 +66,10 @@ class Connection:
         """Hear whether Redis answers."""
         with self.asking("PING"):
             self.client.ping()
+
+    def servers(self) -> list[str]:
+        """host:port of the servers that were found by now: the master of the Sentinels, the nodes of a cluster."""
+        return found_servers(self.client)
 
     def scan(self, beginning: str) -> Iterator[list[str]]:
         """The names of all keys that begin so, batch by batch; each once, which Redis alone does not promise."""

@@ -37,6 +37,10 @@ class QueueSession:
         """To be seen. A worker counts for as long as its jobs are its own."""
         return Heartbeats(self.connection, self.consumer, self.lease.seconds)
 
+    def servers(self) -> list[str]:
+        """Where Sentinels or a cluster say that Redis is, host:port."""
+        return self.connection.servers()
+
     def memory(self) -> RedisMemory:
         """How full Redis is."""
         return read_memory(self.connection)

@@ -53,6 +53,11 @@ class SlotClient(redis.Redis):
         super().__init__(connection_pool=self._pool(self._seeds[0]))
         self.auto_close_connection_pool = True
 
+    @property
+    def nodes(self) -> list[Node]:
+        """Of the cluster, as last heard."""
+        return list(self._nodes)
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Ask the owner. A command that a node redirects was not carried out, so it is sent to the next."""
         if str(args[0]).upper() == "SCAN":

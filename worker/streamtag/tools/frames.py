@@ -104,7 +104,7 @@ class Reading:
             sampling=sampling,
             default_fps=self._settings.sampling.finite_fps,
             preprocessing=self._preprocessing,
-            settings=self._settings.guarded_source,
+            settings=self._settings.guarded_source(),
             slots=self._slots,
             resume_index=-1,
             decoded=0,

@@ -64,7 +64,7 @@ def annotate(picture: Picture, context: ForkServerContext) -> str:
 
 def _main(picture: Picture, parent: Connection, gate_port: int) -> None:
     confine_process(picture.settings)
-    log = ErrorLog()
+    log = ErrorLog(picture.source)
     try:
         gate = GateClient(gate_port, picture.source) if gate_port else None
         reader = open_reader(locate(picture.source, picture.settings), picture.settings, log, gate)
