@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import SecretStr
-from streamtag.settings import RedisSettings, Settings
+from streamtag.redis_settings import RedisSettings
+from streamtag.settings import Settings
 
 
 def environment(settings: Settings) -> dict[str, str]:

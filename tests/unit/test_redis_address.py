@@ -6,7 +6,8 @@ import pytest
 from streamtag.configuration import flatten, load
 from streamtag.errors import ConfigError
 from streamtag.queue.address import open_client, user, where
-from streamtag.settings import RedisSettings, Settings
+from streamtag.redis_settings import RedisSettings
+from streamtag.settings import Settings
 
 KEY = "st:{m.0}:jobs"
 

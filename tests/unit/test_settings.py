@@ -9,7 +9,8 @@ import pytest
 import yaml
 from streamtag.configuration import flatten, load, parse_override, template
 from streamtag.errors import ConfigError
-from streamtag.settings import RedisSettings, Settings, SourceSettings
+from streamtag.redis_settings import RedisSettings
+from streamtag.settings import Settings, SourceSettings
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -15,7 +15,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 from streamtag.errors import ConfigError
 from streamtag.queue.slot_client import Node, SlotClient
 from streamtag.redaction import redact_url
-from streamtag.settings import RedisSettings
+from streamtag.redis_settings import RedisSettings
 
 CONNECT_S = 5.0
 DEFAULT_PORT = 6379

@@ -17,7 +17,7 @@ from streamtag.queue.address import found_servers, open_client
 from streamtag.queue.failures import REMEDY, in_our_words, is_replica
 from streamtag.queue.keys import Keys
 from streamtag.redaction import printable
-from streamtag.settings import RedisSettings
+from streamtag.redis_settings import RedisSettings
 
 SCRIPTS = Path(__file__).parent / "scripts"
 SCAN_COUNT = 1000  # keys that Redis looks at for one answer: it does nothing else meanwhile

@@ -10,7 +10,7 @@ from redis.sentinel import MasterNotFoundError
 from streamtag.errors import AccessDenied, QueueRefused, QueueUnavailable
 from streamtag.queue.address import user, uses_tls, where
 from streamtag.redaction import redact
-from streamtag.settings import RedisSettings
+from streamtag.redis_settings import RedisSettings
 
 # Error replies that say something about the server and not about the job that asked: they may pass.
 _PASSING = {
