@@ -1,10 +1,11 @@
 """A real RTSP server: GStreamer's, with a moving test picture. Run by the system's Python, which has its bindings.
 
-    /usr/bin/python3 tests/support/gstreamer_server.py PORT [USER PASSWORD]
+    /usr/bin/python3 tests/support/gstreamer_server.py [--size WIDTHxHEIGHT] PORT [USER PASSWORD]
 
-Paths: /ball (H.264, 10 frames a second, 320x240, moving), /black, /still, /secret (needs USER and PASSWORD).
+Paths: /ball (H.264, 10 frames a second, moving), /black, /still; of one with a user only /secret, for that user.
 """
 
+import argparse
 import sys
 from typing import Any
 
@@ -15,14 +16,15 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 PIPELINE = (
-    "( videotestsrc is-live=true pattern={pattern} ! video/x-raw,width=320,height=240,framerate=10/1 "
+    "( videotestsrc is-live=true pattern={pattern} ! video/x-raw,width={width},height={height},framerate=10/1 "
     "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! rtph264pay name=pay0 pt=96 )"
 )
 
 
-def factory(pattern: str) -> Any:
+def factory(pattern: str, size: str) -> Any:
     found = GstRtspServer.RTSPMediaFactory()
-    found.set_launch(PIPELINE.format(pattern=pattern))
+    width, _, height = size.partition("x")
+    found.set_launch(PIPELINE.format(pattern=pattern, width=width, height=height))
     found.set_shared(True)
     return found
 
@@ -40,18 +42,23 @@ def protect(server: Any, found: Any, user: str, password: str) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", default="320x240")
+    parser.add_argument("port")
+    parser.add_argument("credentials", nargs="*")
+    options = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
-    server.set_service(sys.argv[1])
+    server.set_service(options.port)
     mounts = server.get_mount_points()
     found = {
-        name: factory(pattern)
+        name: factory(pattern, options.size)
         for name, pattern in (("ball", "ball background-color=0xff406080"), ("black", "black"), ("still", "smpte75"))
     }
-    if len(sys.argv) > 3:
-        found = {"secret": factory("ball background-color=0xff406080")}
-        protect(server, found["secret"], sys.argv[2], sys.argv[3])
+    if options.credentials:
+        found = {"secret": found["ball"]}
+        protect(server, found["secret"], *options.credentials)
     for name, one in found.items():
         mounts.add_factory(f"/{name}", one)
     server.attach(None)

@@ -28,6 +28,7 @@ class JobFlow:
         self._undisturbed: dict[Path, LeftByJob] = {}
         self._running: dict[str, Path] = {}
         self._over: dict[str, Path] = {}
+        self._number = 0
 
     def run_undisturbed(self, sources: Sequence[Path], limit_s: float = 120.0) -> None:
         """Let a worker that nobody disturbs read each source once: what all later jobs are compared with."""
@@ -42,9 +43,10 @@ class JobFlow:
             self._over[job] = self._running.pop(job)
         while len(self._running) < self._at_once:
             source = next(self._turns)
-            number = len(self._over) + len(self._running)
-            view = self._client.submit(str(source), job_id=f"flow-{number}", every=1)
-            self._running[view.job_id] = source
+            self._number += 1
+            job_id = f"flow-{self._number}"
+            self._client.submit(str(source), job_id=job_id, every=1)
+            self._running[job_id] = source
 
     def finish(self, limit_s: float = 240.0) -> None:
         """Wait until all are over; submit no more."""

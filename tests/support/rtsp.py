@@ -12,9 +12,9 @@ from tests.support.ports import free_port
 class RtspServer:
     """GStreamer's RTSP server as a process. Its bindings belong to the system's Python, not to ours."""
 
-    def __init__(self, *credentials: str) -> None:
+    def __init__(self, *arguments: str) -> None:
         self.port = free_port()
-        self._credentials = credentials
+        self._arguments = arguments
         self._process: subprocess.Popen[str] | None = None
 
     def url(self, path: str, user: str = "") -> str:
@@ -25,7 +25,7 @@ class RtspServer:
             "/usr/bin/python3",
             str(Path(__file__).parent / "gstreamer_server.py"),
             str(self.port),
-            *self._credentials,
+            *self._arguments,
         ]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
