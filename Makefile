@@ -10,7 +10,10 @@ RERUNS ?= 0
 SYSTEM := redis-server gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly chromium chromium-driver fontconfig fonts-droid-fallback
 
-.PHONY: demo test check lint types imports setup system clean
+# Twenty minutes of everything that goes wrong, or SOAK_S seconds; its outcome is in tests/faults/RESULTS.md.
+SOAK_S ?= 1200
+
+.PHONY: demo test soak check lint types imports setup system clean
 
 demo: $(VENV)/.demo
 	$(BIN)/streamtag demo
@@ -20,6 +23,9 @@ demo: $(VENV)/.demo
 test: setup system
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --reruns $(RERUNS) \
 		$(TESTS) $(if $(LONG),,-m "not long")
+
+soak: setup system
+	$(BIN)/python -m tests.faults.soak --seconds $(SOAK_S)
 
 check: lint types imports
 

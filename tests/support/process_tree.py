@@ -58,6 +58,7 @@ class Footprint:
     processes: int
     threads: int
     memory_bytes: int  # proportional: what processes share is counted once
+    own_memory_bytes: int  # of the worker itself
     descriptors: Counter[str]  # of the worker itself, by kind: ``memfd``, ``socket``, ``pipe``, ``file``, ``other``
     all_descriptors: int  # of the worker and all below it
     shared_memory: frozenset[str]  # files in /dev/shm that any of them has mapped or open
@@ -66,9 +67,8 @@ class Footprint:
     def of(cls, worker_pid: int) -> Footprint:
         worker = psutil.Process(worker_pid)
         tree = [worker, *worker.children(recursive=True)]
-        threads = memory_bytes = descriptors = 0
+        alive = threads = memory_bytes = own_memory_bytes = descriptors = 0
         shared: set[str] = set()
-        alive = 0
         for process in tree:
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # it went while we looked
                 memory = process.memory_full_info()
@@ -76,11 +76,12 @@ class Footprint:
                 shared |= {path for path in paths if path.startswith(f"{SHARED_MEMORY}/")}
                 shared |= _mapped(process)
                 memory_bytes += memory.pss
+                own_memory_bytes += memory.pss if process == worker else 0
                 threads += process.num_threads()
                 descriptors += len(paths)
                 alive += 1
         kinds = Counter(_kind(path) for path in _targets(worker_pid))
-        return cls(alive, threads, memory_bytes, kinds, descriptors, frozenset(shared))
+        return cls(alive, threads, memory_bytes, own_memory_bytes, kinds, descriptors, frozenset(shared))
 
 
 def _runs(process: psutil.Process) -> bool:
