@@ -275,7 +275,7 @@ def main() -> int:
             soak.run(options.seconds)
             soak.finish()
         verdicts = list(check(soak, client, server, fences))
-    return write_report(options.seconds, soak.moments, soak.did, verdicts)
+    return write_report(options.seconds, options.engine, soak.moments, soak.did, verdicts)
 
 
 if __name__ == "__main__":

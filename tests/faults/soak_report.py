@@ -103,7 +103,9 @@ def growth_verdicts(moments: Sequence[Moment]) -> list[Verdict]:
     ]
 
 
-def write_report(duration_s: float, moments: Sequence[Moment], did: Counter[str], verdicts: Sequence[Verdict]) -> int:
+def write_report(
+    duration_s: float, engine: str, moments: Sequence[Moment], did: Counter[str], verdicts: Sequence[Verdict]
+) -> int:
     """Write all of it.
 
     Returns:
@@ -111,10 +113,11 @@ def write_report(duration_s: float, moments: Sequence[Moment], did: Counter[str]
     """
     found = [*verdicts, *growth_verdicts(moments)]
     BUILD.mkdir(exist_ok=True)
-    series = {"seconds": duration_s, "did": dict(did), "moments": [asdict(moment) for moment in moments]}
+    measured = [asdict(moment) for moment in moments]
+    series = {"seconds": duration_s, "engine": engine, "did": dict(did), "moments": measured}
     (BUILD / "soak.json").write_text(json.dumps(series | {"verdicts": [asdict(one) for one in found]}, indent=1))
     draw(moments, HERE / "soak.png")
-    section = _section(duration_s, moments, did, found)
+    section = _section(duration_s, engine, moments, did, found)
     results = HERE / "RESULTS.md"
     text = results.read_text(encoding="utf-8") if results.exists() else "# Faults: what was measured\n\n## Soak\n"
     results.write_text(re.sub(r"## Soak\n.*?(?=\n## |\Z)", lambda _: section, text, flags=re.S), encoding="utf-8")
@@ -139,19 +142,21 @@ def draw(moments: Sequence[Moment], path: Path) -> None:
             if name.startswith("Memory"):
                 own = [moment.own_memory_bytes / 1e6 for moment in moments]
                 axis.plot(minutes, own, color=GREY, linewidth=1.2, label="the worker itself")
-                axis.legend(loc="lower right", frameon=False)
+                axis.legend(loc="center right", frameon=False)
         axis.set_xlabel("Minutes")
         save(drawn, path)
 
 
-def _section(duration_s: float, moments: Sequence[Moment], did: Counter[str], found: Sequence[Verdict]) -> str:
+def _section(
+    duration_s: float, engine: str, moments: Sequence[Moment], did: Counter[str], found: Sequence[Verdict]
+) -> str:
     rows = "\n".join(f"| {one.what} | {'yes' if one.holds else '**no**'} | {one.detail} |" for one in found)
     load = [moment.load for moment in moments]
     lines = [
         "## Soak",
         "",
-        f"`make soak SOAK_S={duration_s:.0f}` on {_machine()}; load of the machine {min(load):.1f} to {max(load):.1f}, "
-        "other work included.",
+        f"`make soak SOAK_S={duration_s:.0f}` on {_machine()}; engine `{engine}`; load of the "
+        f"machine {min(load):.1f} to {max(load):.1f}, other work included.",
         "",
         f"8 cameras that went away {did['cameras gone']} times (killed or stopped, for 2 to 12 s) and whose jobs were "
         f"cancelled and submitted anew {did['cameras submitted anew']} times; {did['files']} files; a worker killed "
