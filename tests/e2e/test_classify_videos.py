@@ -96,21 +96,6 @@ def test_an_annotated_video_plays_in_a_browser(settings: Settings, clip: Path, t
     assert abs(played["duration"] - 8.0) < 0.2
 
 
-def test_without_its_encoder_it_says_what_browsers_will_not_play(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert writing.plays_in_browsers(Path("x.mp4"))
-    monkeypatch.setattr(writing, "installed", lambda purpose: False)
-    assert not writing.plays_in_browsers(Path("x.mp4"))
-    assert writing.plays_in_browsers(Path("x.webm"))
-    writer = writing.open_video(tmp_path / "x.mp4", 64, 48, 25.0)
-    for index in range(10):
-        writer.write(np.zeros((48, 64, 3), np.uint8), index / 25)
-    writer.close()
-    with av.open(str(tmp_path / "x.mp4")) as container:
-        assert container.streams.video[0].codec_context.name == "mpeg4"
-
-
 def test_odd_sizes_and_uneven_times_are_kept(tmp_path: Path) -> None:
     times_s = [0.0, 0.04, 0.5, 0.54, 2.0]
     writer = writing.open_video(tmp_path / "odd.mp4", 101, 75, 25.0)

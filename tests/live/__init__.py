@@ -1,0 +1,1 @@
+"""What a live camera is promised, on real RTSP servers."""

@@ -1,16 +1,25 @@
-"""A camera: GStreamer's RTSP server as a process."""
+"""Cameras: GStreamer's RTSP server as a process, with a moving test picture or with pictures that show the time."""
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tests.support.ports import free_port
 
 
 class RtspServer:
     """GStreamer's RTSP server as a process. Its bindings belong to the system's Python, not to ours."""
+
+    script = "gstreamer_server.py"
 
     def __init__(self, *arguments: str) -> None:
         self.port = free_port()
@@ -23,7 +32,7 @@ class RtspServer:
     def start(self) -> None:
         command = [
             "/usr/bin/python3",
-            str(Path(__file__).parent / "gstreamer_server.py"),
+            str(Path(__file__).parent / self.script),
             str(self.port),
             *self._arguments,
         ]
@@ -43,3 +52,47 @@ class RtspServer:
             self._process.kill()
             self._process.wait(10)
             self._process = None
+
+
+class ClockCameras(RtspServer):
+    """Cameras whose pictures show when they were made.
+
+    Args:
+        cameras: by path, what is not as usual (``clock_server.py``, ``DEFAULTS``).
+    """
+
+    script = "clock_server.py"
+
+    def __init__(self, **cameras: dict[str, Any]) -> None:
+        super().__init__(json.dumps(cameras))
+
+
+@contextmanager
+def clock_cameras(**cameras: dict[str, Any]) -> Iterator[ClockCameras]:
+    """Cameras that run for so long."""
+    server = ClockCameras(**cameras)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def shown_unix_s(picture: np.ndarray) -> float | None:
+    """When a picture of a clock camera was made, Unix seconds; None where it cannot be read.
+
+    Args:
+        picture: all of the camera's picture, whatever its size: (h, w, channels).
+    """
+    height, width = picture.shape[:2]
+    word = 0
+    for row in range(5):
+        for column in range(8):
+            top, bottom = (int((row + part) * height / 5) for part in (0.3, 0.7))
+            left, right = (int((column + part) * width / 8) for part in (0.3, 0.7))
+            word = word << 1 | int(picture[top:bottom, left:right].mean() > 136)
+    low, check = word >> 8, word & 0xFF
+    if check != 0xA5 ^ (low & 0xFF) ^ (low >> 8 & 0xFF) ^ (low >> 16 & 0xFF) ^ (low >> 24):
+        return None
+    now_ms = int(time.time() * 1000)
+    return (now_ms - ((now_ms - low) & 0xFFFFFFFF)) / 1000

@@ -15,6 +15,7 @@ from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Job, Sampling
 from streamtag.core.records import Checkpoint, Claim, Counters, Sample, StreamState
 from streamtag.core.stream_state import GapNoticed, GapReason, Outcome, StateChanged
+from streamtag.ingest import decoder
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.settings import SamplingSettings, SourceSettings
 
@@ -31,6 +32,8 @@ class Heard:
 
     samples: list[Sample] = field(default_factory=list)
     pictures: list[np.ndarray] = field(default_factory=list)
+    taken_unix_s: list[float] = field(default_factory=list)  # when each sample was here
+    decode_s: list[float] = field(default_factory=list)  # CPU spent on each
     unclassified: list[Unclassified] = field(default_factory=list)
     states: list[StreamState] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
@@ -41,7 +44,9 @@ class Heard:
     def take(self, event: StreamEvent) -> None:
         """Keep an event, and a copy of its picture."""
         match event:
-            case SampleReady(session, sample):
+            case SampleReady(session, sample, decode_s):
+                self.taken_unix_s.append(time.time())
+                self.decode_s.append(decode_s)
                 self.samples.append(sample)
                 self.pictures.append(session.picture(sample.slot).copy())
                 session.release(sample.slot)
@@ -63,14 +68,16 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
 
     Args:
         more: ``resume`` the last sample of an earlier owner; ``live`` as the job says; ``meddle`` called with the
-            stream every turn.
+            stream every turn; ``preprocessing``; ``decode`` what the decoder process runs; ``sampled`` the worker's own
+            settings.
     """
     heard = Heard()
     checkpoint = Checkpoint()
     if (last := more.get("resume")) is not None:
         checkpoint = Checkpoint(last_index=last.index, counters=Counters(last.decoded, last.sampled, last.sampled))
     claim = Claim(Job("j", str(source), sampling=sampling, live=more.get("live")), "1-0", 1, 1, checkpoint)
-    stream = Stream(claim, PREPROCESSING, settings, SamplingSettings(), heard.take)
+    preprocessing, sampled = more.get("preprocessing", PREPROCESSING), more.get("sampled", SamplingSettings())
+    stream = Stream(claim, preprocessing, settings, sampled, heard.take, more.get("decode", decoder.main))
     stream.start()
     deadline_s = time.monotonic() + LIMIT_S
     while heard.outcome is None:

@@ -170,7 +170,7 @@ def test_the_schema_closes_the_record_and_bounds_its_texts() -> None:
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["job_id", "source"]
     assert schema["properties"]["stream"]["maxLength"] == 128
-    assert schema["$defs"]["Sampling"]["properties"].keys() == {"fps", "every", "keyframes"}
+    assert schema["$defs"]["Sampling"]["properties"].keys() == {"fps", "every", "keyframes", "decode"}
 
 
 @pytest.mark.parametrize(

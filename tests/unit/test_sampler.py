@@ -7,8 +7,8 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamtag.core.job import Sampling
-from streamtag.core.sampler import Sampler, Timeline
+from streamtag.core.job import Decode, Sampling
+from streamtag.core.sampler import Sampler, SparseSampler, Timeline
 
 
 def kept(times: list[float], sampling: Sampling, default_fps: float = 5.0) -> list[int]:
@@ -88,3 +88,49 @@ def test_leaps_that_are_each_believable_do_not_add_up_without_end() -> None:
     steady = Timeline(0.04, start_s=5.0)
     assert [steady.next(value) for value in (0.0, 1.0)] == [5.0, 6.0]
     assert steady.jumps == 0
+
+
+def sparse(frames: list[tuple[float, bool]], fps: float, mode: Decode = "auto") -> list[int]:
+    sampler = SparseSampler(Sampling(), fps, mode)
+    return [index for index, (pts_s, key) in enumerate(frames) if sampler.keep(index, pts_s, key)]
+
+
+def frames_with_keys(seconds: int, every: int, fps: int = 25) -> list[tuple[float, bool]]:
+    return [(number / fps, number % every == 0) for number in range(seconds * fps)]
+
+
+def test_samples_of_a_live_stream_are_key_frames_where_these_come_often_enough() -> None:
+    assert sparse(frames_with_keys(10, 25), 1.0)[2:] == list(range(50, 250, 25))
+    assert all(index % 10 == 0 for index in sparse(frames_with_keys(10, 10), 1.0)[2:])
+
+
+def test_key_frames_that_come_just_so_often_are_all_kept_however_they_tremble() -> None:
+    frames = [
+        (second + place / 25 + (0.01 if second % 2 else -0.01) * (place == 0), place == 0)
+        for second in range(1, 40)
+        for place in range(25)
+    ]
+    kept = [index for index in sparse(frames, 1.0) if frames[index][1]]
+    assert len(kept) >= 38
+
+
+def test_any_frame_will_do_where_key_frames_are_rare_or_stay_out() -> None:
+    assert sparse(frames_with_keys(10, 250), 2.0) == kept([number / 25 for number in range(250)], Sampling(fps=2))
+    stopped = [(pts_s, key and pts_s < 5) for pts_s, key in frames_with_keys(12, 25)]
+    assert len(sparse(stopped, 1.0)) >= 11
+
+
+def test_all_and_keyframes_do_as_they_are_told() -> None:
+    frames = frames_with_keys(10, 25)
+    assert sparse(frames, 5.0, "all") == list(range(0, 250, 5))
+    assert sparse(frames, 5.0, "keyframes") == list(range(0, 250, 25))
+    sampler = SparseSampler(Sampling(keyframes=True), 5.0, "keyframes")
+    assert [index for index, (pts_s, key) in enumerate(frames) if sampler.keep(index, pts_s, key)] == [
+        *range(0, 250, 25)
+    ]
+
+
+@given(st.integers(1, 60), st.floats(0.2, 10))
+def test_a_live_stream_gives_what_is_asked_for_within_a_tenth(every: int, fps: float) -> None:
+    found = sparse(frames_with_keys(60, every), fps)
+    assert len(found) == pytest.approx(60 * fps, rel=0.1, abs=2)

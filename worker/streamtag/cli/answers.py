@@ -11,10 +11,8 @@ from rich.text import Text
 from streamtag.cli import views
 from streamtag.cli.common import err, out, print_json
 from streamtag.cli.tables import Grid
-from streamtag.core.source import is_picture
 from streamtag.redaction import printable
 from streamtag.tools.classify import Answer
-from streamtag.tools.drawing.writing import H264_REMEDY, plays_in_browsers
 
 
 def json_of(answer: Answer) -> dict[str, Any]:
@@ -41,19 +39,16 @@ def show(answer: Answer, content: dict[str, Any]) -> None:
     for segment in answer.segments:
         span = f"{views.clock(segment.start_s)} to {views.clock(segment.end_s)}"
         out.print(Text(f"  {span}  {printable(segment.label)}"), soft_wrap=True)
-    show_trouble(answer, content)
+    show_trouble(content)
     for drawn in ("annotated", "timeline"):
         if drawn in content:
             say_drawn(Path(content[drawn]))
 
 
-def show_trouble(answer: Answer, content: dict[str, Any]) -> None:
-    """What went wrong with an answer, or may go wrong with what was drawn."""
+def show_trouble(content: dict[str, Any]) -> None:
+    """What went wrong with an answer."""
     if "error" in content:
         err.print(Text(f"  {printable(content['error'])}", style="red"), soft_wrap=True)
-    target = Path(content.get("annotated", "none.webm"))
-    if not is_picture(answer.path) and not plays_in_browsers(target):
-        err.print(Text(f"  {printable(str(target))}: MPEG-4 part 2, which browsers do not play; {H264_REMEDY}"))
 
 
 def print_side_by_side(chosen: list[str], found: dict[str, list[Answer]], json: bool) -> None:

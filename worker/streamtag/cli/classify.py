@@ -221,7 +221,7 @@ def _classified(settings: Settings, chosen: list[str], top: int, fps: float | No
             if outputs.json:
                 print_json(content)
             elif outputs.silent:
-                answers.show_trouble(answer, content)
+                answers.show_trouble(content)
             else:
                 answers.show(answer, content)
             given.append(answer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
@@ -27,13 +27,23 @@ _NEEDS_HOST = (SourceKind.RTSP, SourceKind.HTTP)
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
+Decode = Literal["auto", "keyframes", "all"]
+
+
 @dataclass(frozen=True, slots=True, config=_STRICT)
 class Sampling:
-    """Which frames are samples. At most one of the three is set; none means the worker's default rate."""
+    """Which frames are samples. At most one of the first three is set; none means the worker's default rate."""
 
     fps: Annotated[float | None, Field(gt=0, le=1000, description="Samples a second of presentation time.")] = None
     every: Annotated[int | None, Field(ge=1, le=1_000_000, description="Every n-th decoded frame.")] = None
     keyframes: Annotated[bool, Field(description="Key frames only; the others are not even decoded.")] = False
+    decode: Annotated[
+        Decode | None,
+        Field(
+            description="Of an RTSP stream: auto prefers key frames where they come often enough and decodes no more "
+            "than the samples need, keyframes decodes key frames only, all everything. Default: the worker's setting."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Sampling:

@@ -7,8 +7,9 @@ frame rate or one with lost frames gives the samples that its true times say.
 from __future__ import annotations
 
 import math
+from collections import deque
 
-from streamtag.core.job import Sampling
+from streamtag.core.job import Decode, Sampling
 
 # Presentation times are rounded by containers (milliseconds in Matroska, 1/90000 s in MPEG-TS): a frame
 # that is due at 0.2 s may carry 0.19999.
@@ -17,6 +18,10 @@ EPSILON_S = 1e-4
 # recording goes on for three years. Believed, such clocks would drive a job's result ids past what Redis can hold.
 MAX_STEP_S = 86_400.0
 MAX_LENGTH_S = 1e8
+# Key frames that come so much more seldom than samples are asked for will still do: the rate is then 5 % lower.
+KEYS_TOLERANCE = 1.05
+# Periods without a sample after which any frame is one.
+KEYS_OVERDUE = 1.6
 
 
 class Sampler:
@@ -39,6 +44,64 @@ class Sampler:
             return False
         self._last_period = period
         return True
+
+
+class SparseSampler:
+    """The same for a live stream of which not every frame needs to be decoded: prefers key frames, which cost little.
+
+    Where key frames come at least as often as samples are asked for, samples are key frames: the first in each period.
+    The periods are then laid so that key frames of just that rate fall into the middle of them. Where they stay out, or
+    come too seldom, any frame will do.
+
+    Args:
+        mode: ``auto`` as said; ``keyframes`` key frames only, however few; ``all`` the first frame of each period.
+    """
+
+    def __init__(self, sampling: Sampling, default_fps: float, mode: Decode) -> None:
+        self._grid = Sampler(sampling, default_fps)
+        self._fps = self._grid.fps
+        self._mode = mode
+        self._intervals_s: deque[float] = deque(maxlen=4)  # between the last key frames
+        self._key_s: float | None = None  # the last key frame
+        self._kept_s = -math.inf
+        self._origin_s: float | None = None  # of the periods of key frames
+        self._key_period = -1
+
+    def keep(self, index: int, pts_s: float, key: bool) -> bool:
+        if key:
+            if self._key_s is not None:
+                self._intervals_s.append(pts_s - self._key_s)
+            self._key_s = pts_s
+        kept = self._wants(index, pts_s, key)
+        if kept:
+            self._kept_s = pts_s
+        return kept
+
+    def _wants(self, index: int, pts_s: float, key: bool) -> bool:
+        if self._fps is None:
+            return (key or self._mode != "keyframes") and self._grid.keep(index, pts_s)
+        if self._mode == "all" or not (self._mode == "keyframes" or self._keys_suffice(pts_s)):
+            self._origin_s = None
+            return self._grid.keep(index, pts_s)
+        if not key:
+            return False
+        if self._origin_s is None:
+            just_kept = (pts_s - self._kept_s) * self._fps < 0.5
+            self._origin_s, self._key_period = pts_s, 0 if just_kept else -1
+        period = math.floor((pts_s - self._origin_s) * self._fps + 0.5)
+        if period <= self._key_period:
+            return False
+        self._key_period = period
+        return True
+
+    def _keys_suffice(self, pts_s: float) -> bool:
+        assert self._fps is not None
+        if self._key_s is not None and pts_s - max(self._key_s, self._kept_s) > KEYS_OVERDUE / self._fps:
+            self._key_s = None
+            self._intervals_s.clear()
+        if not self._intervals_s:
+            return False
+        return max(self._intervals_s) * self._fps <= KEYS_TOLERANCE
 
 
 class Timeline:

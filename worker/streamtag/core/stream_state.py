@@ -35,6 +35,7 @@ class GapReason(StrEnum):
 
     HANDOVER = "handover"  # another worker had it before
     RECONNECT = "reconnect"
+    LAGGING = "lagging"  # its decoder was too late, and went on with what is new
 
 
 class OutcomeKind(StrEnum):
@@ -119,6 +120,7 @@ class StreamMachine:
         self._chance = chance
         self._handed_over = live and checkpoint.last_captured_unix_s > 0
         self._interrupted = False  # the connection was lost since the last sample
+        self._lagging = False  # samples since the last one were given up, for they were too late
         self._had_sample = False
         self._frames = 0
         self._failures = 0  # of the source, since the last sample
@@ -195,11 +197,17 @@ class StreamMachine:
                 news.append(GapNoticed(GapReason.HANDOVER))
             elif self._interrupted:
                 news.append(GapNoticed(GapReason.RECONNECT))
+            elif self._lagging:
+                news.append(GapNoticed(GapReason.LAGGING))
             news += self._enter(self._seen(motion, luma, now_s))
         elif self.state is not StreamState.LIVE:
             news += self._enter(StreamState.LIVE)
-        self._had_sample, self._interrupted = True, False
+        self._had_sample, self._interrupted, self._lagging = True, False, False
         return news
+
+    def gave_up(self) -> None:
+        """The decoder was too far behind, and passes samples over up to what is new."""
+        self._lagging = True
 
     def ended(self, note: str, now_s: float) -> list[News]:
         """The decoder has read the source to its end."""

@@ -52,6 +52,7 @@ class Track:
         self.last_pts_s = checkpoint.last_pts_s  # of the last sample whose fate is known
         self._last_ms, self._last_n = (int(part) for part in checkpoint.last_id.split("-"))
         self._last_captured_unix_s = checkpoint.last_captured_unix_s
+        self._last_published_unix_s = checkpoint.last_captured_unix_s  # capture of the last sample that has a result
         self._results: list[tuple[str, bytes]] = []
         self._events: list[bytes] = []
         self._smoothed = self.counters.sampled  # number of the last sample that had its turn with the smoother
@@ -94,6 +95,7 @@ class Track:
             payload["path"] = sample.path
         self._results.append((self._next_id(sample), orjson.dumps(payload)))
         self._captured_unix_s.append(sample.captured_unix_s)
+        self._last_published_unix_s = sample.captured_unix_s
         self.counters.published += 1
         self._account(sample)
 
@@ -136,11 +138,11 @@ class Track:
         self._events.append(orjson.dumps(head | content))
 
     def gap(self, until_unix_s: float, reason: str) -> None:
-        """Say what a live stream missed between its last committed sample and now."""
-        if self._last_captured_unix_s:
-            missed_s = max(0.0, until_unix_s - self._last_captured_unix_s)
+        """Say what a live stream missed between its last result and now."""
+        if self._last_published_unix_s:
+            missed_s = max(0.0, until_unix_s - self._last_published_unix_s)
             self.event(
-                "gap", reason=reason, from_unix_s=round(self._last_captured_unix_s, 3), missed_s=round(missed_s, 3)
+                "gap", reason=reason, from_unix_s=round(self._last_published_unix_s, 3), missed_s=round(missed_s, 3)
             )
 
     def totals(self, decoded: int) -> None:

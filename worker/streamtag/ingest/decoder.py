@@ -11,15 +11,16 @@ import resource
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.job import Sampling
+from streamtag.core.job import Decode, Sampling
 from streamtag.core.records import Sample
-from streamtag.core.sampler import Sampler, Timeline
+from streamtag.core.sampler import Sampler, SparseSampler, Timeline
 from streamtag.core.source import SourceKind
 from streamtag.core.stream_state import FailureKind
 from streamtag.errors import ConfigError, RejectJob, RetryJob
@@ -27,13 +28,15 @@ from streamtag.ingest import geometry, opening, wire
 from streamtag.ingest.cage import allow_processor_time, confine_decoder, die_with_parent
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient
+from streamtag.ingest.live import StreamReader
 from streamtag.ingest.policy import AuthFailed
-from streamtag.ingest.readers import CorruptFrame, Reader
+from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Reader
 from streamtag.ingest.remote import TurnsOutLive
 from streamtag.ingest.slots import WAIT_S, SlotMemory, Slots
 from streamtag.settings import SourceSettings
 
 PROGRESS_S = 0.5
+LAGGING = "lagging"  # why a sample was dropped: the stream was too far behind its camera
 _SIGNATURE_SIZE = 32
 # 512 times the number of the quarter that a pixel of the signature lies in.
 _QUARTERS = np.kron([[0, 1], [2, 3]], np.ones((16, 16), np.int32)) << 9
@@ -57,6 +60,12 @@ class Request:
     pictures: tuple[str, ...] = ()  # image files to read in this order, in place of the source
     gate_port: int = 0  # where the gate of a source on the network listens
     may_turn_live: bool = False  # the job leaves it to the source whether it goes on for ever
+    decode: Decode = "auto"  # how much of a live stream, unless the job says
+
+    @property
+    def decode_mode(self) -> Decode:
+        """How much of a live stream is decoded."""
+        return "keyframes" if self.sampling.keyframes else self.sampling.decode or self.decode
 
 
 class ParentGone(Exception):
@@ -92,7 +101,8 @@ def _open(request: Request, log: ErrorLog) -> Reader:
     confine_decoder(request.settings, located.files, request.gate_port, device)
     gate = GateClient(request.gate_port, request.source) if request.gate_port else None
     live = None if request.may_turn_live and not request.live else request.live
-    return opening.open_reader(located, request.settings, log, gate, request.sampling.keyframes, live)
+    sparse = request.decode_mode != "all"
+    return opening.open_reader(located, request.settings, log, gate, request.sampling.keyframes, live, sparse)
 
 
 def confine_process(settings: SourceSettings) -> None:
@@ -136,19 +146,26 @@ class Decoder:
         still = not opened.width
         # Each picture of a folder is a sample, unless the job says otherwise.
         sampling = Sampling(every=1) if still and request.sampling == Sampling() else request.sampling
-        sampler = Sampler(sampling, request.default_fps)
+        keep = self._sampler(reader, sampling)
         timeline = Timeline(1.0 / (opened.fps or 25.0), request.start_pts_s)
         self._cpu_s = time.process_time()
         while reader.grab():
             index = self._decoded
             self._decoded += 1
-            pts_s = timeline.next(reader.pts_s())
-            if sampler.keep(index, pts_s) and index >= request.resume_index:
+            facts, pts_s = reader.facts(), timeline.next(reader.pts_s())
+            wanted = facts.fate is not Fate.OLD and keep(index, pts_s, facts.key)
+            if wanted and index >= request.resume_index:
                 self._sampled += index > request.resume_index
-                self._take(reader, index, pts_s)
+                self._take(reader, facts, index, pts_s)
             self._report_progress()
         reader.close()
         self.tell(wire.Ended(self._decoded, self._sampled, self._note(reader, timeline)))
+
+    def _sampler(self, reader: Reader, sampling: Sampling) -> Callable[[int, float, bool], bool]:
+        if isinstance(reader, StreamReader):
+            return SparseSampler(sampling, self._request.default_fps, self._request.decode_mode).keep
+        sampler = Sampler(sampling, self._request.default_fps)
+        return lambda index, pts_s, _key: sampler.keep(index, pts_s)
 
     def _note(self, reader: Reader, timeline: Timeline) -> str:
         """What to know about a source that is read to its end."""
@@ -175,14 +192,17 @@ class Decoder:
         except OSError:
             raise ParentGone from None
 
-    def _take(self, reader: Reader, index: int, pts_s: float) -> None:
+    def _take(self, reader: Reader, facts: Facts, index: int, pts_s: float) -> None:
         """Decode one sample into a slot and send it."""
         request = self._request
-        captured_unix_s = time.time()
+        captured_unix_s = time.time() if facts.captured_unix_s is None else facts.captured_unix_s
+        lost = (index, pts_s, captured_unix_s, self._decoded, self._sampled)
+        if facts.fate is Fate.LAGGING:
+            self.tell(wire.FrameDropped(*lost, LAGGING))
+            return
         resumed = index == request.resume_index  # done before, but the next sample is compared with it
         slot = 0 if resumed else self._wait_for_slot()
         if slot is None:
-            lost = (index, pts_s, captured_unix_s, self._decoded, self._sampled)
             self.tell(wire.FrameDropped(*lost, "backpressure", path=reader.path))
             return
         picture = self._done if resumed else self._slots.pictures[slot]
@@ -191,11 +211,13 @@ class Decoder:
         except (CorruptFrame, cv2.error) as error:
             if not resumed:
                 self._slots.release(slot)
-                lost = (index, pts_s, captured_unix_s, self._decoded, self._sampled)
                 self.tell(wire.FrameFailed(*lost, "corrupt", str(error)[:500], reader.path))
             return
         scene_change, motion, luma = self._compare(picture)
-        if not resumed:
+        if facts.captured_unix_s is not None and time.time() - captured_unix_s > request.settings.lag_budget_s:
+            self._slots.release(slot)  # it has grown too old while it was decoded
+            self.tell(wire.FrameDropped(*lost, LAGGING))
+        elif not resumed:
             now_s = time.process_time()
             counts = (self._decoded, self._sampled)
             sample = Sample(index, pts_s, captured_unix_s, slot, scene_change, *counts, reader.path)

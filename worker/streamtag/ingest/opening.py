@@ -74,6 +74,7 @@ def open_reader(
     gate: GateClient | None = None,
     keyframes: bool = False,
     live: bool | None = False,
+    sparse: bool = False,
 ) -> Reader:
     """Open a source that was located; its bytes are read from here on.
 
@@ -81,6 +82,7 @@ def open_reader(
         gate: of a source on the network.
         keyframes: decode key frames only.
         live: None where the source itself is to tell.
+        sparse: of a live stream, decode no more than the samples need.
 
     Raises:
         RejectJob: it is not what it should be.
@@ -91,7 +93,7 @@ def open_reader(
     if located.pictures is not None:
         return ImageReader(list(located.pictures), settings)
     if gate is not None and kind is SourceKind.RTSP:
-        return open_rtsp(source, settings, keyframes, log, gate)
+        return open_rtsp(source, settings, sparse, log, gate)
     if gate is not None:
         return open_http(source, live, settings, keyframes, log, gate)
     if kind is SourceKind.CAMERA:

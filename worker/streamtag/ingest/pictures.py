@@ -33,7 +33,7 @@ from PIL import (
 from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import RejectJob
 from streamtag.ingest.policy import check_path
-from streamtag.ingest.readers import CorruptFrame, Opened
+from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Opened
 from streamtag.redaction import printable, shown_source
 from streamtag.settings import SourceSettings
 
@@ -77,6 +77,9 @@ class ImageReader:
     def note(self) -> str:
         return ""
 
+    def facts(self) -> Facts:
+        return NOTHING_KNOWN
+
     def pts_s(self) -> float | None:
         return float(self._at)
 
@@ -111,6 +114,9 @@ class ContentReader:
     @property
     def note(self) -> str:
         return ""
+
+    def facts(self) -> Facts:
+        return NOTHING_KNOWN
 
     def pts_s(self) -> float | None:
         return 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,26 @@ class Opened:
     frames: int
 
 
+class Fate(Enum):
+    """What may become of a frame."""
+
+    SAMPLE = auto()  # a sample, if it is due
+    OLD = auto()  # none: it was made before we came, or cannot be decoded yet
+    LAGGING = auto()  # a lost sample, if it is due: we are too late for it
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of the frame last grabbed before it is decoded."""
+
+    captured_unix_s: float | None = None  # when it arrived; None: just now
+    key: bool = False  # it can be decoded without others
+    fate: Fate = Fate.SAMPLE
+
+
+NOTHING_KNOWN = Facts()
+
+
 class Reader(Protocol):
     """A source that is open. ``grab`` moves on by one frame, ``retrieve`` decodes the frame last grabbed."""
 
@@ -34,6 +55,7 @@ class Reader(Protocol):
         """What to know about its end."""
 
     def grab(self) -> bool: ...
+    def facts(self) -> Facts: ...
     def pts_s(self) -> float | None: ...
     def retrieve(self) -> np.ndarray: ...
     def close(self) -> None: ...

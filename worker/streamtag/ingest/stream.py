@@ -173,6 +173,7 @@ class Stream:
             sampled=machine.delivered,
             start_pts_s=machine.start_pts_s(self._now_s()),
             may_turn_live=job.live is None,
+            decode=self._sampling.decode,
         )
 
     def _take_all(self, session: DecoderSession, messages: list[wire.Message]) -> None:
@@ -199,6 +200,8 @@ class Stream:
                 machine.count(message.decoded)
                 machine.unclassifiable(message.sample)
                 dropped = isinstance(message, wire.FrameDropped)
+                if dropped and message.reason == decoder.LAGGING:
+                    machine.gave_up()
                 self._emit(Unclassified(message.sample, dropped, message.reason, message.detail))
             case wire.Ended(decoded, _, note):
                 machine.count(decoded)

@@ -15,7 +15,7 @@ from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest import formats
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.policy import AuthFailed
-from streamtag.ingest.readers import CorruptFrame, Opened
+from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Opened
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
@@ -76,6 +76,9 @@ class VideoReader:
     def note(self) -> str:
         return ""
 
+    def facts(self) -> Facts:
+        return NOTHING_KNOWN
+
     def pts_s(self) -> float | None:
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
 
@@ -117,16 +120,18 @@ class LiveReader(VideoReader):
         return now_s - self._began_s
 
 
+def whitelists(kind: SourceKind) -> dict[str, str]:
+    """FFmpeg's options that say what a source of this kind may be and may refer to."""
+    return {"protocol_whitelist": _PROTOCOLS[kind], "format_whitelist": _FORMATS[kind]}
+
+
 def open_ffmpeg(location: str, kind: SourceKind, settings: SourceSettings, keyframes: bool) -> cv2.VideoCapture:
     """FFmpeg on a source, whether or not it could open it.
 
     Args:
-        location: a path, a URL whose requests go through the gate, or the gate's relay.
+        location: a path, or a URL whose requests go through the gate.
     """
-    options = {"protocol_whitelist": _PROTOCOLS[kind], "format_whitelist": _FORMATS[kind]}
-    if kind is SourceKind.RTSP:
-        # Setting any option drops OpenCV's own preference for TCP, without which lost packets smear the picture.
-        options["rtsp_transport"] = "tcp"
+    options = whitelists(kind)
     if keyframes:
         options["avdiscard"] = "nonkey"
     # AV_LOG_ERROR: the reason of a failure, no chatter. A part of an HLS source that fails is a mere warning to FFmpeg.

@@ -6,15 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+import av
 import cv2
 import numpy as np
 
 from streamtag.errors import StreamtagError
-from streamtag.extras import installed
 
 # Milliseconds: fine enough for any camera, and what players and browsers expect of an MP4.
 _TIME_BASE = Fraction(1, 1000)
-H264_REMEDY = "for H.264: pip install 'streamtag[video]'; or name a file that ends in .webm"
 _CANNOT = "cannot be written; use a name that ends in .mp4 or .webm, in a folder that is there"
 
 
@@ -25,32 +24,24 @@ class VideoWriter(Protocol):
     def close(self) -> None: ...
 
 
-def plays_in_browsers(path: Path) -> bool:
-    """Whether a video written there, with what is installed, is one that browsers play."""
-    return path.suffix.lower() == ".webm" or installed("--annotate as H.264")
-
-
 def open_video(path: Path, width: int, height: int, fps: float) -> VideoWriter:
-    """Begin a video file: H.264 by PyAV where that is installed, MPEG-4 part 2 where it is not; a .webm is VP8.
+    """Begin a video file: H.264 by PyAV; a .webm is VP8 by OpenCV.
 
     OpenCV's wheels have no encoder for H.264, and their VP9 took 30 times as long as PyAV's H.264 (164 against 7 ms of
-    CPU a frame of 768 × 432 on a Zen 4 core; VP8 27 ms, MPEG-4 part 2 2 ms).
+    CPU a frame of 768 × 432 on a Zen 4 core; VP8 27 ms).
 
     Raises:
         StreamtagError: it cannot be written there.
     """
-    if path.suffix.lower() != ".webm" and installed("--annotate as H.264"):
+    if path.suffix.lower() != ".webm":
         return _H264(path, width, height, fps)
-    return _OpenCV(path, width, height, fps)
+    return _VP8(path, width, height, fps)
 
 
 class _H264:
     """By PyAV: each frame keeps its time, also where the source's rate varies."""
 
     def __init__(self, path: Path, width: int, height: int, fps: float) -> None:
-        import av  # noqa: PLC0415 - an extra
-
-        self._av = av
         # Its colours are stored for two by two pixels, so a last odd row or column has no place.
         self._size = (width - width % 2, height - height % 2)
         try:
@@ -68,7 +59,7 @@ class _H264:
 
     def write(self, frame: np.ndarray, pts_s: float) -> None:
         width, height = self._size
-        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="bgr24")
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="bgr24")
         self._last = max(self._last + 1, round(pts_s * 1000))  # an encoder takes no time twice
         picture.pts, picture.time_base = self._last, _TIME_BASE
         self._container.mux(self._stream.encode(picture))
@@ -78,10 +69,9 @@ class _H264:
         self._container.close()
 
 
-class _OpenCV:
+class _VP8:
     def __init__(self, path: Path, width: int, height: int, fps: float) -> None:
-        codec = "VP80" if path.suffix.lower() == ".webm" else "mp4v"
-        fourcc = cv2.VideoWriter.fourcc(*codec)
+        fourcc = cv2.VideoWriter.fourcc(*"VP80")
         self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, fps, (width, height))
         if not self._writer.isOpened():
             raise StreamtagError(_CANNOT)

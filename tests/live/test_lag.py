@@ -1,0 +1,77 @@
+"""Live streams stay with their camera, and what is said of their age is true. The pictures show when they were made."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+
+import pytest
+from streamtag.core.job import Sampling
+from streamtag.core.stream_state import GapReason
+from streamtag.settings import SourceSettings
+
+from tests.support.rtsp import clock_cameras
+from tests.support.stream_reading import Heard
+from tests.support.watching import SLOW_S, decode_slowly, seen, watch
+
+# Machines that run tests are busy: what is late by so much is not late for the reason that is tested.
+SLACK_S = 4.0
+PATIENT = SourceSettings(lag_budget_s=30)
+
+
+def test_a_decoder_that_is_too_slow_stays_within_its_budget_and_says_what_it_missed() -> None:
+    budget_s, samples = 1.0, 40  # at 5 a second, of 25: the last would be more than 6 s late
+
+    def enough(heard: Heard) -> bool:
+        return len(heard.samples) >= samples
+
+    with clock_cameras(cam={"fps": 25}) as cameras:
+        settings = SourceSettings(lag_budget_s=budget_s)
+        heard = watch(cameras.url("cam"), Sampling(fps=25), enough, settings, decode_slowly)
+    watched = seen(heard)
+    assert samples * (SLOW_S - 1 / 25) > budget_s + 1 + SLACK_S
+    assert max(one.lag_s for one in watched) < budget_s + 1 + SLACK_S
+    assert {lost.reason for lost in heard.unclassified} == {"lagging"}
+    assert GapReason.LAGGING in heard.gaps
+    numbers = sorted([one.sampled for one in heard.samples] + [lost.sample.sampled for lost in heard.unclassified])
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])
+def test_a_camera_is_open_with_its_first_frame_and_each_is_stamped_with_the_time_of_its_arrival(codec: str) -> None:
+    """FFmpeg would look at two dozen frames to guess their rate, and at two a second they would be 5.5 s old."""
+    with clock_cameras(cam={"codec": codec, "fps": 2}) as cameras:
+        heard = watch(cameras.url("cam"), Sampling(fps=2), lambda heard: len(heard.samples) >= 5, PATIENT)
+    watched = seen(heard)
+    assert min(one.error_s for one in watched) > -0.01
+    assert statistics.median(one.error_s for one in watched) < SLACK_S  # the first waits for its encoder to start
+    assert heard.unclassified == []
+    assert [one.sample.pts_s for one in watched] == sorted({one.sample.pts_s for one in watched})
+
+
+def test_what_a_camera_had_kept_is_not_taken_for_new() -> None:
+    old_s = 8.0
+    with clock_cameras(cam={"fps": 5, "old_frames": int(old_s * 5), "key_frames": 5}) as cameras:
+        heard = watch(cameras.url("cam"), Sampling(fps=5), lambda heard: len(heard.samples) >= 5, PATIENT)
+    assert heard.samples[0].index > 5  # it was sent what it had kept
+    assert all(one.error_s < SLACK_S for one in seen(heard))
+
+
+@pytest.mark.parametrize("speed", [0.5, 2.0])
+def test_the_rate_asked_for_is_that_of_our_clock_whatever_the_camera_s(speed: float) -> None:
+    """Its first seconds are left out: the speed of a clock has to be learnt."""
+    with clock_cameras(cam={"fps": 10, "speed": speed}) as cameras:
+        heard = watch(cameras.url("cam"), Sampling(fps=2), lambda heard: len(heard.samples) >= 22, PATIENT)
+    later = [one.sample for one in seen(heard)][6:]
+    wall_s = later[-1].captured_unix_s - later[0].captured_unix_s
+    assert (len(later) - 1) / wall_s == pytest.approx(2, rel=0.1)
+    assert later[-1].pts_s - later[0].pts_s == pytest.approx(wall_s, rel=0.05)
+
+
+def test_a_clock_that_is_set_moves_nothing() -> None:
+    with clock_cameras(cam={"fps": 10, "jump_after_s": 2, "jump_s": 1000}) as cameras:
+        heard = watch(cameras.url("cam"), Sampling(fps=5), lambda heard: len(heard.samples) >= 25, PATIENT)
+    steps_s = [after.pts_s - before.pts_s for before, after in itertools.pairwise(heard.samples)]
+    assert min(steps_s) > 0
+    assert sum(steps_s) < 60
+    assert heard.gaps == []

@@ -1,0 +1,194 @@
+"""The packets of a live stream, taken off the network by a thread of their own as they come.
+
+Who decodes may be slow; the connection is drained all the same, so that what a camera sends does not grow old in
+buffers that nobody can look into. Runs in the decoder process only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+import os
+import socket
+import stat
+import struct
+import termios
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from streamtag.core.live_clock import ArrivalClock
+from streamtag.ingest.readers import Fate
+
+# How long is looked at what comes at first, to tell what a server had kept from what is new.
+SETTLE_S = 1.0
+# Nothing came for so long: what came before is all there was.
+QUIET_S = 0.3
+# Packets that come this much faster than they were made were kept.
+BURST_PACE = 0.4
+# What may wait for the decoder. Beyond it the network waits, and what comes from there is known to be late.
+WAITING_BYTES = 32 * 1024**2
+# Frames may be sent in another order than they are shown in, by no more than this.
+REORDERED_S = 1.0
+_DESCRIPTORS = 128
+
+
+@dataclass(slots=True)
+class Arrived:
+    """A packet and what is known of its times, in seconds of the monotonic clock."""
+
+    packet: Packet[VideoStream]
+    key: bool
+    raw_s: float | None  # by the camera's clock
+    seen_s: float  # when it was read
+    arrived_s: float  # when it had come
+    fate: Fate = Fate.SAMPLE
+
+
+class PacketFeed:
+    """A container's video packets with the time of their arrival, in order.
+
+    Args:
+        connections: by which they come, to see whether more waits there.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, connections: Connections) -> None:
+        self._container = container
+        self._stream = stream
+        self._connections = connections
+        self._clock = ArrivalClock()
+        self._packets: deque[Arrived] = deque()
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+        self._ended = False
+        self._error: Exception | None = None
+        self._settled = False
+        self._raw_s = -math.inf
+        self.last_s = time.monotonic()  # when a packet last came
+        self._thread = threading.Thread(target=self._drain, name="packets", daemon=True)
+        self._thread.start()
+
+    def take(self) -> Arrived | None:
+        """The next packet, waiting for it; None at the end.
+
+        Raises:
+            av.FFmpegError: the connection broke or fell silent, and all that came before is taken.
+        """
+        with self._changed:
+            if not self._settled:
+                self._settle()
+            while not self._packets and not self._ended:
+                self._changed.wait()
+            if not self._packets:
+                if self._error is not None:
+                    raise self._error
+                return None
+            arrived = self._packets.popleft()
+            self._waiting_bytes -= arrived.packet.size
+            self._changed.notify_all()
+            return arrived
+
+    def give_up_old(self) -> bool:
+        """Mark what waits before the newest key frame as lost. False without one: all of it is."""
+        with self._changed:
+            newest = max((place for place, arrived in enumerate(self._packets) if arrived.key), default=None)
+            for place, arrived in enumerate(self._packets):
+                if newest is not None and place >= newest:
+                    break
+                arrived.fate = Fate.LAGGING
+        return newest is not None
+
+    def _settle(self) -> None:
+        """Wait until packets come at the pace at which they were made, and tell those from before by their times."""
+        deadline_s = time.monotonic() + SETTLE_S
+        while not self._ended and time.monotonic() < deadline_s and not self._at_pace():
+            if not self._changed.wait(QUIET_S) and self._packets:
+                break
+        self._settled = True
+        for arrived in self._packets:
+            arrived.arrived_s = self._clock.place_s(arrived.raw_s, arrived.seen_s)
+        for arrived, _next in pairwise(self._packets):
+            arrived.fate = Fate.OLD
+
+    def _at_pace(self) -> bool:
+        if len(self._packets) < 2:
+            return False
+        before, last = self._packets[-2], self._packets[-1]
+        if before.raw_s is None or last.raw_s is None:
+            return last.seen_s - before.seen_s > 0.01
+        return last.seen_s - before.seen_s >= BURST_PACE * (last.raw_s - before.raw_s)
+
+    def _drain(self) -> None:
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:  # an empty one says that it was the last
+                    self._add(packet)
+        except av.FFmpegError as error:
+            self._error = error
+        except Exception as error:
+            self._error = RuntimeError(f"packets cannot be read: {error!r}")
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _add(self, packet: Packet[VideoStream]) -> None:
+        seen_s, caught_up = time.monotonic(), self._connections.all_read()
+        self.last_s, raw_s = seen_s, self._camera_time(packet)
+        arrived_s = self._clock.arrived_s(seen_s, raw_s, caught_up)
+        with self._changed:
+            while self._waiting_bytes > WAITING_BYTES:
+                self._changed.wait()
+            self._waiting_bytes += packet.size
+            self._packets.append(Arrived(packet, packet.is_keyframe, raw_s, seen_s, arrived_s))
+            self._changed.notify_all()
+
+    def _camera_time(self, packet: Packet[VideoStream]) -> float | None:
+        if packet.pts is None:
+            return None
+        raw_s = float(packet.pts * packet.time_base)
+        if self._raw_s - REORDERED_S < raw_s < self._raw_s:
+            return self._raw_s  # it is shown before one that was needed to decode it
+        self._raw_s = raw_s
+        return raw_s
+
+
+class Connections:
+    """The connections to servers that this process has opened since; FFmpeg opens them and does not tell."""
+
+    def __init__(self) -> None:
+        self._before = set(_tcp_connections())
+        self._found: tuple[int, ...] = ()
+
+    def opened(self) -> None:
+        """Look for them: they are there."""
+        self._found = tuple(descriptor for descriptor in _tcp_connections() if descriptor not in self._before)
+
+    def all_read(self) -> bool:
+        """Whether nothing is left to read."""
+        for descriptor in self._found:
+            with contextlib.suppress(OSError):
+                unread = bytearray(4)
+                fcntl.ioctl(descriptor, termios.FIONREAD, unread)
+                if struct.unpack("i", unread)[0]:
+                    return False
+        return True
+
+
+def _tcp_connections() -> Iterator[int]:
+    for descriptor in range(3, _DESCRIPTORS):
+        with contextlib.suppress(OSError):
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(descriptor)) as found:
+                if found.family in (socket.AF_INET, socket.AF_INET6) and found.type == socket.SOCK_STREAM:
+                    yield descriptor
