@@ -178,6 +178,7 @@ def test_metrics_and_health(served: tuple[Settings, Worker], clip: Path) -> None
         "samples_published_total",
         "decode_seconds_bucket",
         "queue_seconds_bucket",
+        "lag_seconds_bucket",
         "batch_size_bucket",
         "inference_seconds_bucket",
         "commit_seconds_bucket",

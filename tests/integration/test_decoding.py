@@ -265,3 +265,12 @@ def test_a_machine_without_room_for_a_decoder_tries_again(clip: Path, monkeypatc
     found = read(clip)
     assert len(found.samples) == 40
     assert sum("No space left" in detail for detail in found.details) == 2
+
+
+def test_a_job_s_region_is_all_that_is_seen_of_each_frame(tmp_path: Path) -> None:
+    picture = np.zeros((90, 160, 3), np.uint8)
+    picture[:, 80:] = 255
+    cv2.imwrite(str(tmp_path / "halves.png"), picture)
+    left = read(tmp_path / "halves.png", roi=(0.0, 0.0, 0.5, 1.0))
+    right = read(tmp_path / "halves.png", roi=(0.5, 0.0, 0.5, 1.0))
+    assert (left.pictures[0].max(), right.pictures[0].min()) == (0, 255)

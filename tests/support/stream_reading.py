@@ -67,15 +67,16 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
     """Run a stream to its end.
 
     Args:
-        more: ``resume`` the last sample of an earlier owner; ``live`` as the job says; ``meddle`` called with the
-            stream every turn; ``preprocessing``; ``decode`` what the decoder process runs; ``sampled`` the worker's own
-            settings.
+        more: ``resume`` the last sample of an earlier owner; ``live`` and ``roi`` as the job says; ``meddle`` called
+            with the stream every turn; ``preprocessing``; ``decode`` what the decoder process runs; ``sampled`` the
+            worker's own settings.
     """
     heard = Heard()
     checkpoint = Checkpoint()
     if (last := more.get("resume")) is not None:
         checkpoint = Checkpoint(last_index=last.index, counters=Counters(last.decoded, last.sampled, last.sampled))
-    claim = Claim(Job("j", str(source), sampling=sampling, live=more.get("live")), "1-0", 1, 1, checkpoint)
+    job = Job("j", str(source), sampling=sampling, live=more.get("live"), roi=more.get("roi"))
+    claim = Claim(job, "1-0", 1, 1, checkpoint)
     preprocessing, sampled = more.get("preprocessing", PREPROCESSING), more.get("sampled", SamplingSettings())
     stream = Stream(claim, preprocessing, settings, sampled, heard.take, more.get("decode", decoder.main))
     stream.start()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.job import Sampling
+from streamtag.core.job import Region, Sampling
 from streamtag.core.records import Sample
 from streamtag.ingest import decoder, geometry
 from streamtag.ingest.slots import SlotMemory
@@ -74,9 +74,11 @@ def decode_slowly(request: decoder.Request, parent: socket.socket, memory: SlotM
     """A decoder that takes its time over each picture, as on a machine that has other work."""
     fit = geometry.fit
 
-    def fit_slowly(picture: np.ndarray, preprocessing: Preprocessing, out: np.ndarray) -> None:
+    def fit_slowly(
+        picture: np.ndarray, preprocessing: Preprocessing, out: np.ndarray, region: Region | None = None
+    ) -> None:
         time.sleep(SLOW_S)
-        fit(picture, preprocessing, out)
+        fit(picture, preprocessing, out, region)
 
     geometry.fit = fit_slowly
     decoder.main(request, parent, memory)

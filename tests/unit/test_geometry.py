@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from streamtag.core.bundle import Crop, Preprocessing
-from streamtag.ingest.geometry import as_bgr, fit
+from streamtag.ingest.geometry import as_bgr, cut, fit
 
 
 def fitted(picture: np.ndarray, crop: Crop, size: int = 32) -> np.ndarray:
@@ -55,3 +55,19 @@ def test_grey_transparent_and_deep_pictures_are_taken() -> None:
     assert as_bgr(np.zeros((4, 4), np.uint8)).shape == (4, 4, 3)
     assert as_bgr(np.zeros((4, 4, 4), np.uint8)).shape == (4, 4, 3)
     assert as_bgr(np.full((4, 4, 3), 0xFF00, np.uint16))[0, 0, 0] == 0xFF
+
+
+def test_a_region_takes_the_place_of_the_picture() -> None:
+    picture = np.zeros((100, 200, 3), np.uint8)
+    picture[50:, 100:] = 255
+    out = np.zeros((32, 32, 3), np.uint8)
+    fit(picture, Preprocessing(32, crop="squash"), out, (0.5, 0.5, 0.5, 0.5))
+    assert out.min() == 255
+    fit(picture, Preprocessing(32, crop="squash"), out, (0.0, 0.0, 0.5, 1.0))
+    assert out.max() == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5)])
+def test_a_region_of_a_tiny_picture_has_a_pixel(size: tuple[int, int]) -> None:
+    for region in ((0.99, 0.99, 0.01, 0.01), (0.0, 0.5, 0.01, 0.5), (1 / 3, 1 / 3, 1 / 3, 1 / 3)):
+        assert min(cut(np.zeros((*size, 3), np.uint8), region).shape[:2]) >= 1

@@ -165,6 +165,31 @@ def test_the_id_of_a_job_that_cannot_be_read_is_found(raw: bytes, job_id: str) -
     assert find_job_id(raw) == job_id
 
 
+@pytest.mark.parametrize(
+    "roi",
+    [
+        "[0.5, 0, 0.6, 1]",
+        "[0, 0, 0, 1]",
+        "[0, 0, 1]",
+        "[0, 0, 1, 1, 1]",
+        "[-0.1, 0, 1, 1]",
+        '["0", 0, 1, 1]',
+        "[0, 0, 1e999, 1]",
+        '{"door": [0, 0, 1, 1]}',
+        "0.5",
+    ],
+)
+def test_a_region_that_is_none_is_refused_by_its_name(roi: str) -> None:
+    with pytest.raises(ValueError, match=r"^job\.roi"):
+        Job.from_json(f'{{"job_id": "a", "source": "a.mp4", "roi": {roi}}}')
+
+
+def test_a_region_lies_within_the_frame() -> None:
+    job = Job.from_json(f'{{"job_id": "a", "source": "a.mp4", "roi": [{2 / 3}, 0, {1 / 3}, 1]}}')
+    assert job.roi == (2 / 3, 0, 1 / 3, 1)
+    assert Job.from_json(job.to_json()) == job
+
+
 def test_the_schema_closes_the_record_and_bounds_its_texts() -> None:
     schema = job_schema()
     assert schema["additionalProperties"] is False

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from streamtag.configuration import load
-from streamtag.core.job import Job, Sampling, explain
+from streamtag.core.job import Job, Region, Sampling, explain
 from streamtag.core.records import Event, JobView, Result, WorkerView
 from streamtag.core.source import SourceKind, source_kind
 from streamtag.errors import ConfigError, StreamtagError
@@ -66,6 +66,7 @@ class Client:
         every: int | None = None,
         keyframes: bool = False,
         live: bool | None = None,
+        roi: tuple[float, float, float, float] | None = None,
     ) -> JobView:
         """Queue one source. The same ``job_id`` twice is one job.
 
@@ -76,6 +77,7 @@ class Client:
             stream: the name people know the source by; carried by its events.
             fps, every, keyframes: which frames are samples; at most one of them.
             live: whether the source can be read again, where its kind does not tell.
+            roi: the region of each frame that is looked at: x, y, width and height in fractions of the frame.
 
         Raises:
             StreamtagError: the job is not valid, the queue or Redis's memory is full, or Redis cannot be reached.
@@ -92,6 +94,7 @@ class Client:
                 else "",
                 live=live,
                 sampling=_sampling(fps, every, keyframes),
+                roi=_region(roi),
                 submitted_unix_s=round(time.time(), 3),
             )
         except ValidationError as error:
@@ -220,6 +223,13 @@ def _sampling(fps: float | None, every: int | None, keyframes: bool) -> Sampling
         return Sampling(None if fps is None else float(fps), every, keyframes)
     except ValidationError as error:
         raise ConfigError(explain(error, "sampling")) from None
+
+
+def _region(roi: tuple[float, float, float, float] | None) -> Region | None:
+    if roi is None:
+        return None
+    x, y, width, height = map(float, roi)
+    return x, y, width, height
 
 
 def new_job_id(source: str) -> str:

@@ -48,6 +48,12 @@ class Metrics:
         self.queue_s = histogram(
             "queue_seconds", "From capture to the start of inference, per batch: the oldest sample.", _SLOW_S
         )
+        self.lag_s = batch_histogram(
+            "lag_seconds",
+            "How far a live stream is behind its camera: the age of a sample, since its capture, when its decoder has "
+            "done with it. See capture_to_commit_seconds for what capture is.",
+            _SLOW_S,
+        )
         self.batch_size = histogram(
             "batch_size", "Samples in a batch, padding not counted.", (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
         )

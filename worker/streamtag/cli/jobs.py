@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -26,11 +27,21 @@ from streamtag.cli.common import (
     settings_from,
 )
 from streamtag.client import Client
+from streamtag.core.job import Region
 from streamtag.core.records import JobStatus, JobView
 from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
 from streamtag.redaction import holds_secret, printable
 
 RETRY_S = 0.5
+
+Roi = Annotated[
+    str | None,
+    typer.Option(
+        "--roi",
+        help="Region of each frame to look at, in fractions of the frame: X,Y,WIDTH,HEIGHT.",
+        rich_help_panel=SAMPLING,
+    ),
+]
 
 
 def submit(
@@ -51,6 +62,7 @@ def submit(
             "--keyframes", help="Key frames only, instead of --fps: by far the cheapest.", rich_help_panel=SAMPLING
         ),
     ] = False,
+    roi: Roi = None,
     stream: Annotated[str, typer.Option("--stream", help="Name of the stream, carried by its events.")] = "",
     job_id: Annotated[str | None, typer.Option("--id", help="Job id, to submit safely again. For one source.")] = None,
     live: Annotated[
@@ -68,12 +80,12 @@ def submit(
     given, sources = sources, _sources(sources)
     if job_id and len(sources) > 1:
         raise ConfigError("--id names one job; give one source, or leave it out")
+    region = _region(roi)
     with Client(settings=settings_from(config, model, None, overrides)) as client:
         submitted = []
+        queue = partial(client.submit, fps=fps, every=every, keyframes=keyframes, roi=region)
         for source in sources:
-            view = client.submit(
-                source, job_id=job_id, stream=stream, fps=fps, every=every, keyframes=keyframes, live=live
-            )
+            view = queue(source, job_id=job_id, stream=stream, live=live)
             submitted.append(view.job_id)
             _say_submitted(view, wait, json)
         _note_credentials(given, sources)
@@ -82,6 +94,18 @@ def submit(
             return
         ended = _wait(client, submitted, quiet=json)
     _tell_outcomes(ended, json)
+
+
+def _region(text: str | None) -> Region | None:
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"--roi {text}: give four numbers from 0 to 1, as in 0.5,0,0.5,1 for the right half"
+        ) from None
+    return x, y, width, height
 
 
 def _tell_outcomes(ended: list[JobView], json: bool) -> None:

@@ -23,6 +23,8 @@ MAX_JOB_BYTES = 64 * 1024
 PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$"
 JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 _ID_FIELD = re.compile(rb'"job_id"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._:@-]{0,127})"')
+LEAST_REGION = 0.01  # of a side of the frame
+ROUNDING = 1e-6  # three thirds may be a little more than one
 _NEEDS_HOST = (SourceKind.RTSP, SourceKind.HTTP)
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
@@ -50,6 +52,10 @@ class Sampling:
         if sum((self.fps is not None, self.every is not None, self.keyframes)) > 1:
             raise ValueError("choose one of fps, every, keyframes")
         return self
+
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+Region = tuple[_Share, _Share, _Share, _Share]  # x, y, width and height, in fractions of the frame
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -84,6 +90,13 @@ class Job:
     ] = None
     sampling: Annotated[Sampling, Field(description="Which frames are samples.")] = Sampling()
     submitted_unix_s: Annotated[float, Field(ge=0, le=1e11, description="When it was submitted, Unix seconds.")] = 0.0
+    roi: Annotated[
+        Region | None,
+        Field(
+            description="The region of each frame that is looked at, in place of all of it: [x, y, width, height] in "
+            "fractions of the frame, from its top left corner. It must lie within the frame."
+        ),
+    ] = None
 
     @field_validator("source")
     @classmethod
@@ -102,6 +115,18 @@ class Job:
         if kind in _NEEDS_HOST and not named[0]:
             raise ValueError("is an address without a host")
         return source
+
+    @field_validator("roi")
+    @classmethod
+    def _lies_within(cls, roi: Region | None) -> Region | None:
+        if roi is None:
+            return None
+        x, y, width, height = roi
+        if min(width, height) < LEAST_REGION or max(x + width, y + height) > 1 + ROUNDING:
+            raise ValueError(
+                f"must lie within the frame (x + width and y + height at most 1) and measure {LEAST_REGION}"
+            )
+        return roi
 
     @property
     def kind(self) -> SourceKind:
@@ -167,8 +192,10 @@ def explain(error: ValidationError, what: str = "job") -> str:
     """The first fault of a job or sampling in one line: the field, what it must be, and never its value."""
     fault = error.errors(include_url=False)[0]
     record = Sampling if what == "sampling" or (fault["loc"][:1] == ("sampling",) and len(fault["loc"]) > 1) else Job
-    path = [_field_name(part, record) for part in fault["loc"]]
+    path = [_field_name(part, record) for part in fault["loc"] if fault["loc"][:1] != ("roi",)] or ["roi"]
     where, kind, limits = ".".join([what, *path]), fault["type"], fault.get("ctx", {})
+    if fault["loc"][:1] == ("roi",) and kind != "value_error":
+        return f"{what}.roi must be four numbers from 0 to 1: x, y, width and height"
     if kind == "json_invalid":
         return f"the {what} is not valid JSON: {fault['msg'].removeprefix('Invalid JSON: ')}"
     if kind == "unexpected_keyword_argument":

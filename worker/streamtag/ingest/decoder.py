@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.job import Decode, Sampling
+from streamtag.core.job import Decode, Region, Sampling
 from streamtag.core.records import Sample
 from streamtag.core.sampler import Sampler, SparseSampler, Timeline
 from streamtag.core.source import SourceKind
@@ -61,6 +61,7 @@ class Request:
     gate_port: int = 0  # where the gate of a source on the network listens
     may_turn_live: bool = False  # the job leaves it to the source whether it goes on for ever
     decode: Decode = "auto"  # how much of a live stream, unless the job says
+    region: Region | None = None  # of each frame, in place of all of it
 
     @property
     def decode_mode(self) -> Decode:
@@ -207,7 +208,7 @@ class Decoder:
             return
         picture = self._done if resumed else self._slots.pictures[slot]
         try:
-            geometry.fit(reader.retrieve(), request.preprocessing, picture)
+            geometry.fit(reader.retrieve(), request.preprocessing, picture, request.region)
         except (CorruptFrame, cv2.error) as error:
             if not resumed:
                 self._slots.release(slot)

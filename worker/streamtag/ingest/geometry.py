@@ -10,19 +10,21 @@ import cv2
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
+from streamtag.core.job import Region
 
 # Keras reports its ImageNet accuracies for a central crop of this fraction of the shorter side.
 CENTER_FRACTION = 0.875
 
 
-def fit(picture: np.ndarray, preprocessing: Preprocessing, out: np.ndarray) -> None:
+def fit(picture: np.ndarray, preprocessing: Preprocessing, out: np.ndarray, region: Region | None = None) -> None:
     """Crop or pad, resize, and turn BGR into RGB.
 
     Args:
         picture: (h, w, 3) or (h, w) or (h, w, 4) uint8 in OpenCV's channel order.
         out: (size, size, 3) uint8, written in place.
+        region: what takes the place of the whole picture.
     """
-    picture, size = as_bgr(picture), preprocessing.size
+    picture, size = as_bgr(picture if region is None else cut(picture, region)), preprocessing.size
     if preprocessing.crop == "center":
         resized = _resize(_center(picture), size, size)
     elif preprocessing.crop == "squash":
@@ -30,6 +32,15 @@ def fit(picture: np.ndarray, preprocessing: Preprocessing, out: np.ndarray) -> N
     else:
         resized = _padded(picture, size)
     cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=out)
+
+
+def cut(picture: np.ndarray, region: Region) -> np.ndarray:
+    """A region of a picture, whole pixels and at least one, whatever its size: a stream may change it at any time."""
+    height, width = picture.shape[:2]
+    x, y, part_width, part_height = region
+    left, top = min(width - 1, round(x * width)), min(height - 1, round(y * height))
+    right, bottom = round((x + part_width) * width), round((y + part_height) * height)
+    return picture[top : max(top + 1, bottom), left : max(left + 1, right)]
 
 
 def _padded(picture: np.ndarray, size: int) -> np.ndarray:

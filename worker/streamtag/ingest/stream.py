@@ -174,6 +174,7 @@ class Stream:
             start_pts_s=machine.start_pts_s(self._now_s()),
             may_turn_live=job.live is None,
             decode=self._sampling.decode,
+            region=job.roi,
         )
 
     def _take_all(self, session: DecoderSession, messages: list[wire.Message]) -> None:

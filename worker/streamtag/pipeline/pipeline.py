@@ -166,6 +166,8 @@ class Pipeline:
         """Send what a stream emits on its way. Called by the intake thread."""
         match event:
             case SampleReady(session, sample, decode_s):
+                if run.live:
+                    self._metrics.lag_s.observe([max(0.0, time.time() - sample.captured_unix_s)])
                 self._inference.put(PendingSample(run, session, sample, decode_s))
                 return
             case FramesDecoded(count):
