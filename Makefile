@@ -13,7 +13,7 @@ SYSTEM := redis-server gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugin
 # Twenty minutes of everything that goes wrong, or SOAK_S seconds; its outcome is in tests/faults/RESULTS.md.
 SOAK_S ?= 1200
 
-.PHONY: demo test soak check lint types imports setup system clean
+.PHONY: demo test soak bench-live check lint types imports setup system clean
 
 demo: $(VENV)/.demo
 	$(BIN)/streamtag demo
@@ -26,6 +26,9 @@ test: setup system
 
 soak: setup system
 	$(BIN)/python -m tests.faults.soak --seconds $(SOAK_S)
+# What live cameras get, measured; what it gave is in tests/bench/RESULTS.md.
+bench-live: setup system
+	$(BIN)/python -m tests.bench.live
 
 check: lint types imports
 
