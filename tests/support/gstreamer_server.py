@@ -2,7 +2,8 @@
 
     /usr/bin/python3 tests/support/gstreamer_server.py [--size WIDTHxHEIGHT] PORT [USER PASSWORD]
 
-Paths: /ball (H.264, 10 frames a second, moving), /black, /still; of one with a user only /secret, for that user.
+Paths: /ball (H.264, 10 frames a second, moving), /black, /still, /hung (one picture, encoded again and again under rate
+control), /udp (over UDP only); of one with a user only /secret, for that user.
 """
 
 import argparse
@@ -12,19 +13,25 @@ from typing import Any
 import gi
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
-PIPELINE = (
-    "( videotestsrc is-live=true pattern={pattern} ! video/x-raw,width={width},height={height},framerate=10/1 "
-    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! rtph264pay name=pay0 pt=96 )"
+PICTURES = "video/x-raw,width={width},height={height},framerate=10/1"
+MOVING = "videotestsrc is-live=true pattern={pattern} ! " + PICTURES
+HUNG = "videotestsrc num-buffers=1 pattern={pattern} ! " + PICTURES + " ! imagefreeze is-live=true"
+ENCODED = (
+    "( {pictures} ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=400 "
+    "! rtph264pay name=pay0 pt=96 )"
 )
+BALL = "ball background-color=0xff406080"
+PATTERNS = {"ball": BALL, "black": "black", "still": "smpte75", "udp": BALL}
 
 
-def factory(pattern: str, size: str) -> Any:
+def factory(pattern: str, size: str, pictures: str = MOVING) -> Any:
     found = GstRtspServer.RTSPMediaFactory()
     width, _, height = size.partition("x")
-    found.set_launch(PIPELINE.format(pattern=pattern, width=width, height=height))
+    found.set_launch(ENCODED.format(pictures=pictures.format(pattern=pattern, width=width, height=height)))
     found.set_shared(True)
     return found
 
@@ -52,10 +59,9 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service(options.port)
     mounts = server.get_mount_points()
-    found = {
-        name: factory(pattern, options.size)
-        for name, pattern in (("ball", "ball background-color=0xff406080"), ("black", "black"), ("still", "smpte75"))
-    }
+    found = {name: factory(pattern, options.size) for name, pattern in PATTERNS.items()}
+    found["hung"] = factory("smpte", options.size, HUNG)
+    found["udp"].set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     if options.credentials:
         found = {"secret": found["ball"]}
         protect(server, found["secret"], *options.credentials)

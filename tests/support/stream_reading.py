@@ -36,6 +36,7 @@ class Heard:
     decode_s: list[float] = field(default_factory=list)  # CPU spent on each
     unclassified: list[Unclassified] = field(default_factory=list)
     states: list[StreamState] = field(default_factory=list)
+    states_at_s: list[float] = field(default_factory=list)  # by the monotonic clock
     details: list[str] = field(default_factory=list)
     gaps: list[GapReason] = field(default_factory=list)
     outcome: Outcome | None = None
@@ -56,6 +57,7 @@ class Heard:
                 self.decoded += count
             case StateChanged(state, detail):
                 self.states.append(state)
+                self.states_at_s.append(time.monotonic())
                 self.details.append(detail)
             case GapNoticed(reason):
                 self.gaps.append(reason)

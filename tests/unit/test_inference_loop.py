@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from streamtag.core.options import BatchingSettings
 from streamtag.ingest.stream import Unclassified
 from streamtag.metrics import Metrics
 from streamtag.networks import LoadedNetwork
@@ -14,7 +15,7 @@ from streamtag.networks.engines.base import Done, WarmUp
 from streamtag.networks.engines.null import NullEngine
 from streamtag.pipeline.inference_loop import InferenceLoop
 from streamtag.pipeline.run import Classified, Mailbox, RunNews
-from streamtag.settings import BatchingSettings, EngineSettings
+from streamtag.settings import EngineSettings
 
 from tests.support.loops import BUNDLE, Clock, FakeSlots, pending, run_of
 

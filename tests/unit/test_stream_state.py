@@ -27,6 +27,7 @@ LIMITS = StreamLimits(
     backoff_s=1.0,
     backoff_cap_s=30.0,
     attempts=3,
+    auth_retry_s=60.0,
     frozen_s=5.0,
     black_luma=0.03,
 )
@@ -44,7 +45,8 @@ def sample(number: int, pts_s: float = 0.0) -> Sample:
 
 def show(one: StreamMachine, at_s: float, motion: float = 0.5, luma: float = 0.5, number: int = 0) -> list[News]:
     one.heard(at_s)
-    return one.sample(sample(number, at_s), motion, luma, at_s)
+    shown = sample(number, at_s)
+    return one.count(shown.decoded, at_s) + one.sample(shown, motion, luma, at_s)
 
 
 def states(news: list[News]) -> list[StreamState]:
@@ -54,10 +56,10 @@ def states(news: list[News]) -> list[StreamState]:
 def test_a_file_is_read_to_its_end() -> None:
     one = machine()
     assert one.connecting(0.0) == []  # which it is from the start
-    one.opened(100)
+    one.opened(100, 0.5)
     assert states(show(one, 1.0)) == [StreamState.LIVE]
-    one.count(50)
-    one.count(49)
+    one.count(50, 1.5)
+    one.count(49, 1.6)
     assert one.progress == 0.5
     assert one.ended("a note", 2.0) == [Outcome(OutcomeKind.ENDED, 50, 1, "a note")]
     assert (one.state, one.progress, one.connected) == (StreamState.ENDED, 1.0, False)
@@ -139,11 +141,16 @@ def test_the_watchdog_ends_a_silent_connection_and_an_unhealthy_stream_is_not_re
 def test_a_live_stream_without_frames_stalls_before_it_is_given_up_and_comes_back() -> None:
     one = machine(live=True)
     one.connecting(0.0)
-    show(one, 1.0)
-    assert one.check(5.9) == []
-    assert states(one.check(6.1)) == [StreamState.STALLED]
+    one.opened(0, 0.5)
+    for number in range(2):
+        show(one, 1.0 + number / 2, number=number)
+    assert one.check(6.4) == []
+    assert states(one.check(6.6)) == [StreamState.STALLED]
     assert one.check(7.0) == []
-    assert states(show(one, 8.0, number=1)) == [StreamState.LIVE]
+    news = show(one, 8.0, number=2)
+    assert states(news) == [StreamState.LIVE]
+    assert GapNoticed(GapReason.SILENCE) in news
+    assert GapNoticed(GapReason.SILENCE) not in show(one, 8.5, number=3)
 
 
 @pytest.mark.parametrize(
@@ -151,10 +158,22 @@ def test_a_live_stream_without_frames_stalls_before_it_is_given_up_and_comes_bac
     [
         ([(0.5, 0.5), (0.0, 0.5), (0.0, 0.5), (0.0, 0.5)], [StreamState.LIVE, StreamState.FROZEN]),
         ([(0.5, 0.5), (0.0, 0.5), (0.0, 0.5), (0.1, 0.5)], [StreamState.LIVE]),
-        ([(0.5, 0.01), (0.0, 0.01), (0.0, 0.01), (0.5, 0.5)], [StreamState.BLACK, StreamState.LIVE]),
+        ([(0.5, 0.5), *[(0.0009, 0.5)] * 3], [StreamState.LIVE, StreamState.FROZEN]),
+        ([(0.5, 0.5), *[(0.0016, 0.5)] * 9], [StreamState.LIVE]),
+        (
+            [(0.5, 0.01), (0.0, 0.01), (0.0, 0.01), (0.0, 0.01), (0.5, 0.5), (0.5, 0.5)],
+            [StreamState.LIVE, StreamState.BLACK, StreamState.LIVE],
+        ),
         ([(0.0, 0.5)], [StreamState.LIVE]),
     ],
-    ids=["still for 6 s", "moved in time", "black wins", "the first picture has nothing before it"],
+    ids=[
+        "still for 6 s",
+        "moved in time",
+        "a still picture, encoded anew",
+        "the noise of a sensor",
+        "black wins",
+        "the first picture has nothing before it",
+    ],
 )
 def test_what_a_live_picture_shows(pictures: list[tuple[float, float]], expected: list[StreamState]) -> None:
     one = machine(live=True)
@@ -163,6 +182,20 @@ def test_what_a_live_picture_shows(pictures: list[tuple[float, float]], expected
     for number, (motion, luma) in enumerate(pictures):
         found += states(show(one, number * 3.0, motion, luma, number))
     assert found == expected
+
+
+def test_a_password_that_is_refused_twice_is_tried_seldom_until_it_is_right() -> None:
+    one = machine(live=True, chance=0.0)
+    waits_s: list[float] = []
+    for _ in range(4):
+        one.connecting(0.0)
+        one.failed(FailureKind.AUTH, "401", 0.0)
+        waits_s.append(one.retry_s or 0.0)
+    assert waits_s == [0.0, 60.0, 60.0, 60.0]
+    one.connecting(0.0)
+    show(one, 1.0)
+    one.failed(FailureKind.AUTH, "401", 2.0)
+    assert one.retry_s == 2.0
 
 
 @pytest.mark.parametrize("kind", [FailureKind.RETRY, FailureKind.AUTH])
@@ -214,17 +247,23 @@ def test_stopped_it_says_so_once_and_nothing_follows() -> None:
     one = machine()
     one.connecting(0.0)
     show(one, 1.0)
-    assert one.stop() == [Outcome(OutcomeKind.STOPPED, 0, 1)]
+    assert one.stop() == [Outcome(OutcomeKind.STOPPED, 1, 1)]
     assert one.stop() == []
     assert one.failed(FailureKind.RETRY, "late", 2.0) == []
     assert one.check(1000.0) == []
     assert not one.may_connect(1000.0)
 
 
+def open_and_count(one: StreamMachine, now_s: float) -> list[News]:
+    one.opened(0, now_s)
+    return one.count(one.decoded + 5, now_s)
+
+
 STEPS: dict[str, Callable[[StreamMachine, float, int], list[News]]] = {
     "connecting": lambda one, now_s, n: one.connecting(now_s) if not one.connected and not one.outcome else [],
     "sample": lambda one, now_s, n: show(one, now_s, n % 3 / 2, n % 2 / 2, n) if one.connected else [],
     "still": lambda one, now_s, n: show(one, now_s, 0.0, 0.5, n) if one.connected else [],
+    "packets": lambda one, now_s, n: open_and_count(one, now_s) if one.connected else [],
     "retry": lambda one, now_s, n: one.failed(FailureKind.RETRY, "no", now_s) if one.connected else [],
     "auth": lambda one, now_s, n: one.failed(FailureKind.AUTH, "no", now_s) if one.connected else [],
     "end": lambda one, now_s, n: one.ended("", now_s) if one.connected else [],
@@ -257,6 +296,6 @@ def test_whatever_happens_a_stream_is_connected_or_backs_off_or_is_over(
         if one.outcome is None:
             assert one.state is told, "what people are told is what it is"
         if one.retry_s is not None:
-            assert now_s - 60 * 60 < one.retry_s <= now_s + LIMITS.backoff_cap_s
+            assert now_s - 60 * 60 < one.retry_s <= now_s + 1.25 * LIMITS.auth_retry_s
         if live and one.outcome is not None:
             assert one.outcome.kind is OutcomeKind.STOPPED, "a live stream is given up by people alone"

@@ -18,7 +18,7 @@ from pydantic_settings import (
 )
 
 from streamtag.core.job import Decode
-from streamtag.core.options import Fraction, Group, Positive, SmoothingSettings
+from streamtag.core.options import BatchingSettings, Fraction, Group, Positive, SmoothingSettings
 from streamtag.redis_settings import RedisSettings
 
 # The largest picture that any worker may be set to read: 0.8 GB unpacked.
@@ -84,20 +84,6 @@ class SamplingSettings(Group):
     )
 
 
-class BatchingSettings(Group):
-    """How long samples wait for company."""
-
-    live_delay_s: float = Field(0.05, ge=0, description="Seconds a live sample may wait for company in its batch.")
-    finite_delay_s: float = Field(
-        0.25, ge=0, description="The same for finite sources. More waits fill batches better."
-    )
-    per_stream: int = Field(4, ge=1, description="Samples of one stream in a batch while others wait. Fairness.")
-    staleness_s: Positive = Field(
-        0.5,
-        description="Live samples that waited longer than this, and than one batch takes, are dropped (and counted).",
-    )
-
-
 class SourceSettings(Group):
     """What jobs may read, with which limits and how patiently."""
 
@@ -124,6 +110,10 @@ class SourceSettings(Group):
     backoff_cap_s: Positive = Field(
         30.0, description="Seconds the back-off grows to. Live sources are retried for ever."
     )
+    auth_retry_s: Positive = Field(
+        60.0,
+        description="Seconds, or a quarter more, between tries with a password refused twice. Cameras lock accounts.",
+    )
     max_pixels: int = Field(
         8192 * 4320,
         ge=1,
@@ -142,8 +132,10 @@ class SourceSettings(Group):
         12, ge=2, le=255, description="Resized frames a decoder may hold ready. 268 kB each at 299 x 299."
     )
     threads: int = Field(1, ge=1, description="Codec threads a decoder. One is the cheapest a frame.")
-    frozen_s: Positive = Field(10.0, description="Seconds of the same picture before a live stream is called frozen.")
-    black_luma: Fraction = Field(0.03, description="Mean brightness below which a picture is called black.")
+    frozen_s: Positive = Field(
+        10.0, description="Seconds of the same picture, also encoded anew, that make a stream frozen."
+    )
+    black_luma: Fraction = Field(0.03, description="Mean brightness below which, for 2 s, a picture is called black.")
 
     @field_validator("networks")
     @classmethod

@@ -17,6 +17,20 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
 
+class BatchingSettings(Group):
+    """How long samples wait for company."""
+
+    live_delay_s: float = Field(0.05, ge=0, description="Seconds a live sample may wait for company in its batch.")
+    finite_delay_s: float = Field(
+        0.25, ge=0, description="The same for finite sources. More waits fill batches better."
+    )
+    per_stream: int = Field(4, ge=1, description="Samples of one stream in a batch while others wait. Fairness.")
+    staleness_s: Positive = Field(
+        0.5,
+        description="Live samples that waited longer than this, and than one batch takes, are dropped (and counted).",
+    )
+
+
 class SmoothingSettings(Group):
     """How labels are steadied over time."""
 

@@ -3,9 +3,12 @@
 ::
 
     connecting ──sample──▶ live ◀──▶ stalled, frozen, black            (live sources only)
-        ▲                   │ failed
+        ▲                   │ failed, or silent for too long
         │ back-off over     ▼
         └────────── reconnecting, auth_failed ──attempts used up──▶ failed     (finite sources only)
+
+What a live stream missed is declared by one rule: whenever nobody may have looked between two samples, or the time
+between them is longer than usual (``continuity.py``).
 
 ``ended`` and ``failed`` are told by the ``Outcome``: the last samples are still on their way when it comes.
 """
@@ -16,9 +19,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from streamtag.core.continuity import Continuity
+from streamtag.core.picture_watch import PictureWatch
 from streamtag.core.records import Checkpoint, Sample, StreamState
 
-_CONNECTED = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
+_SEEN = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
+READ_SLACK_S = 0.5  # for the decoder to say by itself that nothing comes
+AUTH_TRIES = 2  # refusals of a user or password after which it is tried seldom
+AUTH_JITTER = 0.25
 
 
 class FailureKind(StrEnum):
@@ -36,6 +44,7 @@ class GapReason(StrEnum):
     HANDOVER = "handover"  # another worker had it before
     RECONNECT = "reconnect"
     LAGGING = "lagging"  # its decoder was too late, and went on with what is new
+    SILENCE = "silence"  # the connection stood, and nothing came
 
 
 class OutcomeKind(StrEnum):
@@ -85,6 +94,7 @@ class StreamLimits:
     backoff_s: float
     backoff_cap_s: float
     attempts: int
+    auth_retry_s: float
     frozen_s: float
     black_luma: float
 
@@ -119,14 +129,16 @@ class StreamMachine:
         self._limits = limits
         self._chance = chance
         self._handed_over = live and checkpoint.last_captured_unix_s > 0
-        self._interrupted = False  # the connection was lost since the last sample
-        self._lagging = False  # samples since the last one were given up, for they were too late
+        self._missed: GapReason | None = None  # why something before the next sample is missing, if it is
         self._had_sample = False
         self._frames = 0
         self._failures = 0  # of the source, since the last sample
         self._tries = 0  # connections, since the last sample
+        self._refusals = 0  # of user or password, since the last sample
         self._heard_s = now_s  # when the decoder last gave a sign of life
-        self._still_since_s: float | None = None
+        self._continuity = Continuity(limits.read_timeout_s)
+        self._pictures = PictureWatch(limits.frozen_s, limits.black_luma)
+        self._first = True  # the next sample has none before it to compare with
         self._last_pts_s = checkpoint.last_pts_s
         missed_s = max(0.0, unix_s - checkpoint.last_captured_unix_s) if self._handed_over else 0.0
         self._origin_s = now_s - (checkpoint.last_pts_s + missed_s)  # when presentation time was 0
@@ -162,25 +174,31 @@ class StreamMachine:
     def connecting(self, now_s: float) -> list[News]:
         """A decoder is being started."""
         self.retry_s = None
-        self.connected = True
+        self.connected = self._first = True
         self._heard_s = now_s
+        self._continuity.connecting()
         return [] if self.state is StreamState.RECONNECTING else self._enter(StreamState.CONNECTING)
 
     def heard(self, now_s: float) -> None:
         """The decoder said something."""
         self._heard_s = now_s
 
-    def opened(self, frames: int) -> None:
+    def opened(self, frames: int, now_s: float) -> None:
         """The source is open; 0 frames where their number is not known."""
         self._frames = frames
+        self._continuity.opened(now_s)
 
-    def count(self, decoded: int) -> None:
-        """So many frames are decoded by now."""
-        self.decoded = max(self.decoded, decoded)
+    def count(self, decoded: int, now_s: float) -> list[News]:
+        """So many frames came by now, decoded or not."""
+        if decoded <= self.decoded:
+            return []
+        self.decoded = decoded
+        self._continuity.packet(now_s, self._had_sample)
+        return self._enter(self._pictures.state) if self.state is StreamState.STALLED else []
 
     def unclassifiable(self, sample: Sample) -> None:
         """A sample came without a picture."""
-        self.last_index, self.delivered = sample.index, sample.sampled
+        self._know(sample)
 
     def sample(self, sample: Sample, motion: float, luma: float, now_s: float) -> list[News]:
         """A sample came; the news are from before it.
@@ -189,25 +207,24 @@ class StreamMachine:
             motion: difference to the sample before, 0 to 1; 0 is the very same picture.
             luma: mean brightness, 0 to 1.
         """
-        self.last_index, self.delivered, self._last_pts_s = sample.index, sample.sampled, sample.pts_s
-        self._failures = self._tries = 0
+        self._know(sample)
+        self._last_pts_s = sample.pts_s
+        self._failures = self._tries = self._refusals = 0
         news: list[News] = []
         if self.live:
             if self._handed_over and not self._had_sample:
                 news.append(GapNoticed(GapReason.HANDOVER))
-            elif self._interrupted:
-                news.append(GapNoticed(GapReason.RECONNECT))
-            elif self._lagging:
-                news.append(GapNoticed(GapReason.LAGGING))
-            news += self._enter(self._seen(motion, luma, now_s))
+            elif self._missed is not None:
+                news.append(GapNoticed(self._missed))
+            news += self._enter(self._pictures.see(None if self._first else motion, luma, now_s))
         elif self.state is not StreamState.LIVE:
             news += self._enter(StreamState.LIVE)
-        self._had_sample, self._interrupted, self._lagging = True, False, False
+        self._had_sample, self._first, self._missed = True, False, None
         return news
 
     def gave_up(self) -> None:
         """The decoder was too far behind, and passes samples over up to what is new."""
-        self._lagging = True
+        self._missed = self._missed or GapReason.LAGGING
 
     def ended(self, note: str, now_s: float) -> list[News]:
         """The decoder has read the source to its end."""
@@ -227,15 +244,14 @@ class StreamMachine:
         if kind is FailureKind.LIVE:
             return self._over(OutcomeKind.TURNED_LIVE, reason)
         self.connected = False
-        self._interrupted = self._had_sample
+        self._missed = GapReason.RECONNECT if self._had_sample else None
         self._failures += counts
         self._tries += 1
         if kind is FailureKind.REJECT or (not self.live and self._failures >= self._limits.attempts):
             self.state = StreamState.FAILED
             return self._over(OutcomeKind.REJECTED, reason)
-        # Full jitter: a fleet that lost one camera server does not come back all at once.
-        grown_s = self._limits.backoff_s * 2.0 ** min(self._tries - 1, 16)
-        self.retry_s = now_s + self._chance() * min(self._limits.backoff_cap_s, grown_s)
+        self._refusals += kind is FailureKind.AUTH
+        self.retry_s = now_s + self._backoff_s(kind)
         return self._enter(StreamState.AUTH_FAILED if kind is FailureKind.AUTH else StreamState.RECONNECTING, reason)
 
     def check(self, now_s: float) -> list[News]:
@@ -246,7 +262,12 @@ class StreamMachine:
         if silent_s > self._limits.watchdog_s:
             reason = f"the decoder gave no sign of life for {silent_s:.0f} s and was killed"
             return self.failed(FailureKind.RETRY, reason, now_s)
-        if self.live and self.state in _CONNECTED and silent_s > self._limits.read_timeout_s / 2:
+        if not self.live:
+            return []
+        nothing_s = self._continuity.silent_s(now_s)
+        if nothing_s > self._limits.read_timeout_s + READ_SLACK_S:
+            return self.failed(FailureKind.RETRY, f"nothing came for {nothing_s:.1f} s", now_s)
+        if self.state in _SEEN and self._continuity.stands_still(now_s):
             return self._enter(StreamState.STALLED)
         return []
 
@@ -259,17 +280,18 @@ class StreamMachine:
         self.outcome = Outcome(kind, self.decoded, self.delivered, reason)
         return [self.outcome]
 
-    def _seen(self, motion: float, luma: float, now_s: float) -> StreamState:
-        """Name what a live picture shows: nothing new, nothing at all, or life."""
-        if motion > 0 or not self._had_sample:
-            self._still_since_s = None
-        elif self._still_since_s is None:
-            self._still_since_s = now_s
-        if luma < self._limits.black_luma:
-            return StreamState.BLACK
-        if self._still_since_s is not None and now_s - self._still_since_s >= self._limits.frozen_s:
-            return StreamState.FROZEN
-        return StreamState.LIVE
+    def _backoff_s(self, kind: FailureKind) -> float:
+        if kind is FailureKind.AUTH and self._refusals >= AUTH_TRIES:
+            # Many cameras lock an account that is tried too often: also for those who know the password.
+            return self._limits.auth_retry_s * (1.0 + AUTH_JITTER * self._chance())
+        # Full jitter: a fleet that lost one camera server does not come back all at once.
+        grown_s = self._limits.backoff_s * 2.0 ** min(self._tries - 1, 16)
+        return self._chance() * min(self._limits.backoff_cap_s, grown_s)
+
+    def _know(self, sample: Sample) -> None:
+        self.last_index, self.delivered = sample.index, sample.sampled
+        if self._continuity.misses(sample.pts_s):
+            self._missed = self._missed or GapReason.SILENCE
 
     def _enter(self, state: StreamState, detail: str = "") -> list[News]:
         if state is self.state and not detail:

@@ -189,23 +189,24 @@ class Stream:
         machine = self._machine
         match message:
             case wire.SampleMessage(sample, motion, luma, decode_s):
-                machine.count(sample.decoded)
-                if news := machine.sample(sample, motion, luma, self._now_s()):
+                now_s = self._now_s()
+                news = machine.count(sample.decoded, now_s)
+                if news := news + machine.sample(sample, motion, luma, now_s):
                     self._tell(news)
                 self._emit(SampleReady(session, sample, decode_s))
             case wire.Progress(decoded):
-                machine.count(decoded)
+                self._tell(machine.count(decoded, self._now_s()))
             case wire.Opened():
-                machine.opened(message.frames)
+                machine.opened(message.frames, self._now_s())
             case wire.FrameFailed() | wire.FrameDropped():
-                machine.count(message.decoded)
+                self._tell(machine.count(message.decoded, self._now_s()))
                 machine.unclassifiable(message.sample)
                 dropped = isinstance(message, wire.FrameDropped)
                 if dropped and message.reason == decoder.LAGGING:
                     machine.gave_up()
                 self._emit(Unclassified(message.sample, dropped, message.reason, message.detail))
             case wire.Ended(decoded, _, note):
-                machine.count(decoded)
+                machine.count(decoded, self._now_s())
                 self._tell(machine.ended(note, self._now_s()))
             case wire.DecoderFailed(failure, reason):
                 self._failed(failure, reason)

@@ -14,13 +14,13 @@ import numpy as np
 
 from streamtag.core.batcher import Batch, Batcher, Waiting
 from streamtag.core.boundary import JobBoundary
+from streamtag.core.options import BatchingSettings
 from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.networks import LoadedNetwork
 from streamtag.networks.engines.base import Pending, apply_temperature
 from streamtag.pipeline.run import Classified, Mailbox, PendingSample, Run, RunNews
-from streamtag.settings import BatchingSettings
 
 IDLE_S = 0.2
 HELD_UP_S = 0.01

@@ -1,0 +1,70 @@
+"""A live stream that says nothing, and one that says little: states and gaps of the state machine."""
+
+from __future__ import annotations
+
+import pytest
+from streamtag.core.records import Sample, StreamState
+from streamtag.core.stream_state import GapNoticed, GapReason, News
+
+from tests.unit.test_stream_state import machine, sample, show, states
+
+
+def test_a_stream_that_stays_silent_is_given_up_just_after_its_read_timeout() -> None:
+    one = machine(live=True)
+    one.connecting(0.0)
+    one.opened(0, 0.5)
+    show(one, 1.0)
+    assert one.check(11.4) == []
+    (news,) = one.check(11.6)
+    assert states([news]) == [StreamState.RECONNECTING]
+    one.connecting(13.0)
+    one.opened(0, 14.0)
+    assert one.check(24.4) == []
+    assert states(one.check(24.6)) == [StreamState.RECONNECTING], "also when nothing ever came"
+
+
+def test_a_slow_camera_does_not_stand_still() -> None:
+    """A picture every 6.7 s, of a scene that moves."""
+    one = machine(live=True)
+    one.connecting(0.0)
+    one.opened(0, 0.1)
+    found: list[News] = []
+    for tenths in range(1, 1000):
+        if tenths % 67 == 0:
+            found += show(one, tenths / 10, number=tenths // 67)
+        found += one.check(tenths / 10)
+    assert states(found) == [StreamState.LIVE]
+    assert [event for event in found if isinstance(event, GapNoticed)] == []
+
+
+def test_packets_count_and_not_samples() -> None:
+    """Key frames every 12 s, of a camera that sends 25 frames a second."""
+    one = machine(live=True)
+    one.connecting(0.0)
+    one.opened(0, 0.1)
+    found: list[News] = []
+    for halves in range(1, 200):
+        now_s = halves / 2
+        one.heard(now_s)
+        found += one.count(halves * 12, now_s)
+        if halves % 24 == 0:
+            found += one.sample(Sample(halves * 12 - 1, now_s, 1e9, 0, 0.0, halves * 12, halves // 24), 0.5, 0.5, now_s)
+        found += one.check(now_s)
+    assert states(found) == [StreamState.LIVE]
+    assert [event for event in found if isinstance(event, GapNoticed)] == []
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_hole_on_an_open_connection_is_declared_once(dropped: bool) -> None:
+    """7.5 s without frames, also where the first sample after them is dropped."""
+    one = machine(live=True)
+    one.connecting(0.0)
+    one.opened(0, 0.1)
+    times_s = [*(number / 2 for number in range(1, 20)), *(17.0 + number / 2 for number in range(20))]
+    gaps: list[News] = []
+    for number, at_s in enumerate(times_s):
+        if dropped and at_s == 17.0:
+            one.unclassifiable(sample(number, at_s))
+        else:
+            gaps += [event for event in show(one, at_s, number=number) if isinstance(event, GapNoticed)]
+    assert gaps == [GapNoticed(GapReason.SILENCE)]
