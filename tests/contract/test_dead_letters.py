@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from streamtag.core.records import JobStatus
+from streamtag.core.records import JobStatus, StreamState
 from streamtag.errors import JobConflict, JobNotFound, StreamtagError
 
-from tests.contract.sides import LIVE, Queue, step
+from tests.contract.sides import LIVE, Queue, lapse, step
 
 SECRET_SOURCE = "rtsp://user:hunter2@cam/1"
 
@@ -135,3 +135,16 @@ def test_a_reason_is_bounded_and_redacted(queue: Queue) -> None:
     assert len(reason) <= 2000
     assert "hunter2" not in reason
     assert "\x1b" not in reason
+
+
+def test_a_camera_that_is_off_brought_nobody_down_and_is_never_given_up(queue: Queue) -> None:
+    """Five workers vanish while they try to connect to it."""
+    queue.submit(source="rtsp://camera/1")
+    claim = queue.worker("0").take()
+    for number in range(1, 6):
+        state = StreamState.CONNECTING if number % 2 else StreamState.RECONNECTING
+        queue.worker(str(number - 1)).commits.commit(claim, step(number - 1), state, None)
+        lapse()
+        claim = queue.worker(str(number)).take_abandoned_now()
+        assert (claim.crashes, claim.deliveries) == (0, number + 1)
+    assert list(queue.producer.dead_letters()) == []

@@ -65,7 +65,7 @@ class Commits:
             state,
             "" if progress is None else f"{progress:.4f}",
             detail,
-            int(state.is_decoding),
+            int(_at_risk(claim, state)),
             len(commit.results),
         ]
         for entry_id, payload in commit.results:
@@ -183,3 +183,8 @@ class Commits:
     def _fenced(self, claim: Claim, answer: list[bytes]) -> None:
         if answer[0] != b"OK":
             raise LeaseLost(f"{claim.job.job_id}: another worker owns it by now")
+
+
+def _at_risk(claim: Claim, state: StreamState) -> bool:
+    """Whether frames of it may bring a worker down: a live source that is being connected to has none."""
+    return state.is_decoding and not (claim.job.is_live and state is StreamState.CONNECTING)
