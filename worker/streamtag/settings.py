@@ -105,6 +105,10 @@ class SourceSettings(Group):
     open_timeout_s: Positive = Field(10.0, description="Seconds to connect and find the stream.")
     read_timeout_s: Positive = Field(10.0, description="Seconds without a frame after which a source is read anew.")
     watchdog_s: Positive = Field(30.0, description="Seconds without a sign of life before a decoder is killed.")
+    rtsp_transport: Literal["auto", "tcp", "udp"] = Field(
+        "auto",
+        description="How cameras send: auto asks for TCP, and for UDP where one refuses; that comes to any port here.",
+    )
     attempts: int = Field(3, ge=1, description="Tries at a finite source that fails in a way that may pass.")
     backoff_s: Positive = Field(1.0, description="Seconds of the first back-off; doubled each time, with full jitter.")
     backoff_cap_s: Positive = Field(

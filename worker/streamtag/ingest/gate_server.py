@@ -1,7 +1,7 @@
 """The gate's own process: an HTTP proxy and an RTSP relay that check each address before they connect to it.
 
-It never decodes: of what passes through it reads the head of each request of FFmpeg's and the replies of an RTSP
-server until the stream plays. FFmpeg would follow an RTSP redirect to anywhere; here one ends the connection.
+It never decodes: of what passes through it reads the head of each request of FFmpeg's, and what is said in RTSP
+(``rtsp_relay.py``).
 """
 
 from __future__ import annotations
@@ -10,32 +10,26 @@ import asyncio
 import encodings.idna  # noqa: F401 - looked for at the first name that is not ASCII, when the cage is closed
 import json
 import os
-import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from concurrent.futures.thread import ThreadPoolExecutor  # from where it is: its package would look for it too late
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from streamtag.ingest.cage import confine_gate
 from streamtag.ingest.destinations import Destinations, Endpoint, resolve
+from streamtag.ingest.rtsp_relay import Connection, Redirected, RtspRelay, copy, either
 from streamtag.redaction import printable
 from streamtag.settings import SourceSettings
 
 TROUBLE_PATH = "/trouble"
 _HEAD_BYTES = 65_536
-_BODY_BYTES = 1_048_576
-_CHUNK_BYTES = 65_536
 _MAX_CONNECTIONS = 64
 _RESOLVING_THREADS = 4
 _DEFAULT_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
-_RTSP_STATUS = re.compile(rb"RTSP/1\.\d (\d{3})(?: .*)?")
-_RTSP_REQUEST = re.compile(rb"[A-Z_]{3,20} \S+ RTSP/1\.\d")
-
-_Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_REDIRECTED = "the server redirects to another address, which is not followed; give that address as the source"
 
 
 @dataclass(slots=True)
@@ -132,7 +126,7 @@ class GateServer:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 far_writer.write(_as_server_takes_it(target, head))
-            await _either(_copy(reader, far_writer), _copy(far_reader, writer))
+            await either(copy(reader, far_writer), copy(far_reader, writer))
 
     async def _relay_rtsp(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Only to the source's own host. The addresses inside the messages stay as FFmpeg writes them: they are part
@@ -140,12 +134,15 @@ class GateServer:
         scheme = self._source.scheme.lower()
         host, port = _host_and_port(self._source.geturl(), scheme)
         async with self._connected_to(scheme, host, port) as (far_reader, far_writer):
-            far_writer.write(head)
-            plays = asyncio.Event()
-            await _either(_requests(reader, far_writer, plays), _replies(far_reader, writer, plays))
+            # Over TLS packets come within the connection, or they would come in the clear.
+            transport = "tcp" if scheme == "rtsps" else self._settings.rtsp_transport
+            try:
+                await RtspRelay((reader, writer), (far_reader, far_writer), transport).run(head)
+            except Redirected:
+                raise Refused(_REDIRECTED) from None
 
     @asynccontextmanager
-    async def _connected_to(self, scheme: str, host: str, port: int) -> AsyncIterator[_Connection]:
+    async def _connected_to(self, scheme: str, host: str, port: int) -> AsyncIterator[Connection]:
         """
         Raises:
             Refused: by the settings.
@@ -157,7 +154,7 @@ class GateServer:
         finally:
             writer.close()
 
-    async def _connect(self, scheme: str, host: str, port: int) -> _Connection:
+    async def _connect(self, scheme: str, host: str, port: int) -> Connection:
         name = f"{printable(host, 255)}:{port}"
         if scheme not in self._settings.schemes:
             raise Refused(f"{name}: scheme {scheme!r} is not allowed here (source.schemes)")
@@ -184,7 +181,7 @@ class GateServer:
             raise Refused(f"{name}: {refusals[0]}")
         return allowed
 
-    async def _open(self, endpoint: Endpoint, scheme: str, host: str) -> _Connection:
+    async def _open(self, endpoint: Endpoint, scheme: str, host: str) -> Connection:
         connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
         connection.setblocking(False)
         try:
@@ -220,72 +217,3 @@ def _as_server_takes_it(target: str, head: bytes) -> bytes:
     own = first.decode("latin-1").replace(target, path if path.startswith("/") else f"/{path}", 1).encode("latin-1")
     kept = [line for line in others if not line.lower().startswith((b"connection:", b"proxy-"))]
     return b"\r\n".join([own, b"Connection: close", *kept]) + b"\r\n\r\n"
-
-
-async def _requests(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, plays: asyncio.Event) -> None:
-    """From FFmpeg to the camera. It asks to play only when it no longer looks for where the stream is."""
-    while content := await reader.read(_CHUNK_BYTES):
-        if content.startswith(b"PLAY "):
-            plays.set()
-        writer.write(content)
-        await writer.drain()
-
-
-async def _replies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, plays: asyncio.Event) -> None:
-    """From the camera to FFmpeg: reply by reply until it plays, then as it comes.
-
-    What FFmpeg could take for another reply than we do must not pass, so whatever is unusual ends the connection.
-
-    Raises:
-        Refused: a redirect.
-        ValueError: no RTSP.
-    """
-    while not plays.is_set():
-        writer.write(await _reply(reader))
-        await writer.drain()
-    await _copy(reader, writer)
-
-
-async def _reply(reader: asyncio.StreamReader) -> bytes:
-    first = await reader.readexactly(1)
-    if first == b"$":
-        header = await reader.readexactly(3)
-        return first + header + await reader.readexactly(int.from_bytes(header[1:], "big"))
-    lines = [(first + await reader.readuntil(b"\n")).replace(b"\r", b"").rstrip(b"\n")]
-    status = _RTSP_STATUS.fullmatch(lines[0])
-    if status and status[1].startswith(b"3"):
-        raise Refused("the server redirects to another address, which is not followed; give that address as the source")
-    if not status and not _RTSP_REQUEST.fullmatch(lines[0]):
-        raise ValueError("no RTSP")
-    length, size = 0, 0
-    while lines[-1]:
-        line = (await reader.readuntil(b"\n")).replace(b"\r", b"").rstrip(b"\n")
-        size += len(line)
-        if line.startswith(b"$") or size > _HEAD_BYTES:
-            raise ValueError("no RTSP header")
-        if line.lower().startswith(b"content-length:"):
-            length = int(line[15:])
-        lines.append(line)
-    if not 0 <= length <= _BODY_BYTES:
-        raise ValueError("no RTSP body")
-    return b"\r\n".join(lines) + b"\r\n" + await reader.readexactly(length)
-
-
-async def _either(*ways: Coroutine[Any, Any, None]) -> None:
-    """Run both directions of a connection until one of them ends."""
-    tasks = [asyncio.ensure_future(way) for way in ways]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    # A server that resets its connection becomes one that ends it, of which FFmpeg says how much is missing.
-    with suppress(ConnectionResetError):
-        while content := await reader.read(_CHUNK_BYTES):
-            writer.write(content)
-            await writer.drain()

@@ -58,7 +58,7 @@ def open_rtsp(source: str, settings: SourceSettings, sparse: bool, log: ErrorLog
     """
     log.forget()
     options = whitelists(SourceKind.RTSP) | _PROMPT
-    # Over UDP lost packets smear the picture, and the gate passes TCP only.
+    # To the gate, which speaks UDP to cameras that want it.
     options["rtsp_transport"] = "tcp"
     began_s = time.monotonic()
     try:

@@ -172,6 +172,8 @@ def explain(source: str, kind: SourceKind, log: ErrorLog) -> RejectJob | RetryJo
     detail = _last_words(said)
     if "401" in lowered or "unauthorized" in lowered or "403 forbidden" in lowered:
         return AuthFailed(f"{name}: the server refuses the user or password in the URL ({detail})")
+    if "461" in lowered and "transport" in lowered:
+        return RetryJob(f"{name}: does not send as source.rtsp_transport wants it ({detail})")
     if "format not on whitelist" in lowered:
         return RejectJob(f"{name}: not a video: no video stream, or a format that sources may not have")
     if silent := SILENT.search(said):
