@@ -78,7 +78,7 @@ class StreamReader:
         self._check_size(codec.width, codec.height)
         rate = float(stream.average_rate or 0)
         self.opened = Opened(codec.width, codec.height, rate if 0 < rate < 1000 else 0.0, 0)
-        self._feed = PacketFeed(container, stream, connections)
+        self._feed = PacketFeed(container, stream, connections, settings.read_timeout_s)
         self._timeline = LiveTimeline()
         self._sparse = sparse
         self._group: list[Packet[VideoStream]] = []  # from the last key frame on, undecoded

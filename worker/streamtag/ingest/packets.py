@@ -7,6 +7,7 @@ buffers that nobody can look into. Runs in the decoder process only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import math
 import os
@@ -59,12 +60,16 @@ class PacketFeed:
 
     Args:
         connections: by which they come, to see whether more waits there.
+        read_timeout_s: of silence, after which FFmpeg breaks off.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, connections: Connections) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, connections: Connections, read_timeout_s: float
+    ) -> None:
         self._container = container
         self._stream = stream
         self._connections = connections
+        self._read_timeout_s = read_timeout_s
         self._clock = ArrivalClock()
         self._packets: deque[Arrived] = deque()
         self._waiting_bytes = 0
@@ -130,6 +135,9 @@ class PacketFeed:
     def _drain(self) -> None:
         try:
             for packet in self._container.demux(self._stream):
+                if time.monotonic() - self.last_s >= self._read_timeout_s:
+                    # FFmpeg has broken off. It hands out what it still had, and would then wait as long once more.
+                    raise av.FFmpegError(errno.ETIMEDOUT, "nothing came")
                 if packet.size:  # an empty one says that it was the last
                     self._add(packet)
         except av.FFmpegError as error:
