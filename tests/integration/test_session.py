@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import resource
 import socket
 import time
 from functools import partial
@@ -17,11 +19,12 @@ from streamtag.core.records import Sample
 from streamtag.core.stream_state import FailureKind
 from streamtag.ingest import wire
 from streamtag.ingest.decoder import Request
-from streamtag.ingest.session import DecoderSession
+from streamtag.ingest.session import DecoderSession, cannot_start
 from streamtag.ingest.slots import SlotMemory
 from streamtag.settings import SourceSettings
 
 from tests.support import LIMIT_S, eventually
+from tests.support.limits import first_free_descriptor, limited
 
 PREPROCESSING = Preprocessing(32)
 
@@ -147,3 +150,22 @@ def test_no_decoder_has_the_pictures_of_another() -> None:
 
 def memory_of(pid: int) -> list[Path]:
     return [link for link in Path(f"/proc/{pid}/fd").iterdir() if "streamtag-slots" in str(link.readlink())]
+
+
+@pytest.mark.parametrize("left", range(0, 26, 2))
+def test_a_start_that_lacks_descriptors_leaks_none(left: int) -> None:
+    """Of as many as are left, which end at another place of the start each time."""
+    with DecoderSession(request(), says_nothing):
+        pass  # what is opened once is open
+    own = psutil.Process()
+    before = own.num_fds()
+    session = DecoderSession(request(), says_nothing)
+    with limited(resource.RLIMIT_NOFILE, first_free_descriptor(own.pid) + left, own.pid):
+        try:
+            session.start()
+        except OSError as error:
+            assert "no descriptors left (ulimit -n)" in cannot_start(error)  # noqa: PT017 - with many left it starts
+    session.close()
+    del session
+    gc.collect()
+    assert own.num_fds() == before

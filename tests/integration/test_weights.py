@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from streamtag.networks.weights.fetching import Download, FetchFailed, fetch
 from streamtag.settings import ModelSettings
 
 from tests.support import RedisServer, json_lines, run_cli, settings_for
+from tests.support.limits import limited
 from tests.support.web import WebServer
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -127,6 +130,17 @@ def test_a_full_disk_is_named_and_nothing_is_left(web: WebServer, tmp_path: Path
 
 class _Plenty:
     free = 10**12
+
+
+def test_a_limit_on_the_size_of_files_is_named_and_what_came_serves_the_next_try(
+    web: WebServer, tmp_path: Path
+) -> None:
+    with limited(resource.RLIMIT_FSIZE, 1_000_000, os.getpid()):
+        with pytest.raises(FetchFailed, match=r"cannot be stored: File too large; raise ulimit -f"):
+            fetch(download(web), tmp_path / "cache")
+        assert not (tmp_path / "cache" / "w.h5").exists()
+    assert fetch(download(web), tmp_path / "cache").read_bytes() == CONTENT
+    assert names(tmp_path / "cache") == ["w.h5"]
 
 
 def test_a_folder_that_cannot_be_written_is_named(web: WebServer, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 from streamtag.settings import Settings
@@ -23,10 +24,20 @@ SLOW = ("worker.commit_s=0.05", "worker.commit_results=4", "engine.buckets=[1,2]
 
 
 class Worker:
-    """``streamtag run`` as a process. Its log is read as it comes."""
+    """``streamtag run`` as a process. Its log is read as it comes.
 
-    def __init__(self, settings: Settings, *overrides: str, env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "streamtag", "run"]
+    Args:
+        launcher: a command that becomes the one given to it: another user, other limits.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *overrides: str,
+        env: dict[str, str] | None = None,
+        launcher: Sequence[str] = (),
+    ) -> None:
+        command = [*launcher, sys.executable, "-m", "streamtag", "run"]
         for override in overrides:
             command += ["--set", override]
         self.process = subprocess.Popen(

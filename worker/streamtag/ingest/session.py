@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import multiprocessing.connection
+import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext
@@ -34,6 +37,18 @@ from streamtag.ingest.wire import (
 )
 
 FATE_UNKNOWN = 255  # multiprocessing's exit code of a process whose fork server can no longer tell
+
+# Why a process cannot be started on this machine, and who sets that limit.
+_SHORT_OF = {
+    errno.EMFILE: "the worker has no descriptors left (ulimit -n)",
+    errno.ENFILE: "the machine has no descriptors left (sysctl fs.file-max)",
+    errno.EAGAIN: "no processes are left (ulimit -u, or pids.max of the container)",
+    errno.ENOMEM: "no memory is left",
+    errno.EFBIG: "memory for its pictures is larger than a file may be (ulimit -f)",
+}
+
+# What a start opens at its peak, a gate and a new fork server included, and a few more.
+START_DESCRIPTORS = 24
 
 Decode = Callable[[decoder.Request, socket.socket, SlotMemory], None]
 
@@ -83,6 +98,7 @@ class DecoderSession:
             OSError: the machine has no memory, processes or descriptors left.
             EOFError: the fork server died meanwhile; the next start makes a new one.
         """
+        _make_sure_of_descriptors(START_DESCRIPTORS)
         memory = allocate(self._request.slots, self._request.preprocessing)
         try:
             self._slots = Slots(memory, self._request.slots, self._request.preprocessing)
@@ -231,6 +247,23 @@ class DecoderSession:
         if self._occupied[slot]:
             raise MalformedMessage(f"slot {slot} holds a sample that is not done with")
         self._occupied[slot] = 1
+
+
+def _make_sure_of_descriptors(count: int) -> None:
+    """Fail before anything is begun: multiprocessing opens two pipes for a process, and where there is room for one
+    only, it leaves that open for ever; and the fork server dies of a request that is broken off, with all decoders."""
+    with ExitStack() as opened:
+        for _ in range(count):
+            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+
+
+def cannot_start(error: OSError | EOFError) -> str:
+    """Why ``DecoderSession.start`` failed, for people: the limit by its name."""
+    if isinstance(error, OSError):
+        return f"no decoder process could be started: {_SHORT_OF.get(error.errno or 0, error)}"
+    # A fork that fails ends the server, and all that we hear is that it is gone.
+    short = _SHORT_OF[errno.EAGAIN]
+    return f"no decoder process could be started: the server that it is forked from died. If it does again, {short}"
 
 
 def _stat(pid: int) -> list[str]:

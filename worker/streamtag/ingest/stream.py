@@ -22,7 +22,7 @@ from streamtag.core.stream_state import (
     StreamMachine,
 )
 from streamtag.ingest import decoder, wire
-from streamtag.ingest.session import Decode, DecoderSession
+from streamtag.ingest.session import Decode, DecoderSession, cannot_start
 from streamtag.settings import SamplingSettings, SourceSettings
 
 
@@ -108,7 +108,7 @@ class Stream:
             session.start()
         except (OSError, EOFError) as error:
             # No memory, no processes, no descriptors left on this machine: no fault of the source.
-            self._failed(FailureKind.RETRY, f"no decoder process could be started: {error!r}", counts=False)
+            self._failed(FailureKind.RETRY, cannot_start(error), counts=False)
         else:
             self.session = session
 

@@ -101,7 +101,7 @@ def fetch(download: Download, folder: Path, progress: Progress = lambda done, to
             os.fsync(file.fileno())
             part.replace(target)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             part.unlink(missing_ok=True)
         raise FetchFailed(_disk_trouble(download, folder, error)) from None
     return target
@@ -201,7 +201,8 @@ def _cause(error: Exception) -> str:
 
 
 def _disk_trouble(download: Download, folder: Path, error: OSError) -> str:
-    remedy = "make room" if error.errno == errno.ENOSPC else "make it writable"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room" if full else "raise ulimit -f" if error.errno == errno.EFBIG else "make it writable"
     return (
         f"{folder}: {download.file_name} (about {download.megabytes} MB) cannot be stored: {error.strerror}; "
         f"{remedy}, or name another folder with --set model.cache=FOLDER"
