@@ -19,7 +19,7 @@ def rows() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[-1].strip("`").rpartition("::")[2])
-def test_a_promise_names_a_test_that_is_there_and_is_not_skipped(row: list[str]) -> None:
+def test_a_promise_names_a_test_that_is_there_and_runs(row: list[str]) -> None:
     promise, fault, lost, _, named = row
     assert promise
     assert fault
@@ -31,7 +31,9 @@ def test_a_promise_names_a_test_that_is_there_and_is_not_skipped(row: list[str])
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert name in functions, f"{path} has no {name}"
     marks = [ast.unparse(mark) for mark in functions[name].decorator_list]
-    assert not [mark for mark in marks if "skip" in mark or "xfail" in mark]
+    # Where a fault takes root to make, the test may be left out elsewhere, and the row says so.
+    assert not [mark for mark in marks if "xfail" in mark or re.search(r"\bskip\b", mark)]
+    assert "(needs root)" in fault or not [mark for mark in marks if "skipif" in mark]
 
 
 def test_the_page_covers_what_may_happen() -> None:
