@@ -32,7 +32,8 @@ from streamtag.cli.common import (
 )
 from streamtag.client import located
 from streamtag.core.records import Event, JobStatus, JobView, Result
-from streamtag.errors import ConfigError
+from streamtag.core.source import SourceKind, source_kind
+from streamtag.errors import ConfigError, RejectJob
 from streamtag.tools.demo.choosing import Choice, choose
 from streamtag.tools.demo.clips import Verdict
 from streamtag.tools.demo.contact_sheet import words
@@ -64,7 +65,7 @@ def demo(
         raise ConfigError("--drawn and --source: give one of them")
     target = _sheet(sheet)
     if source:
-        show, choice = Demo(settings, located(source), seconds, target), None
+        show, choice = Demo(settings, _present(source), seconds, target), None
     else:
         choice = choose(settings, drawn, "model.name" in origins)
         show = Demo(choice.settings, choice.clip, seconds, target)
@@ -82,6 +83,14 @@ def demo(
         _print_summary(outcome)
     if outcome.job.status is not JobStatus.DONE:
         raise typer.Exit(FAILED)
+
+
+def _present(source: str) -> str:
+    """A source of one's own; nothing is started for a name that is mistyped."""
+    found = located(source)
+    if source_kind(found) in (SourceKind.VIDEO, SourceKind.IMAGE) and not Path(found).exists():
+        raise RejectJob(f"{found}: no such file")
+    return found
 
 
 def _sheet(wanted: Path | None) -> Path:
