@@ -23,7 +23,7 @@ from tests.support import (
 )
 
 
-@pytest.fixture(params=["newest", "oldest"])
+@pytest.fixture(params=["newest", pytest.param("oldest", marks=pytest.mark.long)])
 def own_redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
     binaries = redis_binaries()
     with RedisServer(binaries[0] if request.param == "newest" else binaries[-1], tmp_path) as server:

@@ -18,7 +18,7 @@ from tests.support.hls import write_hls
 from tests.support.stream_reading import read
 from tests.support.web import WebServer
 
-QUICK = SourceSettings(backoff_s=0.05, attempts=3, open_timeout_s=5, read_timeout_s=5)
+QUICK = SourceSettings(backoff_s=0.05, attempts=3, open_timeout_s=5, read_timeout_s=5, auth_retry_s=0.05)
 
 
 @pytest.fixture(scope="module")
