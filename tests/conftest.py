@@ -13,7 +13,7 @@ from streamtag.client import Client
 from streamtag.settings import Settings
 from streamtag.tools.demo.drawing import plan, write_clip
 
-from tests.support import RedisServer, Worker, redis_binaries, settings_for
+from tests.support import RedisServer, RtspServer, Worker, redis_binaries, settings_for
 from tests.support.web import WebServer, served
 
 # A slow machine is no defect: hypothesis would fail an example that took more than 0.2 s.
@@ -111,6 +111,15 @@ def _drawn_once(tmp_path_factory: pytest.TempPathFactory, name: str, seconds: fl
             write_clip(drawn, plan(seconds, seed), seed)
             drawn.rename(path)
     return path
+
+
+@pytest.fixture
+def camera() -> Iterator[RtspServer]:
+    """Cameras of the test's own, at the addresses that the server has."""
+    server = RtspServer()
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Iterator
 
 import pytest
 from streamtag.client import Client
@@ -33,14 +32,6 @@ OPTIONS = (
     *(f"sampling.live_fps={FPS}", "source.slots=3", "source.backoff_s=0.1"),
     *(f"source.read_timeout_s={READ_TIMEOUT_S}", "source.open_timeout_s=8"),
 )
-
-
-@pytest.fixture
-def camera() -> Iterator[RtspServer]:
-    server = RtspServer()
-    server.start()
-    yield server
-    server.stop()
 
 
 class Pair:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import pytest
 from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
@@ -47,20 +45,12 @@ class SteppedClock:
             file.write(struct.pack("d", offset_s))
 
 
-@pytest.fixture
-def camera() -> Iterator[str]:
-    server = RtspServer()
-    server.start()
-    yield server.url("ball")
-    server.stop()
-
-
 def test_a_clock_that_is_set_forth_and_back(
     client: Client,
     settings: Settings,
     redis_server: RedisServer,
     workers: list[Worker],
-    camera: str,
+    camera: RtspServer,
     clip: Path,
     tmp_path: Path,
 ) -> None:
@@ -70,7 +60,7 @@ def test_a_clock_that_is_set_forth_and_back(
     worker.ready()
     files = JobFlow(client, [clip], at_once=1)
     files.run_undisturbed([clip])
-    job = client.submit(camera).job_id
+    job = client.submit(camera.url("ball")).job_id
     with redis_server.client() as raw, FenceWatch(client, raw) as fences:
         for step_s in STEPS_S:
             files.top_up()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
-import pytest
 from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
@@ -14,14 +12,6 @@ from tests.support import NULL, RedisServer, RtspServer, Worker, eventually, set
 
 LIVE = (*NULL, "source.backoff_s=0.1", "source.read_timeout_s=2", "source.open_timeout_s=4", "sampling.live_fps=10")
 QUICK_LEASE = ("lease.seconds=4", "lease.stop_after_s=3", "lease.renew_s=0.3", "lease.reclaim_s=0.2")
-
-
-@pytest.fixture
-def camera() -> Iterator[RtspServer]:
-    server = RtspServer()
-    server.start()
-    yield server
-    server.stop()
 
 
 def states(client: Client, job_id: str) -> list[str]:

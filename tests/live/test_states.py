@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -25,14 +24,6 @@ IMPATIENT = SourceSettings(read_timeout_s=TIMEOUT_S, open_timeout_s=TIMEOUT_S, b
 # Machines that run tests are busy: what is late by so much is not late for the reason that is tested, which would be
 # twice the timeout.
 SLACK_S = 3.0
-
-
-@pytest.fixture
-def camera() -> Iterator[RtspServer]:
-    server = RtspServer()
-    server.start()
-    yield server
-    server.stop()
 
 
 def given_up(heard: Heard, since_s: list[float]) -> tuple[float, str] | None:

@@ -44,9 +44,7 @@ def plumbing(
     end_on_sigterm()
     quiet = ["log.level=error", "engine.buckets=[1,2,4,8]", *(overrides or [])]
     settings = settings_from(config, model or "xception", "random", quiet)
-    with Progress(
-        TextColumn("samples"), BarColumn(), MofNCompleteColumn(), console=err, transient=True, disable=json
-    ) as progress:
+    with _counting("samples", json) as progress:
         task = progress.add_task("samples", total=streams * samples)
         figures = bench_plumbing.measure(settings, streams, samples, lambda done: progress.update(task, completed=done))
     if json:
@@ -72,9 +70,7 @@ def memory(
     """What a job, a result and an event take of Redis's memory, in a Redis of the command's own."""
     end_on_sigterm()
     settings = settings_from(config, model, "random", overrides)
-    with Progress(
-        TextColumn("results"), BarColumn(), MofNCompleteColumn(), console=err, transient=True, disable=json
-    ) as progress:
+    with _counting("results", json) as progress:
         task = progress.add_task("results", total=jobs * samples)
         costs = bench_memory.measure(settings, jobs, samples, lambda done: progress.update(task, advance=done))
     if json:
@@ -149,3 +145,8 @@ def engines(
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _counting(what: str, json: bool) -> Progress:
+    """A bar of so many of so many."""
+    return Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=err, transient=True, disable=json)

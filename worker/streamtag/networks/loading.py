@@ -64,28 +64,29 @@ def _ignore(step: LoadStep) -> None:
     pass
 
 
-def load(settings: Settings, on_step: OnStep = _ignore) -> LoadedNetwork:
+def load(settings: Settings, on_step: OnStep = _ignore, bundle: Bundle | None = None) -> LoadedNetwork:
     """The network that the settings name, with its weights, in the engine that will run it.
 
     Args:
         on_step: told before each thing that takes its time.
+        bundle: what the settings name, where that is known already: a bundle's weights are hashed when it is read.
 
     Raises:
         StreamtagError: the model, its weights or the engine cannot be had; the message says what to do.
     """
-    bundle = bundle_with_weights(settings.model, on_step)
+    bundle = bundle_with_weights(settings.model, on_step, bundle)
     model = None if settings.engine.name == "null" else build_model(bundle, settings.engine, on_step)
     return compile_model(model, bundle, settings.engine, on_step)
 
 
-def bundle_with_weights(settings: ModelSettings, on_step: OnStep = _ignore) -> Bundle:
+def bundle_with_weights(settings: ModelSettings, on_step: OnStep = _ignore, bundle: Bundle | None = None) -> Bundle:
     """What the settings name, with its weights as a file of this machine, downloaded if they were not there.
 
     Raises:
         StreamtagError: the model or its weights cannot be had; the message says what to do.
     """
     return ensure_weights(
-        resolve(settings),
+        bundle or resolve(settings),
         settings,
         lambda done, total: on_step(LoadStep(LoadStage.DOWNLOADING, settings.name, done, total)),
     )

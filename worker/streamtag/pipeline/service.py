@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from streamtag import networks
+from streamtag.core.bundle import Bundle
 from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.ingest import cage, decoder
 from streamtag.ingest.session import Decode, forkserver
@@ -78,7 +79,7 @@ class Service:
             ConfigError: before any work started.
         """
         cage.check(self.settings.source)
-        resolve(self.settings.model)  # a name that there is not is told before anything else is
+        bundle = resolve(self.settings.model)  # a name that there is not is told before anything else is
         # A core file would hold the passwords of Redis and of every camera.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # Before TensorFlow and its threads: the decoders' parent must stay small and single-threaded.
@@ -86,7 +87,7 @@ class Service:
         self.http.start()
         log.info("http", metrics=f"{self.http.url}/metrics")
         try:
-            self.start()
+            self.start(bundle)
             if self._reach_redis():
                 on_ready(self)
             while not self._stopping.wait(0.5):
@@ -116,9 +117,13 @@ class Service:
 
         watch_signals(on_signal)
 
-    def start(self) -> None:
-        """Compile the network, connect, and start the threads."""
-        network = networks.load(self.settings, _LogSteps())
+    def start(self, bundle: Bundle | None = None) -> None:
+        """Compile the network, connect, and start the threads.
+
+        Args:
+            bundle: what the settings' model is, where that is known already.
+        """
+        network = networks.load(self.settings, _LogSteps(), bundle)
         self._note(network)
         pipeline = Pipeline(
             self.settings,
