@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,10 +29,17 @@ SHARED_DATA = Path(os.environ.get("STREAMTAG_TEST_DATA", ROOT.parent / "shared" 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need the folder of real material, so that ``-m`` can choose them."""
+    """Mark the tests that need the folder of real material, and let files of each folder take turns.
+
+    What mostly waits (cameras, outages) then runs beside what mostly computes, and two cores are never idle for long.
+    """
+    turns: defaultdict[Path, dict[Path, int]] = defaultdict(dict)
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared_data)
+        files = turns[item.path.parent]
+        files.setdefault(item.path, len(files))
+    items.sort(key=lambda item: turns[item.path.parent][item.path] / len(turns[item.path.parent]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import cv2
 import pytest
-from streamtag import networks
 from streamtag.client import Client
 from streamtag.core.job import Sampling
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.segments import Segment
+from streamtag.networks import loading
 from streamtag.settings import ModelSettings, Settings
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LabelledItem
@@ -25,7 +25,7 @@ from tests.support import Worker, json_lines, run_cli
 def test_the_defaults_reach_the_goal_on_the_flicker_set(tmp_path: Path) -> None:
     """At least 90 % fewer changes than the raw argmax, a better segment F1, a median onset of 0.6 s at most."""
     settings = Settings(model=ModelSettings(name="demo"))
-    network = networks.load(settings)
+    network = loading.load(settings)
     items = [
         LabelledItem(path, one.label, str(path), one.start_s, one.end_s)
         for path, segments in flicker.write_set(tmp_path)

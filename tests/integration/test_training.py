@@ -15,9 +15,9 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from streamtag import networks
 from streamtag.client import Client
 from streamtag.core.segments import Segment
+from streamtag.networks import loading
 from streamtag.networks.building import build
 from streamtag.networks.bundles import read_bundle, read_bundle_file, sha256
 from streamtag.settings import ModelSettings, Settings
@@ -272,7 +272,7 @@ def test_thresholds_and_temperature_are_written_and_then_applied(
         assert file.thresholds[row["label"]][0] == pytest.approx(row["equal_error_threshold"], abs=1e-4)
     # Classified at the bundle's temperature: twice the temperature halves the logit.
     picture = str(next((pictures / "round").rglob("0.jpg")))
-    network = networks.load(settings.model_copy(update={"model": ModelSettings(name=str(trained))}))
+    network = loading.load(settings.model_copy(update={"model": ModelSettings(name=str(trained))}))
     logits = []
     for temperature in (10.0, 20.0):
         softened = replace(network, bundle=replace(network.bundle, temperature=temperature))

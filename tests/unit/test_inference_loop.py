@@ -10,9 +10,9 @@ import pytest
 from streamtag.core.options import BatchingSettings
 from streamtag.ingest.stream import Unclassified
 from streamtag.metrics import Metrics
-from streamtag.networks import LoadedNetwork
 from streamtag.networks.engines.base import Done, WarmUp
 from streamtag.networks.engines.null import NullEngine
+from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.inference_loop import InferenceLoop
 from streamtag.pipeline.run import Classified, Mailbox, RunNews
 from streamtag.settings import EngineSettings

@@ -4,127 +4,150 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from collections.abc import Collection
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
 from streamtag import __version__
-from streamtag.cli import (
-    bench,
-    classify,
-    config,
-    demo,
-    dlq,
-    doctor,
-    evaluate,
-    evaluate_stream,
-    gc,
-    jobs,
-    models,
-    replay,
-    run,
-    status,
-    train,
-)
 from streamtag.cli.common import CRASHED, EXIT_CODES, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, complain, err, examples
 from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
 from streamtag.logs import traceback_text
 
-app = typer.Typer(
-    name="streamtag",
-    cls=TyperGroup,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=True,
-    help="Streaming video recognition: jobs from Redis Streams in, steady labels out.",
-    epilog=EXIT_CODES,
-)
 _JOBS, _HERE, _NETWORKS, _LOOK = "Jobs of a queue", "Without a queue", "Networks", "This machine"
 
-app.command(
-    rich_help_panel=_HERE,
-    epilog=examples(
-        "demo # a Redis, a worker and a film, for a minute",
-        "demo --source film.mp4 # your own film in its place",
-        "demo --json | tail -n 1 # how much of it was right",
-    ),
-)(demo.demo)
-app.command(
-    rich_help_panel=_LOOK,
-    epilog=examples(
-        "run --model xception --slots 32 # a worker that takes up to 32 jobs",
-        "run --config worker.yaml # settings from a file",
-        "run --model demo --set engine.name=openvino # any setting for once",
-    ),
-)(run.run)
-app.command(
-    rich_help_panel=_JOBS,
-    epilog=examples(
-        "submit film.mp4 --wait # one file, and how it ends",
-        "submit rtsp://camera.lan/1 --stream gate --fps 2 # a camera under a name",
-        "submit photos/ --model xception # all pictures of a folder",
-        "submit film.mp4 --id film-1 # again with the same id: still one job",
-    ),
-)(jobs.submit)
-app.command(
-    rich_help_panel=_JOBS,
-    epilog=examples(
-        "status # running jobs first, then the newest",
-        "status --watch --last 20 # the same, kept up to date",
-        "status --status failed --json # for scripts",
-    ),
-)(status.status)
-app.command(
-    rich_help_panel=_JOBS,
-    epilog=examples(
-        "tail film-1 --follow # results as they come",
-        "tail --events --follow # events of all jobs",
-        "tail film-1 -n 5 --json # the last five, for scripts",
-    ),
-)(jobs.tail)
-app.command(rich_help_panel=_JOBS, epilog=examples("cancel film-1 film-2 # both end"))(jobs.cancel)
-app.command(
-    rich_help_panel=_JOBS,
-    epilog=examples("gc # what was left behind", "gc --yes # and away with it", "gc --json | jq .bytes # for scripts"),
-)(gc.gc)
-app.command(
-    rich_help_panel=_JOBS,
-    epilog=examples("replay film-1 --set smoothing.tau_s=1 # stored results under another smoothing"),
-)(replay.replay)
-app.command(
-    rich_help_panel=_HERE,
-    epilog=examples(
-        "classify photo.jpg # its five best labels",
-        "classify film.mp4 --annotate out/ # a copy with the labels drawn on it",
-        "classify film.mp4 --csv film.csv --timeline film.png # every sample, and a picture of them",
-        "classify photos/ --compare vgg16,xception # two networks side by side",
-    ),
-)(classify.classify)
-app.command(
-    rich_help_panel=_NETWORKS,
-    epilog=examples("train photos/ --out my-bundle # a folder of pictures for each class"),
-)(train.train)
-app.command(
-    rich_help_panel=_NETWORKS,
-    epilog=examples("evaluate my-bundle photos/ --report report.html # figures, mistakes and calibration"),
-)(evaluate.evaluate)
-app.command(
-    "evaluate-stream",
-    rich_help_panel=_NETWORKS,
-    epilog=examples("evaluate-stream film.mp4 truth.csv # which smoothing serves a film best"),
-)(evaluate_stream.evaluate_stream)
-app.command(
-    rich_help_panel=_LOOK,
-    epilog=examples("doctor --model xception # Redis, codecs, devices, weights, each with its remedy"),
-)(doctor.doctor)
-app.add_typer(models.app, name="models", rich_help_panel=_NETWORKS)
-app.add_typer(dlq.app, name="dlq", rich_help_panel=_JOBS)
-app.add_typer(config.app, name="config", rich_help_panel=_LOOK)
-app.add_typer(bench.app, name="bench", rich_help_panel=_LOOK)
+
+class _Command(NamedTuple):
+    """A command by where it is: a function of a module, or a module's group of commands."""
+
+    module: str
+    panel: str
+    examples: tuple[str, ...] = ()  # empty: a group, whose commands have their own
 
 
-@app.callback(invoke_without_command=True)
+_COMMANDS: dict[str, _Command] = {
+    "demo": _Command(
+        "demo",
+        _HERE,
+        (
+            "demo # a Redis, a worker and a film, for a minute",
+            "demo --source film.mp4 # your own film in its place",
+            "demo --json | tail -n 1 # how much of it was right",
+        ),
+    ),
+    "run": _Command(
+        "run",
+        _LOOK,
+        (
+            "run --model xception --slots 32 # a worker that takes up to 32 jobs",
+            "run --config worker.yaml # settings from a file",
+            "run --model demo --set engine.name=openvino # any setting for once",
+        ),
+    ),
+    "submit": _Command(
+        "jobs",
+        _JOBS,
+        (
+            "submit film.mp4 --wait # one file, and how it ends",
+            "submit rtsp://camera.lan/1 --stream gate --fps 2 # a camera under a name",
+            "submit photos/ --model xception # all pictures of a folder",
+            "submit film.mp4 --id film-1 # again with the same id: still one job",
+        ),
+    ),
+    "status": _Command(
+        "status",
+        _JOBS,
+        (
+            "status # running jobs first, then the newest",
+            "status --watch --last 20 # the same, kept up to date",
+            "status --status failed --json # for scripts",
+        ),
+    ),
+    "tail": _Command(
+        "jobs",
+        _JOBS,
+        (
+            "tail film-1 --follow # results as they come",
+            "tail --events --follow # events of all jobs",
+            "tail film-1 -n 5 --json # the last five, for scripts",
+        ),
+    ),
+    "cancel": _Command("jobs", _JOBS, ("cancel film-1 film-2 # both end",)),
+    "gc": _Command(
+        "gc",
+        _JOBS,
+        (
+            "gc # what was left behind",
+            "gc --yes # and away with it",
+            "gc --json | jq .bytes # for scripts",
+        ),
+    ),
+    "replay": _Command(
+        "replay", _JOBS, ("replay film-1 --set smoothing.tau_s=1 # stored results under another smoothing",)
+    ),
+    "classify": _Command(
+        "classify",
+        _HERE,
+        (
+            "classify photo.jpg # its five best labels",
+            "classify film.mp4 --annotate out/ # a copy with the labels drawn on it",
+            "classify film.mp4 --csv film.csv --timeline film.png # every sample, and a picture of them",
+            "classify photos/ --compare vgg16,xception # two networks side by side",
+        ),
+    ),
+    "train": _Command("train", _NETWORKS, ("train photos/ --out my-bundle # a folder of pictures for each class",)),
+    "evaluate": _Command(
+        "evaluate", _NETWORKS, ("evaluate my-bundle photos/ --report report.html # figures, mistakes and calibration",)
+    ),
+    "evaluate-stream": _Command(
+        "evaluate_stream", _NETWORKS, ("evaluate-stream film.mp4 truth.csv # which smoothing serves a film best",)
+    ),
+    "doctor": _Command(
+        "doctor", _LOOK, ("doctor --model xception # Redis, codecs, devices, weights, each with its remedy",)
+    ),
+    "models": _Command("models", _NETWORKS),
+    "dlq": _Command("dlq", _JOBS),
+    "config": _Command("config", _LOOK),
+    "bench": _Command("bench", _LOOK),
+}
+
+
+def commands(names: Collection[str] = tuple(_COMMANDS)) -> typer.Typer:
+    """The command line with the commands of these names. Only their modules are imported."""
+    app = typer.Typer(
+        name="streamtag",
+        cls=TyperGroup,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=True,
+        help="Streaming video recognition: jobs from Redis Streams in, steady labels out.",
+        epilog=EXIT_CODES,
+    )
+    app.callback(invoke_without_command=True)(_options)
+    for name in names:
+        command = _COMMANDS[name]
+        module = import_module(f"streamtag.cli.{command.module}")
+        if command.examples:
+            function = getattr(module, name.replace("-", "_"))
+            app.command(name, rich_help_panel=command.panel, epilog=examples(*command.examples))(function)
+        else:
+            app.add_typer(module.app, name=name, rich_help_panel=command.panel)
+    return app
+
+
+def _named(arguments: list[str]) -> Collection[str]:
+    """The command that a line names; all of them for help, for the shell's completion and for a mistyped name.
+
+    All of them take a second to import, one about half of that.
+    """
+    first = arguments[0] if arguments else ""
+    if first in _COMMANDS:
+        return [first]
+    return [] if first == "--version" else tuple(_COMMANDS)
+
+
 def _options(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
     if version:
         typer.echo(__version__)
@@ -165,7 +188,7 @@ def main() -> int:
 
 
 def _command() -> TyperGroup:
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(commands(_named(sys.argv[1:])))
     assert isinstance(command, TyperGroup)
     _without_types_of_flags(command)
     return command

@@ -15,7 +15,6 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from streamtag import networks
 from streamtag.cli import answers
 from streamtag.cli.common import (
     FAILED,
@@ -37,6 +36,7 @@ from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.extras import require
 from streamtag.ingest.session import forkserver
+from streamtag.networks import loading
 from streamtag.redaction import printable
 from streamtag.settings import Settings
 from streamtag.tools.classify import Answer, Classifier, Moment, expand
@@ -269,14 +269,14 @@ def _answers(settings: Settings, chosen: list[str], top: int, fps: float | None,
         return list(Classifier(settings, network).classify(chosen, top, Sampling(fps=fps), _told(bar, task)))
 
 
-def _loaded(settings: Settings, bar: Progress, task: TaskID) -> networks.LoadedNetwork:
+def _loaded(settings: Settings, bar: Progress, task: TaskID) -> loading.LoadedNetwork:
     """The network, shown as it is loaded; what its bundle wants to be known is said before its answers."""
 
-    def on_step(step: networks.LoadStep) -> None:
+    def on_step(step: loading.LoadStep) -> None:
         # Of a download and of compilation the end is known; otherwise the bar only moves.
         bar.update(task, description=escape(str(step)), completed=step.done, total=step.total or None)
 
-    network = networks.load(settings, on_step)
+    network = loading.load(settings, on_step)
     if network.bundle.note:
         text = f"[yellow]note:[/] {escape(printable(network.bundle.name))}: {escape(printable(network.bundle.note))}"
         err.print(text, highlight=False, soft_wrap=True)

@@ -10,13 +10,13 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from streamtag import networks
 from streamtag.cli.common import FAILED, Config, Json, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.cli.tables import Column, Grid
 from streamtag.core.bundle import Bundle
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.extras import require
+from streamtag.networks import loading
 from streamtag.networks.registry import resolve
 from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
@@ -94,7 +94,7 @@ def _examined(settings: Settings, dataset: Dataset, fps: float, quiet: bool) -> 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=None)
-        network = networks.load(settings, lambda step: bar.update(task, description=str(step)))
+        network = loading.load(settings, lambda step: bar.update(task, description=str(step)))
         # At temperature 1, so that another one can be fitted.
         classifier = Classifier(settings, replace(network, bundle=replace(network.bundle, temperature=1.0)))
         findings = pictures.evaluate(

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from streamtag import networks
 from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.cli.tables import Column, Grid
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.extras import require
+from streamtag.networks import loading
 from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LabelledItem, read_spans
@@ -83,7 +83,7 @@ def _compared(
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet) as bar, tempfile.TemporaryDirectory() as folder:
         task = bar.add_task("", total=None)
-        network = networks.load(settings, lambda step: bar.update(task, description=str(step)))
+        network = loading.load(settings, lambda step: bar.update(task, description=str(step)))
         clips = streams.read_clips(
             Classifier(settings, network),
             network.bundle,

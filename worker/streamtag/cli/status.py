@@ -15,9 +15,8 @@ from streamtag.cli import completion, redis_memory, views
 from streamtag.cli.common import OUTPUT, Config, Json, Model, Overrides, err, out, print_json, settings_from
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client
-from streamtag.core.records import JobStatus, JobView, WorkerView
+from streamtag.core.records import SUSPECT_CRASHES, JobStatus, JobView, WorkerView
 from streamtag.errors import ConfigError, QueueUnavailable
-from streamtag.pipeline.run import SUSPECT_CRASHES
 from streamtag.redaction import printable
 
 PERIOD_S = 0.5

@@ -8,6 +8,8 @@ from typing import Any
 
 from streamtag.core.job import Job
 
+SUSPECT_CRASHES = 2  # from so many on, a job may harm its neighbours and runs alone
+
 
 class JobStatus(StrEnum):
     """Where a job is on its way."""

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from functools import partial
 
 from streamtag.core.boundary import JobBoundary
-from streamtag.core.records import Claim
+from streamtag.core.records import SUSPECT_CRASHES, Claim
 from streamtag.errors import LeaseLost, QueueRefused, QueueUnavailable, RejectJob
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.pipeline.outage import Outage
 from streamtag.pipeline.room import Room
-from streamtag.pipeline.run import SUSPECT_CRASHES, JobEnd, Runs
+from streamtag.pipeline.run import JobEnd, Runs
 from streamtag.queue.claims import Entry
 from streamtag.queue.session import QueueSession
 from streamtag.settings import LeaseSettings

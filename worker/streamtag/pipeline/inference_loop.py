@@ -18,8 +18,8 @@ from streamtag.core.options import BatchingSettings
 from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
-from streamtag.networks import LoadedNetwork
 from streamtag.networks.engines.base import Pending, apply_temperature
+from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.run import Classified, Mailbox, PendingSample, Run, RunNews
 
 IDLE_S = 0.2

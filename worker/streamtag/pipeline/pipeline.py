@@ -44,7 +44,7 @@ from streamtag.ingest.session import Decode
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
-from streamtag.networks import LoadedNetwork
+from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.claim_loop import ClaimLoop
 from streamtag.pipeline.commit_loop import CommitLoop
 from streamtag.pipeline.health import Health

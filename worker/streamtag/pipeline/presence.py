@@ -9,7 +9,7 @@ from collections.abc import Callable
 from streamtag import __version__
 from streamtag.core.records import WorkerView
 from streamtag.metrics import Metrics
-from streamtag.networks import LoadedNetwork
+from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.health import Health
 from streamtag.pipeline.room import Room
 from streamtag.pipeline.run import Runs

@@ -10,14 +10,13 @@ from enum import StrEnum
 
 import numpy as np
 
-from streamtag.core.records import Claim, Sample, StreamState
+from streamtag.core.records import SUSPECT_CRASHES, Claim, Sample, StreamState
 from streamtag.core.stream_state import GapNoticed, Outcome, StateChanged
 from streamtag.core.track import Track
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream, Unclassified
 
 NEWS_LIMIT = 4096  # about 2 MB; one reading of a decoder's socket may bring a thousand more
-SUSPECT_CRASHES = 2  # from so many on, a job may harm its neighbours and runs alone
 
 
 class JobEnd(StrEnum):

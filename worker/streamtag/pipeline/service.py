@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from streamtag import networks
 from streamtag.core.bundle import Bundle
 from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.ingest import cage, decoder
 from streamtag.ingest.session import Decode, forkserver
 from streamtag.logs import log
 from streamtag.metrics import Metrics
-from streamtag.networks import LoadedNetwork, LoadStage, LoadStep
+from streamtag.networks import loading
+from streamtag.networks.loading import LoadedNetwork, LoadStage, LoadStep
 from streamtag.networks.registry import resolve
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.pipeline.pipeline import Pipeline
@@ -123,7 +123,7 @@ class Service:
         Args:
             bundle: what the settings' model is, where that is known already.
         """
-        network = networks.load(self.settings, _LogSteps(), bundle)
+        network = loading.load(self.settings, _LogSteps(), bundle)
         self._note(network)
         pipeline = Pipeline(
             self.settings,

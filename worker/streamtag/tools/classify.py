@@ -16,8 +16,8 @@ from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError
 from streamtag.ingest.pictures import image_paths
 from streamtag.ingest.session import forkserver
-from streamtag.networks import LoadedNetwork
 from streamtag.networks.engines.base import apply_temperature
+from streamtag.networks.loading import LoadedNetwork
 from streamtag.settings import Settings
 from streamtag.tools.dataset import LabelledItem, by_item
 from streamtag.tools.drawing.annotating import Caption, Picture, annotate
