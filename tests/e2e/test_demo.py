@@ -49,6 +49,7 @@ def test_a_sheet_that_cannot_be_written_is_told_before_the_work(settings: Settin
     assert "name a file in a folder that can be written" in ran.stderr
 
 
+@pytest.mark.long
 def test_on_a_terminal_the_bar_and_the_lines_do_not_cut_each_other(settings: Settings, tmp_path: Path) -> None:
     command = ["demo", "--drawn", "--seconds", "10", "--sheet", str(tmp_path / "sheet.png")]
     with Terminal(settings, *command) as terminal:

@@ -61,6 +61,7 @@ def test_the_memory_benchmark_measures_each_thing_by_itself(settings: Settings) 
     assert abs(five["event"] - one["event"]) < 20
 
 
+@pytest.mark.long
 def test_the_engine_benchmark_compares_with_plain_keras(settings: Settings, tmp_path: Path) -> None:
     """Of a bundle around a whole .keras file, too: it has weights of its own and no random ones."""
     bundle = whole_bundle(tmp_path)

@@ -69,6 +69,7 @@ def test_a_missing_package_is_named_before_the_work(
     assert not out.exists()
 
 
+@pytest.mark.long
 def test_figures_as_json_need_no_report_s_packages(pictures: Path, tmp_path: Path, settings: Settings) -> None:
     env = without(tmp_path, "jinja2", "matplotlib")
     ran = run_cli(settings, "evaluate", "demo", str(pictures), "--json", env=env)

@@ -30,6 +30,7 @@ def tagging(redis_server: RedisServer, shared_data: Path) -> Iterator[tuple[Sett
     worker.kill()
 
 
+@pytest.mark.long
 def test_a_bottle_is_a_bottle_all_through(tagging: tuple[Settings, Worker], shared_data: Path) -> None:
     settings, _ = tagging
     video = shared_data / "videos" / "intel_bottle-detection.mp4"
@@ -57,6 +58,7 @@ def test_eight_jobs_share_batches(settings: Settings, workers: list[Worker], sha
     assert worker.metric("streamtag_batch_size_sum") / worker.metric("streamtag_batch_size_count") > 4
 
 
+@pytest.mark.long
 def test_the_default_network_knows_photographs(redis_server: RedisServer, shared_data: Path) -> None:
     """EfficientNet-Lite0 with its published weights: 89 and 98 of 100 photos of as many classes when it was written."""
     folder = shared_data / "images" / "imagenet_sample"

@@ -66,6 +66,7 @@ def test_clips_of_ones_own_are_measured_by_the_command(tmp_path: Path, settings:
     assert "overlap" in ran.stderr
 
 
+@pytest.mark.long
 def test_a_job_is_replayed_exactly_where_everything_is_stored(tmp_path: Path, settings: Settings) -> None:
     write_clip(tmp_path / "a.mp4", [Segment("star", 0, 3), Segment("ring", 3, 6), Segment("nothing", 6, 8)], 31)
     worker = Worker(settings, "worker.top_k=7").ready()

@@ -16,10 +16,12 @@ from tests.support import RedisServer, environment, eventually, redis_binaries, 
 from tests.support.terminal import Terminal
 
 
-@pytest.mark.parametrize("loaded", ["pydantic_core", "numpy", "cv2"])
-def test_ctrl_c_while_the_modules_load_is_quiet(settings: Settings, loaded: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "loaded"), [("status --watch --json", "pydantic_core"), ("run", "numpy"), ("run", "cv2")]
+)
+def test_ctrl_c_while_the_modules_load_is_quiet(settings: Settings, command: str, loaded: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamtag", "status", "--watch", "--json"],
+        [sys.executable, "-m", "streamtag", *command.split()],
         env=environment(settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -38,6 +38,7 @@ LABELS = {
 }
 
 
+@pytest.mark.long
 def test_jobs_and_classify_say_the_same_of_photographs(tagging: Settings) -> None:
     """One command for all: each start of a network takes seconds."""
     ran = run_cli(tagging, "classify", *(str(photograph(name)) for name in LABELS), "--json", env=NETWORK)

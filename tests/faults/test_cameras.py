@@ -81,7 +81,9 @@ def resized(camera: Camera, lost: Lost) -> None:
     camera.come_back("--size=640x352")
 
 
-@pytest.mark.parametrize("fault", [killed, stopped, resized])
+@pytest.mark.parametrize(
+    "fault", [killed, *(pytest.param(fault, marks=pytest.mark.long) for fault in (stopped, resized))]
+)
 def test_a_camera_that_goes_and_comes_back(
     fault: Callable[[Camera, Lost], None],
     redis_server: RedisServer,

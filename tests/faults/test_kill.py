@@ -49,6 +49,7 @@ def passed(client: Client, job: str, samples: float) -> bool:
     return published(client, job) > samples
 
 
+@pytest.mark.long
 def test_killed_twice_it_gives_what_an_undisturbed_run_gives(
     undisturbed: LeftByJob,
     redis_server: RedisServer,
@@ -74,6 +75,7 @@ def test_killed_twice_it_gives_what_an_undisturbed_run_gives(
     assert_no_process_left(settings)
 
 
+@pytest.mark.long
 def test_a_paused_worker_publishes_nothing_once_another_has_its_job(
     undisturbed: LeftByJob,
     redis_server: RedisServer,
@@ -182,7 +184,7 @@ def test_a_worker_started_before_its_redis_waits_says_so_and_then_works(
         assert client.wait(client.submit(str(clip)).job_id, 60).counters.published == 40
 
 
-@pytest.mark.parametrize("away_s", [0.5, 5.0])
+@pytest.mark.parametrize("away_s", [0.5, pytest.param(5.0, marks=pytest.mark.long)])
 def test_redis_restarted_in_the_middle_costs_nothing(
     undisturbed: LeftByJob, own_redis: RedisServer, workers: list[Worker], long_clip: Path, away_s: float
 ) -> None:

@@ -50,6 +50,7 @@ def again_and_again(troubled: Trial, disturb: Callable[[redis.Redis], object], t
     troubled.all_exact()
 
 
+@pytest.mark.long
 def test_clients_that_are_dropped_forty_times(troubled: Trial) -> None:
     again_and_again(troubled, lambda raw: raw.client_kill_filter(_type="normal", skipme=True), 40)
 

@@ -55,6 +55,7 @@ def test_jobs_wait_for_room_and_lose_nothing(own_redis: RedisServer, workers: li
         assert worker.process.poll() is None
 
 
+@pytest.mark.long
 def test_before_it_is_full_new_jobs_wait_and_running_ones_end(
     own_redis: RedisServer, workers: list[Worker], long_clip: Path, clip: Path
 ) -> None:

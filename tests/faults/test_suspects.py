@@ -55,6 +55,7 @@ def test_a_job_that_always_kills_its_worker_ends_among_the_dead_letters(
     assert [letter.job_id for letter in client.dead_letters()] == [job]
 
 
+@pytest.mark.long
 def test_a_suspect_is_alone_until_it_makes_progress(
     client: Client, settings: Settings, workers: list[Worker], clip: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_an_offline_camera_and_two_dead_workers_starve_nobody(
     assert list(client.dead_letters()) == []
 
 
+@pytest.mark.long
 def test_an_outage_that_makes_a_worker_give_its_job_up_is_no_crash(
     own_redis: RedisServer, workers: list[Worker], long_clip: Path
 ) -> None:

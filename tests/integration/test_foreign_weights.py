@@ -29,7 +29,7 @@ from tests.support.bundles import random_bundle
     ("name", "scope", "forward", "version"),
     [
         pytest.param("inceptionv3", "InceptionV3", slim_v3, 1, marks=pytest.mark.long),
-        ("inceptionv4", "InceptionV4", slim_v4, 1),
+        pytest.param("inceptionv4", "InceptionV4", slim_v4, 1, marks=pytest.mark.long),
         pytest.param("inceptionv4", "InceptionV4", slim_v4, 2, marks=pytest.mark.long),
     ],
 )

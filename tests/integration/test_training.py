@@ -179,6 +179,7 @@ def test_blocks_are_those_of_the_papers(name: str, last: str) -> None:
     assert last_blocks(backbone, 0) == []
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_the_best_so_far(trained: Path, pictures: Path, tmp_path: Path, settings: Settings) -> None:
     more = options(trained.parent, "--epochs", "100000", "--patience", "100000")
     process = subprocess.Popen(

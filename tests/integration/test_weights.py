@@ -153,6 +153,7 @@ def _fetch(item: Download, folder: Path) -> None:
     fetch(item, folder)
 
 
+@pytest.mark.long
 def test_two_processes_download_once(web: WebServer, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     both = [context.Process(target=_fetch, args=(download(web), tmp_path / "cache")) for _ in range(2)]
