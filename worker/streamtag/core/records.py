@@ -188,21 +188,40 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """A live stream that its worker would give to another, which opens it first and then takes it."""
+
+    job_id: str
+    entry_id: str
+    fence: int  # of the worker that offers it
+    to: str
+    asked: float  # samples a second that it asks for
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerView:
-    """A worker as it says of itself, every few seconds."""
+    """A worker as it says of itself, twice a second. What has a default, workers of earlier versions do not say."""
 
     worker: str  # its name in the queue, new at every start
     host: str
     version: str
     model: str
     engine: str
-    slots: int  # jobs it may run at once
+    slots: int  # jobs it may run at once, at most
     running: int  # jobs it runs now
     samples_per_s: float  # classified lately
     draining: bool  # it takes no new jobs and hands its own back
     started_unix_s: float
     seen_unix_s: float  # when it said so
     short_of_memory: bool = False  # Redis is, so it takes no new jobs (redis.memory_share)
+    streams: int = 0  # live ones among the jobs it runs
+    asked: float = 0.0  # samples a second that they ask for
+    supply: float = 0.0  # samples a second that it was measured to be able to give
+    busy: float = 0.0  # share of the time that its device was at work lately, 0 to 1
+    lag_s: float = 0.0  # the furthest that one of its live streams was behind its camera lately
+    drop_share: float = 0.0  # of the samples, dropped lately
+    room: int = 0  # jobs it would take besides
+    offers: tuple[Offer, ...] = ()  # its streams that are on their way to another
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
