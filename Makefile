@@ -29,6 +29,7 @@ soak: setup system
 # What live cameras get, measured; what it gave is in tests/bench/RESULTS.md.
 bench-live: setup system
 	$(BIN)/python -m tests.bench.live
+	$(BIN)/python -m tests.bench.overload
 
 check: lint types imports
 
