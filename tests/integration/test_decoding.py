@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,21 @@ def test_a_job_s_region_is_all_that_is_seen_of_each_frame(tmp_path: Path) -> Non
     left = read(tmp_path / "halves.png", roi=(0.0, 0.0, 0.5, 1.0))
     right = read(tmp_path / "halves.png", roi=(0.5, 0.0, 0.5, 1.0))
     assert (left.pictures[0].max(), right.pictures[0].min()) == (0, 255)
+
+
+@pytest.mark.parametrize("last", [None, 2, 5, 8])
+def test_named_regions_are_samples_of_their_own_also_when_resumed_within_a_frame(clip: Path, last: int | None) -> None:
+    """Numbers without a hole over all regions; compared each with its own past, also by the next owner."""
+    roi = {"left": (0.0, 0.0, 0.5, 1.0), "right": (0.5, 0.0, 0.5, 1.0), "all": (0.0, 0.0, 1.0, 1.0)}
+    whole = read(clip, Sampling(fps=2), roi=roi)
+    found = whole if last is None else read(clip, Sampling(fps=2), roi=roi, resume=whole.samples[last])
+    first = 0 if last is None else last + 1
+    assert [sample.sampled for sample in found.samples] == list(range(first + 1, 3 * 16 + 1))
+    assert [replace(one, captured_unix_s=0, slot=0) for one in found.samples] == [
+        replace(one, captured_unix_s=0, slot=0) for one in whole.samples[first:]
+    ]
+    assert all((one == other).all() for one, other in zip(found.pictures, whole.pictures[first:], strict=True))
+    alone = read(clip, Sampling(fps=2), roi=roi["right"])
+    changes = [sample.scene_change for sample in whole.samples if sample.region == 1]
+    assert changes == [sample.scene_change for sample in alone.samples]
+    assert [sample.index for sample in whole.samples if sample.region == 2] == [one.index for one in alone.samples]

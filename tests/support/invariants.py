@@ -75,17 +75,18 @@ def _told(event: Event) -> tuple[object, ...]:
 
 def assert_indices_once(left: LeftByJob) -> None:
     """No sample was published twice, none out of order, and as many as the account says."""
-    indices = [result.index for result in left.results]
-    doubled = [index for index, after in pairwise(indices) if after <= index]
-    assert doubled == [], f"{left.view.job_id}: published again, or out of order"
-    assert len(indices) == left.view.counters.published, left.view.job_id
+    for region in {result.region for result in left.results}:
+        indices = [result.index for result in left.results if result.region == region]
+        doubled = [index for index, after in pairwise(indices) if after <= index]
+        assert doubled == [], f"{left.view.job_id} {region}: published again, or out of order"
+    assert len(left.results) == left.view.counters.published, left.view.job_id
 
 
 def assert_account_closes(view: JobView) -> None:
     """Each frame was sampled or skipped, and each sample published, dropped or failed, for a reason."""
     counters = view.counters
     assert counters.sampled == counters.published + sum(counters.dropped.values()) + sum(counters.failed.values())
-    assert 0 <= counters.sampled <= counters.decoded, counters
+    assert 0 <= counters.sampled <= counters.decoded * counters.regions, counters
 
 
 def assert_gaps_declared(left: LeftByJob, period_s: float, longest_s: float) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.job import Job
+from streamtag.core.motion_gate import THUMBNAIL
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Checkpoint, Claim, JobStatus, Sample
 from streamtag.core.stream_state import Outcome
@@ -204,6 +205,7 @@ class FakeSlots:
 
     released: list[int] = field(default_factory=list)
     broken: bool = False
+    seen: list[int] = field(default_factory=list)  # what the picture of each slot shows, for the motion gate
 
     def as_session(self) -> DecoderSession:
         return cast(DecoderSession, self)
@@ -212,6 +214,9 @@ class FakeSlots:
         if self.broken:
             raise IndexError("no such slot")
         return np.full(BUNDLE.preprocessing.shape, slot, np.uint8)
+
+    def thumbnail(self, slot: int) -> bytes:
+        return np.full(THUMBNAIL, self.seen[slot], np.uint8).tobytes()
 
     def release(self, slot: int) -> None:
         self.released.append(slot)

@@ -21,9 +21,10 @@ def is_over(client: Client, job: str) -> bool:
 
 
 def same(found: Sequence[Result], expected: Sequence[Result]) -> None:
-    """Fail unless ids, active labels and scores are those of the undisturbed run."""
+    """Fail unless ids, regions, active labels and scores are those of the undisturbed run."""
     assert [result.id for result in found] == [result.id for result in expected]
     assert [result.active for result in found] == [result.active for result in expected]
+    assert [(one.region, one.reused) for one in found] == [(one.region, one.reused) for one in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.labels[0].name == other.labels[0].name
         assert one.labels[0].score == pytest.approx(other.labels[0].score, abs=1e-3)

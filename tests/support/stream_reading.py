@@ -76,7 +76,9 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
     heard = Heard()
     checkpoint = Checkpoint()
     if (last := more.get("resume")) is not None:
-        checkpoint = Checkpoint(last_index=last.index, counters=Counters(last.decoded, last.sampled, last.sampled))
+        regions = len(more["roi"]) if isinstance(more.get("roi"), dict) else 1
+        counters = Counters(last.decoded, last.sampled, last.sampled, regions=regions)
+        checkpoint = Checkpoint(last_index=last.index, counters=counters)
     job = Job("j", str(source), sampling=sampling, live=more.get("live"), roi=more.get("roi"))
     claim = Claim(job, "1-0", 1, 1, checkpoint)
     preprocessing, sampled = more.get("preprocessing", PREPROCESSING), more.get("sampled", SamplingSettings())

@@ -97,7 +97,7 @@ def test_a_job_that_cannot_be_dead_lettered_goes_by_its_entry_or_is_left_to_its_
 def test_scores_that_one_stream_cannot_take_do_not_harm_its_neighbours_of_the_batch() -> None:
     bench = Bench()
     a, bad, b = bench.add("a", "bad", "b")
-    bad.track.smoother = Smoother(SmoothingSettings(), 3)  # of another network
+    bad.track.regions[0].smoother = Smoother(SmoothingSettings(), 3)  # of another network
     bench.classify(0, a, bad, b)
     bench.turn(3)
     assert bench.queue.published == {"a": ["0-1"], "b": ["0-1"]}

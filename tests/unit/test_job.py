@@ -80,7 +80,10 @@ def test_a_job_larger_than_the_bound_is_not_parsed() -> None:
 
 def test_the_longest_job_is_within_the_bound() -> None:
     widest = "\U0001f600"
-    job = Job("j" * 128, widest * 4096, widest * 128, widest * 128, True, Sampling(fps=1 / 3), 1.23456789e9)
+    regions = {f"{number:x}" + "r" * 31: (1 / 3, 1 / 3, 1 / 3, 1 / 3) for number in range(16)}
+    sampling = Sampling(fps=1 / 3, decode="keyframes", motion_gate=1 / 3, motion_gate_max_s=1 / 3)
+    job = Job("j" * 128, widest * 4096, widest * 128, widest * 128, True, sampling, 1.23456789e9, regions)
+    assert len(json.dumps(json.loads(job.to_json()))) < MAX_JOB_BYTES
     assert Job.from_json(json.dumps(json.loads(job.to_json()))) == job
 
 
@@ -175,7 +178,13 @@ def test_the_id_of_a_job_that_cannot_be_read_is_found(raw: bytes, job_id: str) -
         "[-0.1, 0, 1, 1]",
         '["0", 0, 1, 1]',
         "[0, 0, 1e999, 1]",
-        '{"door": [0, 0, 1, 1]}',
+        '{"door": [0, 0, 1, 1.5]}',
+        '{"door": [0, 0.5, 1, 1]}',
+        '{"the door": [0, 0, 1, 1]}',
+        '{"": [0, 0, 1, 1]}',
+        "{}",
+        json.dumps({f"r{n}": [0, 0, 1, 1] for n in range(17)}),
+        '{"door": {"door": [0, 0, 1, 1]}}',
         "0.5",
     ],
 )
@@ -190,12 +199,29 @@ def test_a_region_lies_within_the_frame() -> None:
     assert Job.from_json(job.to_json()) == job
 
 
+def test_regions_have_names_and_keep_their_order() -> None:
+    job = Job.from_json(
+        '{"job_id": "a", "source": "a.mp4", "roi": {"yard": [0, 0, 1, 0.5], "door": [0.5, 0.5, 0.5, 0.5]}}'
+    )
+    assert list(job.regions.items()) == [("yard", (0, 0, 1, 0.5)), ("door", (0.5, 0.5, 0.5, 0.5))]
+    assert Job.from_json(job.to_json()) == job
+    assert Job("a", "a.mp4").regions == {"": None}
+    assert Job("a", "a.mp4", roi=(0, 0, 1, 0.5)).regions == {"": (0, 0, 1, 0.5)}
+
+
 def test_the_schema_closes_the_record_and_bounds_its_texts() -> None:
     schema = job_schema()
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["job_id", "source"]
     assert schema["properties"]["stream"]["maxLength"] == 128
-    assert schema["$defs"]["Sampling"]["properties"].keys() == {"fps", "every", "keyframes", "decode"}
+    assert schema["$defs"]["Sampling"]["properties"].keys() == {
+        "fps",
+        "every",
+        "keyframes",
+        "decode",
+        "motion_gate",
+        "motion_gate_max_s",
+    }
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.job import Job
 from streamtag.core.options import SmoothingSettings
+from streamtag.core.recording import record_batch
 from streamtag.core.records import Checkpoint, Claim, Sample
-from streamtag.core.track import Commit, Track, record_batch
+from streamtag.core.track import Commit, Track
 
 BUNDLE = Bundle("three", "none", ("cat", "dog", "nothing"), Preprocessing(32), background=frozenset({2}))
 

@@ -143,3 +143,24 @@ def test_a_text_that_is_too_long_or_no_text_still_arrives() -> None:
     (found,) = heard(wire.pack(wire.DecoderFailed(FailureKind.REJECT, reason)))
     assert isinstance(found, wire.DecoderFailed)
     assert found.reason.startswith("caf\\udce9.mp4: xxx")
+
+
+def test_the_region_of_a_sample_is_one_of_the_job_s() -> None:
+    sample = Sample(7, 0.5, 1e9, 3, 0.25, 8, 16, region=1)
+    messages: list[wire.Message] = [
+        wire.SampleMessage(sample, 0.5, 0.75, 0.125),
+        wire.FrameFailed(8, 0.5, 1e9, 9, 17, "corrupt", region=1),
+        wire.FrameDropped(8, 0.5, 1e9, 9, 18, "backpressure", region=0),
+    ]
+    content = b"".join(map(wire.pack, messages))
+    assert list(wire.Unpacker(SLOTS, 2).feed(content)) == messages
+    for one in messages[:2]:
+        with pytest.raises(wire.MalformedMessage, match=r"region 1 of 1"):
+            heard(wire.pack(one))
+
+
+def test_a_frame_has_no_more_samples_than_regions() -> None:
+    packet = wire.pack(wire.SampleMessage(Sample(0, 0.0, 1e9, 0, 0.0, 1, 3), 0.0, 0.5, 0.0))
+    with pytest.raises(wire.MalformedMessage, match="sampled 3"):
+        list(wire.Unpacker(SLOTS, 2).feed(packet))
+    assert len(list(wire.Unpacker(SLOTS, 3).feed(packet))) == 1

@@ -31,6 +31,7 @@ from streamtag.queue.published import DeadLetter
 from streamtag.settings import Settings
 
 FOLLOW_BLOCK_MS = 1000
+Roi = tuple[float, float, float, float]  # x, y, width and height, in fractions of the frame
 
 
 class Client:
@@ -66,7 +67,9 @@ class Client:
         every: int | None = None,
         keyframes: bool = False,
         live: bool | None = None,
-        roi: tuple[float, float, float, float] | None = None,
+        roi: Roi | dict[str, Roi] | None = None,
+        motion_gate: float | None = None,
+        motion_gate_max_s: float | None = None,
     ) -> JobView:
         """Queue one source. The same ``job_id`` twice is one job.
 
@@ -77,7 +80,11 @@ class Client:
             stream: the name people know the source by; carried by its events.
             fps, every, keyframes: which frames are samples; at most one of them.
             live: whether the source can be read again, where its kind does not tell.
-            roi: the region of each frame that is looked at: x, y, width and height in fractions of the frame.
+            roi: the region of each frame that is looked at: x, y, width and height in fractions of the frame; or
+                several by name, each a stream of results of its own.
+            motion_gate: a sample whose picture differs from the last one classified by no more than this (0 to 1, of
+                the part that changed most) takes that one's scores.
+            motion_gate_max_s: seconds after which a sample is classified, whatever it shows.
 
         Raises:
             StreamtagError: the job is not valid, the queue or Redis's memory is full, or Redis cannot be reached.
@@ -93,8 +100,8 @@ class Client:
                 if Path(self.settings.model.name).name == self.settings.model.name
                 else "",
                 live=live,
-                sampling=_sampling(fps, every, keyframes),
-                roi=_region(roi),
+                sampling=_sampling(fps, every, keyframes, motion_gate, motion_gate_max_s),
+                roi=_regions(roi),
                 submitted_unix_s=round(time.time(), 3),
             )
         except ValidationError as error:
@@ -218,16 +225,23 @@ class Client:
         return self._producer.view(job_id).status.is_terminal
 
 
-def _sampling(fps: float | None, every: int | None, keyframes: bool) -> Sampling:
+def _sampling(
+    fps: float | None, every: int | None, keyframes: bool, motion_gate: float | None, motion_gate_max_s: float | None
+) -> Sampling:
+    numbers = [None if number is None else float(number) for number in (fps, motion_gate, motion_gate_max_s)]
     try:
-        return Sampling(None if fps is None else float(fps), every, keyframes)
+        return Sampling(numbers[0], every, keyframes, motion_gate=numbers[1], motion_gate_max_s=numbers[2])
     except ValidationError as error:
         raise ConfigError(explain(error, "sampling")) from None
 
 
-def _region(roi: tuple[float, float, float, float] | None) -> Region | None:
-    if roi is None:
-        return None
+def _regions(roi: Roi | dict[str, Roi] | None) -> Region | dict[str, Region] | None:
+    if isinstance(roi, dict):
+        return {name: _region(region) for name, region in roi.items()}
+    return None if roi is None else _region(roi)
+
+
+def _region(roi: Roi) -> Region:
     x, y, width, height = map(float, roi)
     return x, y, width, height
 

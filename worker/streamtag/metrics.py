@@ -40,6 +40,9 @@ class Metrics:
         self.frames_decoded = counter("frames_decoded_total", "Frames that decoders have read, sampled or not.")
         self.samples = counter("samples_total", "Frames that the sampler kept.")
         self.published = counter("samples_published_total", "Samples whose result is committed in Redis.")
+        self.reused = counter(
+            "samples_reused_total", "Samples not sent to the device: the motion gate found their pictures unchanged."
+        )
         self.dropped = counter("samples_dropped_total", "Samples dropped unclassified.", "reason")
         self.failed = counter("samples_failed_total", "Samples that could not be classified.", "reason")
         self.decode_s = batch_histogram(

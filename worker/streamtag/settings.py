@@ -82,6 +82,14 @@ class SamplingSettings(Group):
         description="Of an RTSP stream: auto prefers key frames where they come often enough and decodes no more than "
         "the samples need, keyframes decodes key frames only, all everything.",
     )
+    motion_gate: Fraction = Field(
+        0.0,
+        description="A sample whose picture differs from the last one classified by no more than this (0 to 1, of the "
+        "part that changed most) takes that one's scores. 0 classifies each, unless the job says. Saves inference.",
+    )
+    motion_gate_max_s: Positive = Field(
+        10.0, description="Seconds after which a sample is classified whatever it shows, unless the job says."
+    )
 
 
 class SourceSettings(Group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Annotated, Any
 
@@ -26,19 +27,28 @@ from streamtag.cli.common import (
     print_json,
     settings_from,
 )
+from streamtag.cli.regions import Roi, regions_of
 from streamtag.client import Client
-from streamtag.core.job import Region
-from streamtag.core.records import JobStatus, JobView
+from streamtag.core.records import JobStatus, JobView, Result
 from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
 from streamtag.redaction import holds_secret, printable
 
 RETRY_S = 0.5
 
-Roi = Annotated[
-    str | None,
+MotionGate = Annotated[
+    float | None,
     typer.Option(
-        "--roi",
-        help="Region of each frame to look at, in fractions of the frame: X,Y,WIDTH,HEIGHT.",
+        "--motion-gate",
+        help="Where no part of the picture differs by more than this (0 to 1) from the last one classified, take that "
+        "one's scores; 0 classifies each.",
+        rich_help_panel=SAMPLING,
+    ),
+]
+MotionGateMax = Annotated[
+    float | None,
+    typer.Option(
+        "--motion-gate-max-s",
+        help="Seconds after which a sample is classified, whatever it shows.",
         rich_help_panel=SAMPLING,
     ),
 ]
@@ -63,6 +73,8 @@ def submit(
         ),
     ] = False,
     roi: Roi = None,
+    motion_gate: MotionGate = None,
+    motion_gate_max_s: MotionGateMax = None,
     stream: Annotated[str, typer.Option("--stream", help="Name of the stream, carried by its events.")] = "",
     job_id: Annotated[str | None, typer.Option("--id", help="Job id, to submit safely again. For one source.")] = None,
     live: Annotated[
@@ -80,10 +92,11 @@ def submit(
     given, sources = sources, _sources(sources)
     if job_id and len(sources) > 1:
         raise ConfigError("--id names one job; give one source, or leave it out")
-    region = _region(roi)
+    regions = regions_of(roi)
     with Client(settings=settings_from(config, model, None, overrides)) as client:
         submitted = []
-        queue = partial(client.submit, fps=fps, every=every, keyframes=keyframes, roi=region)
+        queue = partial(client.submit, fps=fps, every=every, keyframes=keyframes, roi=regions)
+        queue = partial(queue, motion_gate=motion_gate, motion_gate_max_s=motion_gate_max_s)
         for source in sources:
             view = queue(source, job_id=job_id, stream=stream, live=live)
             submitted.append(view.job_id)
@@ -94,18 +107,6 @@ def submit(
             return
         ended = _wait(client, submitted, quiet=json)
     _tell_outcomes(ended, json)
-
-
-def _region(text: str | None) -> Region | None:
-    if text is None:
-        return None
-    try:
-        x, y, width, height = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(
-            f"--roi {text}: give four numbers from 0 to 1, as in 0.5,0,0.5,1 for the right half"
-        ) from None
-    return x, y, width, height
 
 
 def _tell_outcomes(ended: list[JobView], json: bool) -> None:
@@ -221,6 +222,7 @@ def tail(
     lines: Annotated[
         int | None, typer.Option("--lines", "-n", help="Begin with the last N results; default all.", min=0)
     ] = None,
+    region: Annotated[str | None, typer.Option("--region", help="Those of one named region only.")] = None,
     json: Json = False,
     overrides: Overrides = None,
 ) -> None:
@@ -229,20 +231,29 @@ def tail(
         raise ConfigError("name a job, or give --events for the events of all jobs; `streamtag status` lists the jobs")
     with Client(settings=settings_from(config, model, None, overrides)) as client:
         if job_id is not None and not events:
-            client.status(job_id)  # raises where there is no such job
-            after = "0-0"
-            if lines is not None:
-                newest = client.newest_results(job_id, lines) if lines else client.newest_results(job_id, 1)
-                for result in newest if lines else []:
-                    _print_record(result.to_dict(), views.result_line(result), json)
-                after = newest[-1].id if newest else "0-0"
-                if not follow:
-                    return
-            for result in client.results(job_id, follow=follow, after=after):
-                _print_record(result.to_dict(), views.result_line(result), json)
+            _tail_results(client, job_id, lines, follow, region, json)
             return
         for event in client.events(job_id, follow=follow):
-            _print_record(event.to_dict(), views.event_line(event), json)
+            if region in (None, event.content.get("region")):
+                _print_record(event.to_dict(), views.event_line(event), json)
+
+
+def _tail_results(client: Client, job_id: str, lines: int | None, follow: bool, region: str | None, json: bool) -> None:
+    def show(results: Iterable[Result]) -> None:
+        for result in results:
+            if region in (None, result.region):
+                _print_record(result.to_dict(), views.result_line(result), json)
+
+    regions = client.status(job_id).counters.regions  # raises where there is no such job
+    after = "0-0"
+    if lines is not None:
+        newest = client.newest_results(job_id, max(1, lines * (regions if region else 1)))
+        wanted = [result for result in newest if region in (None, result.region)]
+        show(wanted[-lines:] if lines else [])
+        after = newest[-1].id if newest else "0-0"
+        if not follow:
+            return
+    show(client.results(job_id, follow=follow, after=after))
 
 
 def _print_record(content: dict[str, Any], line: Any, json: bool) -> None:

@@ -33,9 +33,13 @@ def outcome_line(view: JobView) -> Text:
 def result_line(result: Result) -> Text:
     """A sample: its time, its frame and its best labels, active ones in green."""
     line = Text(f"{clock(result.pts_s)}  #{result.index:<7d}")
+    if result.region:
+        line.append(f" {printable(result.region)}:", style="cyan")
     for label in result.labels[:3]:
         style = "bold green" if label.name in result.active else ""
         line.append(f" {printable(label.name)} {label.smoothed:.2f}", style=style)
+    if result.reused:
+        line.append(" reused", style="dim")
     return line
 
 

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 COST_SHARE = 0.2  # of each new measurement in what is known of a bucket's cost
+LEAST_COST_S = 1e-6  # a clock may be too coarse to see what a call took
 TRY_AFTER = 32  # batches after which a larger bucket that would be full is tried again, whatever it is said to cost
 SERVED_LIMIT = 256  # streams whose last turn is remembered; of the others it is longer ago
 
@@ -100,6 +101,7 @@ class Batcher(Generic[Item]):
 
     def measured(self, bucket: int, seconds: float) -> None:
         """One call of a bucket took so long: what it costs changes with what else the machine does."""
+        seconds = max(seconds, LEAST_COST_S)
         known_s = self._cost_s.get(bucket, seconds)
         if self._idle[bucket] >= TRY_AFTER:
             known_s = seconds  # what was known is from another time

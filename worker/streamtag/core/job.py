@@ -17,11 +17,13 @@ from pydantic.dataclasses import dataclass
 from streamtag.core.source import SourceKind, source_kind
 from streamtag.redaction import holds_secret, printable, shown_source
 
-# The longest valid job, each character of it written as a JSON escape, has 51 kB.
+# The longest valid job, each character of it written as a JSON escape, has 54 kB.
 MAX_JOB_BYTES = 64 * 1024
 # No control characters, which terminals obey, and no marks that turn the direction of the text around them.
 PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$"
 JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
+REGION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
+MAX_REGIONS = 16
 _ID_FIELD = re.compile(rb'"job_id"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._:@-]{0,127})"')
 LEAST_REGION = 0.01  # of a side of the frame
 ROUNDING = 1e-6  # three thirds may be a little more than one
@@ -46,6 +48,28 @@ class Sampling:
             "than the samples need, keyframes decodes key frames only, all everything. Default: the worker's setting."
         ),
     ] = None
+    motion_gate: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="A sample whose picture differs from the last one classified by no more than this (0 to 1, of "
+            "the part that changed most) takes that one's scores; 0 classifies each. Default: the worker's setting.",
+        ),
+    ] = None
+    motion_gate_max_s: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=86_400,
+            description="Seconds after which a sample is classified, whatever it shows. Default: the worker's setting.",
+        ),
+    ] = None
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it says which frames are samples."""
+        return self.fps is not None or self.every is not None or self.keyframes
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Sampling:
@@ -56,6 +80,9 @@ class Sampling:
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 Region = tuple[_Share, _Share, _Share, _Share]  # x, y, width and height, in fractions of the frame
+Regions = Annotated[
+    dict[Annotated[str, Field(pattern=REGION_NAME)], Region], Field(min_length=1, max_length=MAX_REGIONS)
+]
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -91,10 +118,11 @@ class Job:
     sampling: Annotated[Sampling, Field(description="Which frames are samples.")] = Sampling()
     submitted_unix_s: Annotated[float, Field(ge=0, le=1e11, description="When it was submitted, Unix seconds.")] = 0.0
     roi: Annotated[
-        Region | None,
+        Region | Regions | None,
         Field(
             description="The region of each frame that is looked at, in place of all of it: [x, y, width, height] in "
-            "fractions of the frame, from its top left corner. It must lie within the frame."
+            "fractions of the frame, from its top left corner. It must lie within the frame. Or several by name, each "
+            "a stream of results of its own: {name: [x, y, width, height]}."
         ),
     ] = None
 
@@ -118,19 +146,22 @@ class Job:
 
     @field_validator("roi")
     @classmethod
-    def _lies_within(cls, roi: Region | None) -> Region | None:
-        if roi is None:
-            return None
-        x, y, width, height = roi
-        if min(width, height) < LEAST_REGION or max(x + width, y + height) > 1 + ROUNDING:
-            raise ValueError(
-                f"must lie within the frame (x + width and y + height at most 1) and measure {LEAST_REGION}"
-            )
+    def _lie_within(cls, roi: Region | Regions | None) -> Region | Regions | None:
+        for x, y, width, height in roi.values() if isinstance(roi, dict) else [roi] if roi else []:
+            if min(width, height) < LEAST_REGION or max(x + width, y + height) > 1 + ROUNDING:
+                raise ValueError(
+                    f"must lie within the frame (x + width and y + height at most 1) and measure {LEAST_REGION}"
+                )
         return roi
 
     @property
     def kind(self) -> SourceKind:
         return source_kind(self.source)
+
+    @property
+    def regions(self) -> dict[str, Region | None]:
+        """What is looked at of each frame, by name, in the order of its samples; one without a name is the usual."""
+        return dict(self.roi) if isinstance(self.roi, dict) else {"": self.roi}
 
     @property
     def is_live(self) -> bool:
@@ -195,7 +226,10 @@ def explain(error: ValidationError, what: str = "job") -> str:
     path = [_field_name(part, record) for part in fault["loc"] if fault["loc"][:1] != ("roi",)] or ["roi"]
     where, kind, limits = ".".join([what, *path]), fault["type"], fault.get("ctx", {})
     if fault["loc"][:1] == ("roi",) and kind != "value_error":
-        return f"{what}.roi must be four numbers from 0 to 1: x, y, width and height"
+        return (
+            f"{what}.roi must be four numbers from 0 to 1, x, y, width and height, or 1 to {MAX_REGIONS} such regions "
+            "by name (letters, digits and any of . _ -, at most 32)"
+        )
     if kind == "json_invalid":
         return f"the {what} is not valid JSON: {fault['msg'].removeprefix('Invalid JSON: ')}"
     if kind == "unexpected_keyword_argument":

@@ -47,21 +47,28 @@ class StreamState(StrEnum):
 
 @dataclass(slots=True)
 class Counters:
-    """The account of one job. It closes: decoded = sampled + skipped, sampled = published + dropped + failed."""
+    """The account of one job. It closes: decoded = sampled + skipped, sampled = published + dropped + failed.
+
+    A sample is a region of a frame: of a job with several, ``decoded`` times ``regions`` is sampled + skipped.
+    """
 
     decoded: int = 0
     sampled: int = 0
     published: int = 0
     dropped: dict[str, int] = field(default_factory=dict)  # by reason
     failed: dict[str, int] = field(default_factory=dict)  # by reason
+    reused: int = 0  # of those published, how many took the scores of one before
+    regions: int = 1
 
     def copy(self) -> Counters:
         """The account as it is now: the one it is copied from goes on counting."""
-        return Counters(self.decoded, self.sampled, self.published, dict(self.dropped), dict(self.failed))
+        return Counters(
+            self.decoded, self.sampled, self.published, dict(self.dropped), dict(self.failed), self.reused, self.regions
+        )
 
     @property
     def skipped(self) -> int:
-        return self.decoded - self.sampled
+        return self.decoded * self.regions - self.sampled
 
     @property
     def handled(self) -> int:
@@ -74,10 +81,12 @@ class Counters:
             "sampled": self.sampled,
             "skipped": self.skipped,
             "published": self.published,
+            "reused": self.reused,
             "dropped": sum(self.dropped.values()),
             "failed": sum(self.failed.values()),
             "dropped_by_reason": dict(self.dropped),
             "failed_by_reason": dict(self.failed),
+            "regions": self.regions,
         }
 
 
@@ -108,7 +117,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A frame the sampler kept, resized and waiting in a shared-memory slot of its decoder."""
+    """A frame the sampler kept, or a region of it, resized and waiting in a shared-memory slot of its decoder."""
 
     index: int  # decode order, from 0
     pts_s: float  # presentation time, from the stream's start
@@ -118,6 +127,8 @@ class Sample:
     decoded: int  # frames decoded so far, this one included
     sampled: int  # samples so far, this one included
     path: str = ""  # the file of a picture
+    region: int = 0  # which of the job's
+    thumbnail: bytes = field(default=b"", repr=False)  # what its picture shows in the large, for the motion gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +152,8 @@ class Result:
     active: tuple[str, ...]  # names of the labels that are active at this time
     change: float = 0.0  # how much the picture differs from the sample before, 0 to 1; small ones are not stored
     path: str = ""  # the file of a picture
+    region: str = ""  # of the frame, where the job names some
+    reused: bool = False  # its picture is as good as the one classified last, and its scores are that one's
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

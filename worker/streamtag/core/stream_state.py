@@ -138,7 +138,7 @@ class StreamMachine:
         self._heard_s = now_s  # when the decoder last gave a sign of life
         self._continuity = Continuity(limits.read_timeout_s)
         self._pictures = PictureWatch(limits.frozen_s, limits.black_luma)
-        self._first = True  # the next sample has none before it to compare with
+        self._first_index: int | None = None  # the connection's first frame with a sample, which has none before it
         self._last_pts_s = checkpoint.last_pts_s
         missed_s = max(0.0, unix_s - checkpoint.last_captured_unix_s) if self._handed_over else 0.0
         self._origin_s = now_s - (checkpoint.last_pts_s + missed_s)  # when presentation time was 0
@@ -174,7 +174,7 @@ class StreamMachine:
     def connecting(self, now_s: float) -> list[News]:
         """A decoder is being started."""
         self.retry_s = None
-        self.connected = self._first = True
+        self.connected, self._first_index = True, None
         self._heard_s = now_s
         self._continuity.connecting()
         return [] if self.state is StreamState.RECONNECTING else self._enter(StreamState.CONNECTING)
@@ -208,6 +208,8 @@ class StreamMachine:
             luma: mean brightness, 0 to 1.
         """
         self._know(sample)
+        if self._first_index is None:
+            self._first_index = sample.index
         self._last_pts_s = sample.pts_s
         self._failures = self._tries = self._refusals = 0
         news: list[News] = []
@@ -216,10 +218,10 @@ class StreamMachine:
                 news.append(GapNoticed(GapReason.HANDOVER))
             elif self._missed is not None:
                 news.append(GapNoticed(self._missed))
-            news += self._enter(self._pictures.see(None if self._first else motion, luma, now_s))
+            news += self._enter(self._pictures.see(None if sample.index == self._first_index else motion, luma, now_s))
         elif self.state is not StreamState.LIVE:
             news += self._enter(StreamState.LIVE)
-        self._had_sample, self._first, self._missed = True, False, None
+        self._had_sample, self._missed = True, None
         return news
 
     def gave_up(self) -> None:
@@ -289,8 +291,9 @@ class StreamMachine:
         return self._chance() * min(self._limits.backoff_cap_s, grown_s)
 
     def _know(self, sample: Sample) -> None:
+        another_frame = sample.index != self.last_index
         self.last_index, self.delivered = sample.index, sample.sampled
-        if self._continuity.misses(sample.pts_s):
+        if another_frame and self._continuity.misses(sample.pts_s):
             self._missed = self._missed or GapReason.SILENCE
 
     def _enter(self, state: StreamState, detail: str = "") -> list[News]:

@@ -4,23 +4,24 @@ Two threads tell what became of its samples, intake and inference, each in an or
 pass over a sample that is still on its way, so each takes its turn by its number (``Sample.sampled``, which has no
 holes), whoever tells of it and when.
 
-A batch mixes the samples of many streams, so what can be done for all of them at once is done in ``record_batch``.
+Scores come to it by ``recording.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import orjson
 
 from streamtag.core.bundle import Bundle
+from streamtag.core.motion_gate import Reference
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Checkpoint, Claim, Sample
 from streamtag.core.smoothing import LabelTransition, Smoother
+from streamtag.core.track_state import RegionState, read_states, write_states
 
 LEAST_SCENE_CHANGE = 0.3  # of a picture that is worth a word: a replay needs those that may be cuts
 
@@ -37,6 +38,15 @@ class Commit:
     active: tuple[str, ...] = ()  # names of the labels that are active by then
 
 
+@dataclass(slots=True)
+class RegionTrack:
+    """What is known of one region of the frames; of most jobs the only one, without a name."""
+
+    name: str
+    smoother: Smoother
+    reference: Reference | None  # the last that was classified, where a motion gate asks
+
+
 class Track:
     """The publishing side of one running job. Owned by the commits thread."""
 
@@ -45,8 +55,13 @@ class Track:
         self.job = claim.job
         self._live = claim.job.is_live
         self.counters = checkpoint.counters.copy()
-        self.smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
-        self.smoother.load(checkpoint.smoother)
+        names = list(claim.job.regions)
+        self.counters.regions = len(names)
+        self.regions = []
+        for name, state in zip(names, read_states(checkpoint.smoother, len(names), bundle.classes), strict=True):
+            smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
+            smoother.load(state.smoother)
+            self.regions.append(RegionTrack(name, smoother, state.reference))
         self._seq = checkpoint.seq
         self._last_index = checkpoint.last_index
         self.last_pts_s = checkpoint.last_pts_s  # of the last sample whose fate is known
@@ -82,17 +97,25 @@ class Track:
     def smooth(self, sample: Sample, scores: np.ndarray) -> np.ndarray:
         """Take one sample's scores, (classes,) float32; note what entered or left; return the smoothed ones."""
         self._smoothed = sample.sampled
-        smoothed, transitions = self.smoother.update(sample.pts_s, scores, sample.scene_change)
-        self._note_transitions(transitions)
+        region = self.regions[sample.region]
+        if sample.thumbnail:
+            region.reference = Reference(sample.sampled, sample.pts_s, sample.thumbnail, scores.copy())
+        smoothed, transitions = region.smoother.update(sample.pts_s, scores, sample.scene_change)
+        self._note_transitions(region, transitions)
         return smoothed
 
-    def publish(self, sample: Sample, labels: list[dict[str, Any]], active: list[str]) -> None:
+    def publish(self, sample: Sample, labels: list[dict[str, Any]], active: list[str], reused: bool = False) -> None:
         """Queue the result of a sample that ``smooth`` has seen."""
         payload = {"index": sample.index, "pts_s": round(sample.pts_s, 6), "labels": labels, "active": active}
         if sample.scene_change >= LEAST_SCENE_CHANGE:
             payload["change"] = round(sample.scene_change, 3)
         if sample.path:
             payload["path"] = sample.path
+        if region := self.regions[sample.region].name:
+            payload["region"] = region
+        if reused:
+            payload["reused"] = True
+            self.counters.reused += 1
         self._results.append((self._next_id(sample), orjson.dumps(payload)))
         self._captured_unix_s.append(sample.captured_unix_s)
         self._last_published_unix_s = sample.captured_unix_s
@@ -120,8 +143,9 @@ class Track:
         def apply() -> None:
             _count(self.counters.failed, reason)
             self.last_failure = f"{reason}: {detail}"
-            path = {"path": sample.path} if sample.path else {}
-            self.event("frame_failed", sample.pts_s, index=sample.index, reason=reason, detail=detail, **path)
+            where = {"path": sample.path} if sample.path else {}
+            where |= self._named(self.regions[sample.region])
+            self.event("frame_failed", sample.pts_s, index=sample.index, reason=reason, detail=detail, **where)
             self._account(sample)
 
         self.hold(sample, apply)
@@ -151,7 +175,8 @@ class Track:
 
     def close(self) -> None:
         """The stream ended: its active labels exit."""
-        self._note_transitions(self.smoother.close())
+        for region in self.regions:
+            self._note_transitions(region, region.smoother.close())
 
     def commit(self) -> Commit:
         """Everything pending, as one step. The very same step again until ``committed`` is called.
@@ -167,9 +192,13 @@ class Track:
                 last_id=f"{self._last_ms}-{self._last_n}",
                 last_captured_unix_s=self._last_captured_unix_s,
                 counters=self.counters.copy(),
-                smoother=self.smoother.dump(),
+                smoother=write_states([RegionState(one.smoother.dump(), one.reference) for one in self.regions]),
             )
-            active = tuple(self.labels[class_id] for class_id in self.smoother.active)
+            active = tuple(
+                f"{region.name}:{self.labels[class_id]}" if region.name else self.labels[class_id]
+                for region in self.regions
+                for class_id in region.smoother.active
+            )
             self._sent = Commit(self._seq, self._results, self._events, checkpoint, self._captured_unix_s, active)
             self._results, self._events, self._captured_unix_s = [], [], []
         return self._sent
@@ -179,11 +208,16 @@ class Track:
         self._seq += 1
         self._sent = None
 
-    def _note_transitions(self, transitions: list[LabelTransition]) -> None:
+    def _note_transitions(self, region: RegionTrack, transitions: list[LabelTransition]) -> None:
         for transition in transitions:
             label = {"class_id": transition.class_id, "name": self.labels[transition.class_id]}
             since_s, score = round(transition.since_s, 6), round(transition.score, 6)
-            self.event(transition.kind, transition.pts_s, label=label, since_pts_s=since_s, score=score)
+            named = self._named(region)
+            self.event(transition.kind, transition.pts_s, label=label, since_pts_s=since_s, score=score, **named)
+
+    @staticmethod
+    def _named(region: RegionTrack) -> dict[str, str]:
+        return {"region": region.name} if region.name else {}
 
     def _check_new(self, sample: Sample) -> None:
         if sample.sampled <= self.counters.sampled or sample.sampled in self._held:
@@ -202,78 +236,11 @@ class Track:
             milliseconds = max(self._last_ms, int(sample.captured_unix_s * 1000))
             count = self._last_n + 1 if milliseconds == self._last_ms else 0
         else:
-            milliseconds, count = max(self._last_ms, int(sample.pts_s * 1000)), sample.index + 1
+            place = sample.index * len(self.regions) + sample.region
+            milliseconds, count = max(self._last_ms, int(sample.pts_s * 1000)), place + 1
         self._last_ms, self._last_n = milliseconds, count
         return f"{milliseconds}-{count}"
 
 
 def _count(counts: dict[str, int], reason: str) -> None:
     counts[reason] = counts.get(reason, 0) + 1
-
-
-def record_batch(
-    tracks: Sequence[Track], samples: Sequence[Sample], scores: np.ndarray, top_k: int
-) -> list[tuple[int, Exception]]:
-    """Smooth and publish one batch. A sample whose turn has not come is kept until then.
-
-    Args:
-        tracks: the track of each sample.
-        scores: (len(samples), classes) float32 probabilities.
-        top_k: labels published per sample, by smoothed score.
-
-    Returns:
-        The rows that could not be recorded, and why. Those of other streams are.
-    """
-    failed = _record(tracks, samples, scores, top_k)
-    for row, track in enumerate(tracks):
-        try:
-            track.take_turns()
-        except Exception as error:  # of one stream: the others of the batch must not suffer
-            failed[row] = error
-    return list(failed.items())
-
-
-def _record(tracks: Sequence[Track], samples: Sequence[Sample], scores: np.ndarray, top_k: int) -> dict[int, Exception]:
-    smoothed = np.empty_like(scores)
-    active: dict[int, list[int]] = {}
-    failed: dict[int, Exception] = {}
-    for row, (track, sample) in enumerate(zip(tracks, samples, strict=True)):
-        try:
-            if track.is_next(sample):
-                smoothed[row] = track.smooth(sample, scores[row])
-                active[row] = track.smoother.active
-                continue
-            track.hold(sample, partial(_record_alone, track, sample, scores[row : row + 1].copy(), top_k))
-        except Exception as error:  # as above
-            failed[row] = error
-        smoothed[row] = scores[row]
-    ids, raw, steady = _top(scores, smoothed, top_k)
-    for row, class_ids in active.items():
-        names = tracks[row].labels
-        labels = [
-            {"class_id": class_id, "name": names[class_id], "score": score, "smoothed": value}
-            for class_id, score, value in zip(ids[row], raw[row], steady[row], strict=True)
-        ]
-        tracks[row].publish(samples[row], labels, [names[class_id] for class_id in class_ids])
-    return failed
-
-
-def _record_alone(track: Track, sample: Sample, scores: np.ndarray, top_k: int) -> None:
-    for error in _record([track], [sample], scores, top_k).values():
-        raise error
-
-
-def _top(
-    scores: np.ndarray, smoothed: np.ndarray, top_k: int
-) -> tuple[list[list[int]], list[list[float]], list[list[float]]]:
-    """Class ids, raw and smoothed scores of the best ``top_k`` of each row, best smoothed first."""
-    count = min(top_k, smoothed.shape[1])
-    rows = np.arange(len(smoothed))
-    rest = smoothed.copy()
-    best = np.empty((len(smoothed), count), np.int64)
-    # One vectorised argmax a rank: for the usual five ranks of 1000 classes this was 20 times as fast as argpartition.
-    for rank in range(count):
-        best[:, rank] = rest.argmax(axis=1)
-        rest[rows, best[:, rank]] = -1.0
-    raw, steady = (values[rows[:, None], best].astype(np.float64).round(6) for values in (scores, smoothed))
-    return best.tolist(), raw.tolist(), steady.tolist()

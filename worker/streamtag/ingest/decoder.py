@@ -11,7 +11,8 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -28,6 +29,7 @@ from streamtag.ingest import geometry, opening, wire
 from streamtag.ingest.cage import allow_processor_time, confine_decoder, die_with_parent
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient
+from streamtag.ingest.likeness import Comparison, Likeness
 from streamtag.ingest.live import StreamReader
 from streamtag.ingest.policy import AuthFailed
 from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Reader
@@ -37,9 +39,6 @@ from streamtag.settings import SourceSettings
 
 PROGRESS_S = 0.5
 LAGGING = "lagging"  # why a sample was dropped: the stream was too far behind its camera
-_SIGNATURE_SIZE = 32
-# 512 times the number of the quarter that a pixel of the signature lies in.
-_QUARTERS = np.kron([[0, 1], [2, 3]], np.ones((16, 16), np.int32)) << 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,8 @@ class Request:
     gate_port: int = 0  # where the gate of a source on the network listens
     may_turn_live: bool = False  # the job leaves it to the source whether it goes on for ever
     decode: Decode = "auto"  # how much of a live stream, unless the job says
-    region: Region | None = None  # of each frame, in place of all of it
+    regions: tuple[Region | None, ...] = (None,)  # of each frame, a sample each; None is all of it
+    resume_regions: int = 1  # those of the frame ``resume_index`` that are done
 
     @property
     def decode_mode(self) -> Decode:
@@ -128,11 +128,10 @@ class Decoder:
         self._slots = Slots(memory, request.slots, request.preprocessing)
         self._done = np.empty(
             request.preprocessing.shape, np.uint8
-        )  # for the sample before the first of a resumed source
+        )  # for the samples before the first of a resumed source
         self._decoded = request.decoded
         self._sampled = request.sampled
-        self._signature: np.ndarray | None = None
-        self._histograms: np.ndarray | None = None
+        self._comparisons = [Comparison() for _ in request.regions]
         self._last_progress_s = 0.0
         self._cpu_s = 0.0
 
@@ -146,7 +145,7 @@ class Decoder:
         self.tell(wire.Opened(opened.width, opened.height, opened.fps, opened.frames))
         still = not opened.width
         # Each picture of a folder is a sample, unless the job says otherwise.
-        sampling = Sampling(every=1) if still and request.sampling == Sampling() else request.sampling
+        sampling = Sampling(every=1) if still and not request.sampling.chooses else request.sampling
         keep = self._sampler(reader, sampling)
         timeline = Timeline(1.0 / (opened.fps or 25.0), request.start_pts_s)
         self._cpu_s = time.process_time()
@@ -156,7 +155,6 @@ class Decoder:
             facts, pts_s = reader.facts(), timeline.next(reader.pts_s())
             wanted = facts.fate is not Fate.OLD and keep(index, pts_s, facts.key)
             if wanted and index >= request.resume_index:
-                self._sampled += index > request.resume_index
                 self._take(reader, facts, index, pts_s)
             self._report_progress()
         reader.close()
@@ -194,66 +192,88 @@ class Decoder:
             raise ParentGone from None
 
     def _take(self, reader: Reader, facts: Facts, index: int, pts_s: float) -> None:
-        """Decode one sample into a slot and send it."""
+        """Decode one frame into slots, and send each region of it that is not done with."""
         request = self._request
-        captured_unix_s = time.time() if facts.captured_unix_s is None else facts.captured_unix_s
-        lost = (index, pts_s, captured_unix_s, self._decoded, self._sampled)
+        # Regions that are done were so before this connection, but those of the next frame are compared with them.
+        done = request.resume_regions if index == request.resume_index else 0
+        regions = range(done, len(request.regions))
+        moment = (index, pts_s, time.time() if facts.captured_unix_s is None else facts.captured_unix_s)
         if facts.fate is Fate.LAGGING:
-            self.tell(wire.FrameDropped(*lost, LAGGING))
+            self._lose(wire.FrameDropped, regions, moment, LAGGING)
             return
-        resumed = index == request.resume_index  # done before, but the next sample is compared with it
-        slot = 0 if resumed else self._wait_for_slot()
-        if slot is None:
-            self.tell(wire.FrameDropped(*lost, "backpressure", path=reader.path))
+        slots = self._wait_for_slots(len(regions))
+        if slots is None:
+            self._lose(wire.FrameDropped, regions, moment, "backpressure", path=reader.path)
             return
-        picture = self._done if resumed else self._slots.pictures[slot]
         try:
-            geometry.fit(reader.retrieve(), request.preprocessing, picture, request.region)
+            frame = reader.retrieve()
         except (CorruptFrame, cv2.error) as error:
-            if not resumed:
-                self._slots.release(slot)
-                self.tell(wire.FrameFailed(*lost, "corrupt", str(error)[:500], reader.path))
+            self._release(slots)
+            self._lose(wire.FrameFailed, regions, moment, "corrupt", str(error)[:500], reader.path)
             return
-        scene_change, motion, luma = self._compare(picture)
-        if facts.captured_unix_s is not None and time.time() - captured_unix_s > request.settings.lag_budget_s:
-            self._slots.release(slot)  # it has grown too old while it was decoded
-            self.tell(wire.FrameDropped(*lost, LAGGING))
-        elif not resumed:
-            now_s = time.process_time()
+        if facts.captured_unix_s is not None and time.time() - facts.captured_unix_s > request.settings.lag_budget_s:
+            self._release(slots)  # it has grown too old while it was decoded
+            self._lose(wire.FrameDropped, regions, moment, LAGGING)
+            return
+        for region in range(done):
+            with suppress(cv2.error):
+                self._see(frame, region, self._done)
+        for region, slot in zip(regions, slots, strict=True):
+            try:
+                likeness = self._see(frame, region, self._slots.pictures[slot], self._slots.thumbnails[slot])
+            except cv2.error as error:
+                self._slots.release(slot)
+                self._lose(wire.FrameFailed, [region], moment, "corrupt", str(error)[:500], reader.path)
+                continue
+            self._sampled += 1
             counts = (self._decoded, self._sampled)
-            sample = Sample(index, pts_s, captured_unix_s, slot, scene_change, *counts, reader.path)
-            self.tell(wire.SampleMessage(sample, motion, luma, now_s - self._cpu_s))
+            sample = Sample(*moment, slot, likeness.scene_change, *counts, reader.path, region)
+            now_s = time.process_time()
+            self.tell(wire.SampleMessage(sample, likeness.motion, likeness.luma, now_s - self._cpu_s))
             self._cpu_s = now_s
 
-    def _wait_for_slot(self) -> int | None:
-        """A free slot. A finite source waits for one; a live one takes its chance, and None is the answer then."""
-        slot = self._slots.take()
-        while slot is None and not self._request.live:
-            time.sleep(WAIT_S)
-            self._report_progress()
-            slot = self._slots.take()
-        return slot
+    def _see(
+        self, frame: np.ndarray, region: int, picture: np.ndarray, thumbnail: np.ndarray | None = None
+    ) -> Likeness:
+        """Make a region of a frame the network's input, and compare it with the last."""
+        geometry.fit(frame, self._request.preprocessing, picture, self._request.regions[region])
+        return self._comparisons[region].see(picture, thumbnail)
 
-    def _compare(self, picture: np.ndarray) -> tuple[float, float, float]:
-        """How much the picture differs from the sample before, and its brightness; each from 0 to 1.
+    def _lose(
+        self,
+        message: type[wire.FrameFailed | wire.FrameDropped],
+        regions: Iterable[int],
+        moment: tuple[int, float, float],
+        reason: str,
+        detail: str = "",
+        path: str = "",
+    ) -> None:
+        """Tell of samples that have no picture."""
+        for region in regions:
+            self._sampled += 1
+            self.tell(message(*moment, self._decoded, self._sampled, reason, detail, path, region))
 
-        ``scene_change`` compares colours (1 minus the intersection of 8x8x8 histograms, Swain and Ballard 1991), which
-        motion mostly leaves alone and a cut does not. It does so in each quarter and takes the second largest: half of
-        the picture must be new, and a banner that stays cannot hide a cut. ``motion`` compares pixels: 0 is the very
-        same.
+    def _release(self, slots: list[int]) -> None:
+        for slot in slots:
+            self._slots.release(slot)
+
+    def _wait_for_slots(self, count: int) -> list[int] | None:
+        """Free slots. A finite source waits for them; a live one takes its chance, and None is the answer then.
+
+        All regions of a frame or none: the last of them would starve otherwise.
         """
-        size = (_SIGNATURE_SIZE, _SIGNATURE_SIZE)
-        signature = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        bins = (signature >> 5).astype(np.int32)
-        keys = (bins[..., 0] << 6) | (bins[..., 1] << 3) | bins[..., 2] | _QUARTERS
-        histograms = np.bincount(keys.ravel(), minlength=2048).reshape(4, 512) / (keys.size / 4)
-        scene_change = motion = 0.0
-        if self._signature is not None and self._histograms is not None:
-            motion = float(cv2.absdiff(signature, self._signature).mean()) / 255.0
-            distances = 1.0 - np.minimum(histograms, self._histograms).sum(axis=1)
-            scene_change = float(np.sort(distances)[-2])
-        self._signature, self._histograms = signature, histograms
-        return scene_change, motion, float(signature.mean()) / 255.0
+        slots: list[int] = []
+        while len(slots) < count:
+            slot = self._slots.take()
+            if slot is not None:
+                slots.append(slot)
+            elif self._request.live:
+                self._release(slots)
+                return None
+            else:
+                time.sleep(WAIT_S)
+                self._report_progress()
+        return slots
 
     def _report_progress(self) -> None:
         now_s = time.monotonic()

@@ -81,7 +81,7 @@ class DecoderSession:
     def __init__(self, request: decoder.Request, decode: Decode = decoder.main) -> None:
         self._request = request
         self._decode = decode
-        self._unpacker = Unpacker(request.slots)
+        self._unpacker = Unpacker(request.slots, len(request.regions))
         # What this side knows of the slots. A decoder that named one twice could fill our queues without end.
         self._occupied = bytearray(request.slots)
         self._sampled = request.sampled  # number of the last sample
@@ -208,6 +208,12 @@ class DecoderSession:
         assert self._slots is not None
         picture: np.ndarray = self._slots.pictures[slot]
         return picture
+
+    def thumbnail(self, slot: int) -> bytes:
+        """The same in the large: (SIDE, SIDE, 3) uint8 RGB, as bytes."""
+        assert self._slots is not None
+        thumbnail: bytes = self._slots.thumbnails[slot].tobytes()
+        return thumbnail
 
     def release(self, slot: int) -> None:
         """Let the decoder write to this slot again."""

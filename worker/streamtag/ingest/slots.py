@@ -8,6 +8,7 @@ a third of all the CPU that a sample cost the parent. A decoder that finds none 
 from __future__ import annotations
 
 import fcntl
+import math
 import mmap
 import os
 from collections.abc import Callable
@@ -17,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
+from streamtag.core.motion_gate import THUMBNAIL
 
 MAX_SLOTS = 255
 WAIT_S = 0.001
-_HEADER_BYTES = 256  # the flags, and then pictures that begin on a cache line
+_HEADER_BYTES = 256  # the flags, and then pictures that begin on a cache line, and their thumbnails
 
 
 class SlotMemory:
@@ -57,7 +59,7 @@ def allocate(count: int, preprocessing: Preprocessing) -> SlotMemory:
         OSError: the machine has no memory or no descriptors left.
     """
     height, width, channels = preprocessing.shape
-    size_bytes = _HEADER_BYTES + count * height * width * channels
+    size_bytes = _HEADER_BYTES + count * (height * width * channels + math.prod(THUMBNAIL))
     descriptor = os.memfd_create("streamtag-slots", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(descriptor, size_bytes)
@@ -76,7 +78,9 @@ class Slots:
     def __init__(self, memory: SlotMemory, count: int, preprocessing: Preprocessing) -> None:
         content = np.frombuffer(memory.content, np.uint8)
         self._free = content[:count]
-        self.pictures = content[_HEADER_BYTES:].reshape(count, *preprocessing.shape)  # (slots, H, W, 3) uint8 RGB
+        thumbnails = len(content) - count * math.prod(THUMBNAIL)
+        self.pictures = content[_HEADER_BYTES:thumbnails].reshape(count, *preprocessing.shape)  # (slots, H, W, 3) RGB
+        self.thumbnails = content[thumbnails:].reshape(count, *THUMBNAIL)  # (slots, SIDE, SIDE, 3) RGB
 
     def take(self) -> int | None:
         """A free slot, the lowest: the one used last is the one that is still in the caches. Decoder only."""

@@ -23,6 +23,7 @@ from streamtag.core.stream_state import (
 )
 from streamtag.ingest import decoder, wire
 from streamtag.ingest.session import Decode, DecoderSession, cannot_start
+from streamtag.ingest.slots import MAX_SLOTS
 from streamtag.settings import SamplingSettings, SourceSettings
 
 
@@ -160,6 +161,7 @@ class Stream:
 
     def _request(self) -> decoder.Request:
         job, machine = self._job, self._machine
+        regions = tuple(job.regions.values())
         return decoder.Request(
             source=job.source,
             live=machine.live,
@@ -167,14 +169,16 @@ class Stream:
             default_fps=self._sampling.live_fps if machine.live else self._sampling.finite_fps,
             preprocessing=self._preprocessing,
             settings=self._settings,
-            slots=self._settings.slots,
+            slots=min(MAX_SLOTS, self._settings.slots * len(regions)),
             resume_index=-1 if machine.live else machine.last_index,
             decoded=machine.decoded if machine.live else 0,
             sampled=machine.delivered,
             start_pts_s=machine.start_pts_s(self._now_s()),
             may_turn_live=job.live is None,
             decode=self._sampling.decode,
-            region=job.roi,
+            regions=regions,
+            # Each frame gives as many samples, so the number of the last one tells how far its frame is.
+            resume_regions=(machine.delivered - 1) % len(regions) + 1,
         )
 
     def _take_all(self, session: DecoderSession, messages: list[wire.Message]) -> None:

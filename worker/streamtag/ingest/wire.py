@@ -30,7 +30,7 @@ TIME_LIMIT_S = 1e10
 COUNT_LIMIT = 2**48
 
 _LENGTH = struct.Struct("<I")
-_SAMPLE = struct.Struct("<cBqddfffqqd")
+_SAMPLE = struct.Struct("<cBBqddfffqqd")
 
 _Count = Annotated[int, Field(ge=0, le=COUNT_LIMIT)]
 _Time = Annotated[float, Field(ge=-TIME_LIMIT_S, le=TIME_LIMIT_S, allow_inf_nan=False)]
@@ -81,10 +81,12 @@ class _Unclassifiable:
     reason: _Text
     detail: _Text = ""
     path: Annotated[str, Field(max_length=PATH_BYTES)] = ""
+    region: _Count = 0
 
     @property
     def sample(self) -> Sample:
-        return Sample(self.index, self.pts_s, self.captured_unix_s, 0, 0.0, self.decoded, self.sampled, self.path)
+        seen = (self.index, self.pts_s, self.captured_unix_s)
+        return Sample(*seen, 0, 0.0, self.decoded, self.sampled, self.path, self.region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ def _pack_sample(message: SampleMessage) -> bytes:
         + _SAMPLE.pack(
             b"S",
             sample.slot,
+            sample.region,
             sample.index,
             sample.pts_s,
             sample.captured_unix_s,
@@ -175,10 +178,12 @@ class Unpacker:
 
     Args:
         slots: how many slots the decoder has.
+        regions: how many samples a frame has.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, regions: int = 1) -> None:
         self._slots = slots
+        self._regions = regions
         self._rest = b""
 
     def feed(self, received: bytes) -> Iterator[Message]:
@@ -208,22 +213,26 @@ class Unpacker:
         if adapter is None:
             raise MalformedMessage(f"no message begins with {tag!r}")
         try:
-            return adapter.validate_json(packet[1:], strict=True)
+            message = adapter.validate_json(packet[1:], strict=True)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise MalformedMessage(f"{_KINDS[tag].__name__} {where}: {first['msg']}") from None
+        if isinstance(message, _Unclassifiable) and message.region >= self._regions:
+            raise MalformedMessage(f"region {message.region} of {self._regions}")
+        return message
 
     def _unpack_sample(self, packet: bytes) -> SampleMessage:
         if not _SAMPLE.size <= len(packet) <= _SAMPLE.size + PATH_BYTES:
             raise MalformedMessage(f"a sample of {len(packet)} bytes")
         fields = _SAMPLE.unpack_from(packet)
-        _, slot, index, pts_s, captured, scene_change, motion, luma, decoded, sampled, decode_s = fields
+        _, slot, region, index, pts_s, captured, scene_change, motion, luma, decoded, sampled, decode_s = fields
         # Written so that NaN, which compares as false with everything, is refused too. Shares may be off by rounding.
         if not (
             slot < self._slots
+            and region < self._regions
             and 0 <= index < decoded <= COUNT_LIMIT
-            and 0 < sampled <= decoded
+            and 0 < sampled <= decoded * self._regions
             and -TIME_LIMIT_S <= pts_s <= TIME_LIMIT_S
             and 0 <= captured <= TIME_LIMIT_S
             and -0.001 <= scene_change <= 1.001
@@ -232,10 +241,11 @@ class Unpacker:
             and 0 <= decode_s <= TIME_LIMIT_S
         ):
             raise MalformedMessage(
-                f"a sample out of range: slot {slot} of {self._slots}, index {index}, pts_s {pts_s}, "
-                f"captured {captured}, decoded {decoded}, sampled {sampled}"
+                f"a sample out of range: slot {slot} of {self._slots}, region {region} of {self._regions}, "
+                f"index {index}, pts_s {pts_s}, captured {captured}, decoded {decoded}, sampled {sampled}"
             )
-        sample = Sample(index, pts_s, captured, slot, scene_change, decoded, sampled, _path(packet[_SAMPLE.size :]))
+        path = _path(packet[_SAMPLE.size :])
+        sample = Sample(index, pts_s, captured, slot, scene_change, decoded, sampled, path, region)
         return SampleMessage(sample, motion, luma, decode_s)
 
 

@@ -11,15 +11,15 @@ from functools import partial
 import numpy as np
 
 from streamtag.core.boundary import JobBoundary
+from streamtag.core.recording import record_batch, record_reused
 from streamtag.core.records import Claim, JobStatus, StreamState
 from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
-from streamtag.core.track import record_batch
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.pipeline.outage import Outage
-from streamtag.pipeline.run import Classified, JobEnd, Mailbox, Run, RunNews, Runs
+from streamtag.pipeline.run import Classified, JobEnd, Mailbox, Reused, Run, RunNews, Runs
 from streamtag.queue.claims import Entry
 from streamtag.queue.session import QueueSession
 from streamtag.settings import WorkerSettings
@@ -106,6 +106,9 @@ class CommitLoop:
     def _take_in(self, news: RunNews) -> None:
         run, track = news.run, news.run.track
         match news.event:
+            case Reused(sample, number):
+                record_reused(track, sample, number, self._settings.top_k)
+                self._metrics.reused.inc()
             case Unclassified(sample, dropped=True, reason=reason):
                 track.drop(sample, reason)
                 self._metrics.dropped.labels(reason).inc()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,7 +20,7 @@ from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.networks.engines.base import Pending, apply_temperature
 from streamtag.networks.loading import LoadedNetwork
-from streamtag.pipeline.run import Classified, Mailbox, PendingSample, Run, RunNews
+from streamtag.pipeline.run import Classified, Mailbox, PendingSample, Reused, Run, RunNews
 
 IDLE_S = 0.2
 HELD_UP_S = 0.01
@@ -69,14 +69,22 @@ class InferenceLoop:
         shape = (engine.in_flight + 1, engine.buckets[-1], *network.bundle.preprocessing.shape)
         self._buffers = np.zeros(shape, np.uint8)
         self._next_buffer = 0
+        # By run and number, samples that are to be classified, and those that will take their scores.
+        self._followers: dict[tuple[Run, int], list[PendingSample]] = {}
 
     def put(self, item: PendingSample) -> None:
-        """Queue a sample. Called by intake."""
+        """Queue a sample, unless it shows what an earlier one does. Called by intake."""
+        if item.run.gates:
+            thumbnail = item.session.thumbnail(item.sample.slot)
+            if self._passes_by(item, thumbnail):
+                return
+            item = replace(item, sample=replace(item.sample, thumbnail=thumbnail))
         now_s, live = self._now_s(), item.run.live
         delay_s = self._settings.live_delay_s if live else self._settings.finite_delay_s
         stale_s = now_s + self._settings.staleness_s if live else math.inf
         with self._changed:
-            superseded = self._batcher.put(Waiting(item.run.job_id, item, now_s + delay_s, stale_s))
+            stream = (item.run.job_id, item.sample.region)
+            superseded = self._batcher.put(Waiting(stream, item, now_s + delay_s, stale_s))
             if self._batcher.waiting == 1 or self._batcher.due_s() <= now_s:
                 self._changed.notify()
         self._drop(superseded, "superseded")
@@ -84,8 +92,12 @@ class InferenceLoop:
     def forget(self, run: Run) -> None:
         """Take what still waits of a job that is no longer ours out of the queue."""
         with self._changed:
-            for item in self._batcher.forget(run.job_id):
-                item.session.release(item.sample.slot)
+            for region in range(len(run.track.regions)):
+                for item in self._batcher.forget((run.job_id, region)):
+                    item.session.release(item.sample.slot)
+            for other, number in list(self._followers):
+                if other is run:
+                    del self._followers[run, number]
 
     def run_once(self, stopping: threading.Event) -> None:
         """Dispatch one batch, or finish one, or wait a little for samples."""
@@ -111,7 +123,8 @@ class InferenceLoop:
         buffer = self._buffers[self._next_buffer]
         self._next_buffer = (self._next_buffer + 1) % len(self._buffers)
         items: list[PendingSample] = []
-        for item in batch.items:
+        # The regions of a stream wait in queues of their own, but their results come in the order of their numbers.
+        for item in sorted(batch.items, key=lambda item: item.sample.sampled):
             with JobBoundary(partial(self._failed, item)):
                 # As bytes, which keeps the interpreter's lock: numpy would give it up and fight for it each time.
                 buffer[len(items)].data.cast("B")[:] = item.session.picture(item.sample.slot).data.cast("B")
@@ -143,6 +156,9 @@ class InferenceLoop:
             items, scores = self._finite(items, scores)
         if items:
             self._mailbox.put_batch(Classified(items, scores), stopping)
+            for item in items:
+                for follower in self._followers_of(item):
+                    self._mailbox.put(RunNews(item.run, Reused(follower.sample, item.sample.sampled), time.time()))
         if (after_s := self._now_s()) - now_s > HELD_UP_S:
             self._held_up_s = after_s
 
@@ -169,3 +185,32 @@ class InferenceLoop:
 
     def _leave_out(self, item: PendingSample, event: Unclassified) -> None:
         self._mailbox.put(RunNews(item.run, event, time.time()))
+        with self._changed:
+            followers = self._followers_of(item)
+            if item.sample.thumbnail:
+                item.run.gates[item.sample.region].lost(item.sample.sampled)
+        for follower in followers:
+            self._mailbox.put(RunNews(item.run, replace(event, sample=follower.sample), time.time()))
+
+    def _passes_by(self, item: PendingSample, thumbnail: bytes) -> bool:
+        """Whether a sample takes the scores of an earlier one: at once, or when that comes back from the device."""
+        run, sample = item.run, item.sample
+        with self._changed:
+            number = run.gates[sample.region].look(sample.sampled, sample.pts_s, thumbnail)
+            if number is None:
+                self._followers[run, sample.sampled] = []
+                return False
+            waiting = self._followers.get((run, number))
+            if waiting is not None:
+                waiting.append(item)
+        item.session.release(sample.slot)
+        self._metrics.samples.inc()
+        self._metrics.decode_s.observe([item.decode_s])
+        if waiting is None:
+            self._mailbox.put(RunNews(run, Reused(sample, number), time.time()))
+        return True
+
+    def _followers_of(self, item: PendingSample) -> list[PendingSample]:
+        """Those that wait for what becomes of a sample, which is known by now."""
+        with self._changed:
+            return self._followers.pop((item.run, item.sample.sampled), [])

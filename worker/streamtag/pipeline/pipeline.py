@@ -34,6 +34,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from streamtag.core.motion_gate import MotionGate
 from streamtag.core.records import Claim, StreamState
 from streamtag.core.source import SourceKind
 from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
@@ -154,7 +155,8 @@ class Pipeline:
 
         source = self._settings.guarded_source(self._servers())
         stream = Stream(claim, self._bundle.preprocessing, source, self._settings.sampling, emit, self._decode)
-        run = Run(claim, self._track(claim), stream)
+        track = self._track(claim)
+        run = Run(claim, track, stream, self._gates(claim, track))
         if self.runs.add(run):
             self._metrics.leases.set(len(self.runs))
             log.info("job started", job_id=run.job_id, source=claim.job.redacted_source, delivery=claim.deliveries)
@@ -194,6 +196,13 @@ class Pipeline:
         if claim.job.kind in (SourceKind.IMAGE, SourceKind.IMAGES) and not smoothing.images:
             smoothing = smoothing.model_copy(update={"method": "none", "min_on_s": 0.0, "min_off_s": 0.0})
         return Track(claim, self._bundle, smoothing)
+
+    def _gates(self, claim: Claim, track: Track) -> list[MotionGate]:
+        """One for each region, where the job or the settings ask for them."""
+        asked, usual = claim.job.sampling, self._settings.sampling
+        change = usual.motion_gate if asked.motion_gate is None else asked.motion_gate
+        max_s = usual.motion_gate_max_s if asked.motion_gate_max_s is None else asked.motion_gate_max_s
+        return [MotionGate(change, max_s, region.reference) for region in track.regions] if change else []
 
     # What the leases and the commits thread call.
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from streamtag.core.motion_gate import MotionGate
 from streamtag.core.records import SUSPECT_CRASHES, Claim, Sample, StreamState
 from streamtag.core.stream_state import GapNoticed, Outcome, StateChanged
 from streamtag.core.track import Track
@@ -38,6 +39,7 @@ class Run:
     claim: Claim
     track: Track  # the commits thread's alone
     stream: Stream  # the intake thread's; any thread may read ``healthy`` and ``progress``
+    gates: list[MotionGate] = field(default_factory=list)  # one a region, or none; under the lock of the inference loop
 
     # Written by the commits thread, read by any.
     state: StreamState = StreamState.CONNECTING
@@ -124,11 +126,19 @@ class Classified:
 
 
 @dataclass(frozen=True, slots=True)
+class Reused:
+    """A sample that shows what an earlier one of its region did, and takes its scores."""
+
+    sample: Sample
+    number: int  # ``Sample.sampled`` of that one
+
+
+@dataclass(frozen=True, slots=True)
 class RunNews:
     """What the commits thread should know of a run, apart from its scores."""
 
     run: Run
-    event: Unclassified | StateChanged | GapNoticed | Outcome
+    event: Reused | Unclassified | StateChanged | GapNoticed | Outcome
     unix_s: float  # when it happened
 
 

@@ -38,5 +38,7 @@ def read_heartbeat(value: bytes) -> WorkerView | None:
         view = _Said.model_validate_json(value).root
     except ValidationError:
         return None
+    if any(isinstance(number, int) and not 0 <= number < 2**53 for number in view.to_dict().values()):
+        return None  # more than JSON can say again
     texts = {name: printable(text, 200) for name, text in view.to_dict().items() if isinstance(text, str)}
     return WorkerView(**(view.to_dict() | texts))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError, field_validator, model_validator
 
-from streamtag.core.job import Job
+from streamtag.core.job import MAX_REGIONS, Job
 from streamtag.core.records import Checkpoint, Counters, JobStatus, JobView
 from streamtag.redaction import printable, shown_source
 
@@ -39,17 +39,27 @@ class _StoredCounters(_Stored):
     published: Whole = 0
     dropped_by_reason: ByReason = {}
     failed_by_reason: ByReason = {}
+    reused: Whole = 0
+    regions: Annotated[int, Field(ge=1, le=MAX_REGIONS)] = 1
 
     @model_validator(mode="after")
     def _closes(self) -> _StoredCounters:
         handled = self.published + sum(self.dropped_by_reason.values()) + sum(self.failed_by_reason.values())
         # With an account that does not close, the job would wait for ever for samples that never were.
-        if handled != self.sampled or self.sampled > self.decoded:
+        if handled != self.sampled or self.sampled > self.decoded * self.regions or self.reused > self.published:
             raise ValueError("the account does not close")
         return self
 
     def counters(self) -> Counters:
-        return Counters(self.decoded, self.sampled, self.published, self.dropped_by_reason, self.failed_by_reason)
+        return Counters(
+            self.decoded,
+            self.sampled,
+            self.published,
+            self.dropped_by_reason,
+            self.failed_by_reason,
+            self.reused,
+            self.regions,
+        )
 
 
 class _StoredCheckpoint(_Stored):

@@ -8,16 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamtag.core.records import Event, JobStatus, Label, Result
 from streamtag.errors import QueueRefused
 from streamtag.queue.connection import text
 from streamtag.redaction import printable
 
+MOST = 10**15 - 1  # what the scripts take for a whole number
 MAX_DEPTH = 16  # of what an event holds; ours have three levels
 
 
@@ -25,13 +26,25 @@ class _Stored(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
+_Number = Annotated[int, Field(ge=0, le=MOST)]
+
+
+class _StoredLabelScore(_Stored):
+    class_id: _Number
+    name: str
+    score: float
+    smoothed: float
+
+
 class _StoredResult(_Stored):
-    index: int
+    index: _Number
     pts_s: float
-    labels: tuple[Label, ...]
+    labels: tuple[_StoredLabelScore, ...]
     active: tuple[str, ...]
     change: float = 0.0
     path: str = ""
+    region: str = ""
+    reused: bool = False
 
 
 class _StoredLabel(_Stored):
@@ -79,7 +92,8 @@ def read_result(entry_id: str, fields: Mapping[bytes, bytes]) -> Result:
         stored = _StoredResult.model_validate_json(fields.get(b"result", b""))
     except ValidationError as error:
         raise QueueRefused(f"result {entry_id} is not what a worker writes: {_fault(error)}") from None
-    return Result(entry_id, **dict(stored))
+    labels = tuple(Label(**dict(label)) for label in stored.labels)
+    return Result(entry_id, **(dict(stored) | {"labels": labels}))
 
 
 def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:

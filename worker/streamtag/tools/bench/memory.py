@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamtag.core.job import Job
+from streamtag.core.recording import record_batch
 from streamtag.core.records import Claim, JobStatus, Sample, StreamState
-from streamtag.core.track import Track, record_batch
+from streamtag.core.track import Track
 from streamtag.networks.registry import resolve
 from streamtag.queue.claims import Claims
 from streamtag.queue.commits import Commits

@@ -1,0 +1,53 @@
+"""Regions of the frames, as people write them: one, or several by name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from streamtag.cli.common import SAMPLING
+from streamtag.core.job import Region
+from streamtag.errors import ConfigError
+
+Roi = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--roi",
+        metavar="[NAME=]X,Y,WIDTH,HEIGHT",
+        help="Region of each frame to look at, in fractions of the frame. Several by name, given one by one, are "
+        "each a stream of results of its own.",
+        rich_help_panel=SAMPLING,
+    ),
+]
+
+
+def regions_of(texts: list[str] | None) -> Region | dict[str, Region] | None:
+    """The region that was given, or those by name.
+
+    Raises:
+        ConfigError: they are not four numbers, or several lack a name, or have the same one.
+    """
+    if not texts:
+        return None
+    named: dict[str, Region] = {}
+    for text in texts:
+        name, given, numbers = text.rpartition("=")
+        if not given:
+            if len(texts) > 1:
+                raise ConfigError(f"--roi {text}: of several regions each has a name, as in door=0.5,0,0.5,1")
+            return _region(text, text)
+        if name in named:
+            raise ConfigError(f"--roi {text}: there is another region {name!r}")
+        named[name] = _region(text, numbers)
+    return named
+
+
+def _region(text: str, numbers: str) -> Region:
+    try:
+        x, y, width, height = (float(part) for part in numbers.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"--roi {text}: give four numbers from 0 to 1, as in 0.5,0,0.5,1 for the right half"
+        ) from None
+    return x, y, width, height

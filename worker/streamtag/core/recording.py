@@ -1,0 +1,95 @@
+"""From scores to what is published: a batch mixes the samples of many streams, so what can be done for all of them at
+once is done here. Pure, as ``track.py`` is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from streamtag.core.records import Sample
+from streamtag.core.track import Track
+
+
+def record_batch(
+    tracks: Sequence[Track], samples: Sequence[Sample], scores: np.ndarray, top_k: int
+) -> list[tuple[int, Exception]]:
+    """Smooth and publish one batch. A sample whose turn has not come is kept until then.
+
+    Args:
+        tracks: the track of each sample.
+        scores: (len(samples), classes) float32 probabilities.
+        top_k: labels published per sample, by smoothed score.
+
+    Returns:
+        The rows that could not be recorded, and why. Those of other streams are.
+    """
+    failed = _record(tracks, samples, scores, top_k)
+    for row, track in enumerate(tracks):
+        try:
+            track.take_turns()
+        except Exception as error:  # of one stream: the others of the batch must not suffer
+            failed[row] = error
+    return list(failed.items())
+
+
+def _record(
+    tracks: Sequence[Track], samples: Sequence[Sample], scores: np.ndarray, top_k: int, reused: bool = False
+) -> dict[int, Exception]:
+    smoothed = np.empty_like(scores)
+    active: dict[int, list[int]] = {}
+    failed: dict[int, Exception] = {}
+    for row, (track, sample) in enumerate(zip(tracks, samples, strict=True)):
+        try:
+            if track.is_next(sample):
+                smoothed[row] = track.smooth(sample, scores[row])
+                active[row] = track.regions[sample.region].smoother.active
+                continue
+            track.hold(sample, partial(_record_alone, track, sample, scores[row : row + 1].copy(), top_k))
+        except Exception as error:  # as above
+            failed[row] = error
+        smoothed[row] = scores[row]
+    ids, raw, steady = _top(scores, smoothed, top_k)
+    for row, class_ids in active.items():
+        names = tracks[row].labels
+        labels = [
+            {"class_id": class_id, "name": names[class_id], "score": score, "smoothed": value}
+            for class_id, score, value in zip(ids[row], raw[row], steady[row], strict=True)
+        ]
+        tracks[row].publish(samples[row], labels, [names[class_id] for class_id in class_ids], reused)
+    return failed
+
+
+def record_reused(track: Track, sample: Sample, number: int, top_k: int) -> None:
+    """Smooth and publish a sample that takes the scores of an earlier one of its region, by the number of that."""
+
+    def record() -> None:
+        reference = track.regions[sample.region].reference
+        if reference is None or reference.number != number:
+            raise ValueError(f"sample {sample.sampled} is to take the scores of {number}, which are not there")
+        _record_alone(track, sample, reference.scores[np.newaxis], top_k, reused=True)
+
+    track.hold(sample, record)
+    track.take_turns()
+
+
+def _record_alone(track: Track, sample: Sample, scores: np.ndarray, top_k: int, reused: bool = False) -> None:
+    for error in _record([track], [sample], scores, top_k, reused).values():
+        raise error
+
+
+def _top(
+    scores: np.ndarray, smoothed: np.ndarray, top_k: int
+) -> tuple[list[list[int]], list[list[float]], list[list[float]]]:
+    """Class ids, raw and smoothed scores of the best ``top_k`` of each row, best smoothed first."""
+    count = min(top_k, smoothed.shape[1])
+    rows = np.arange(len(smoothed))
+    rest = smoothed.copy()
+    best = np.empty((len(smoothed), count), np.int64)
+    # One vectorised argmax a rank: for the usual five ranks of 1000 classes this was 20 times as fast as argpartition.
+    for rank in range(count):
+        best[:, rank] = rest.argmax(axis=1)
+        rest[rows, best[:, rank]] = -1.0
+    raw, steady = (values[rows[:, None], best].astype(np.float64).round(6) for values in (scores, smoothed))
+    return best.tolist(), raw.tolist(), steady.tolist()
