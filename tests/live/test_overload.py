@@ -45,10 +45,13 @@ def overloaded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         service.drain()
 
 
-def by_reason(metric: PrometheusCounter) -> dict[str, int]:
-    """What a counter with one label counts, by that label."""
-    samples = [sample for family in metric.collect() for sample in family.samples if sample.name.endswith("_total")]
-    return {sample.labels["reason"]: int(sample.value) for sample in samples}
+def by_reason(metric: PrometheusCounter) -> Counter[str]:
+    """What a counter counts of live streams, by its label ``reason``."""
+    counts: Counter[str] = Counter()
+    for sample in (sample for family in metric.collect() for sample in family.samples):
+        if sample.name.endswith("_total") and sample.labels["source"] == "live":
+            counts[sample.labels["reason"]] += int(sample.value)
+    return counts
 
 
 def test_accounts_close_and_an_overloaded_worker_hands_its_streams_over_at_once(

@@ -99,6 +99,8 @@ def test_a_sample_out_of_range_is_refused(changed: dict[str, float]) -> None:
         b'P{"decoded":' + b"9" * 401 + b',"sampled":0}',
         b'O{"width":1,"height":1,"fps":NaN,"frames":1}',
         b'X{"failure":"explode","reason":"x"}',
+        b'D{"index":1,"pts_s":0.0,"captured_unix_s":1.0,"decoded":2,"sampled":1,"reason":"corrupt"}',
+        b'F{"index":1,"pts_s":0.0,"captured_unix_s":1.0,"decoded":2,"sampled":1,"reason":"of my own"}',
         b'X{"failure":"retry","reason":"' + b"x" * 3000 + b'"}',
         b"X" + b"[" * 60_000,
         b"E\xff\xfe",

@@ -5,32 +5,59 @@ from __future__ import annotations
 import platform
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+from typing import Literal, get_args
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from streamtag import __version__
+from streamtag.core.records import DropReason, FailReason, JobEnd, StreamState
+from streamtag.core.stream_state import GapReason
 
 _FAST_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
 _SLOW_S = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60)
 
+SourceLabel = Literal["live", "finite"]
+SOURCES: tuple[SourceLabel, ...] = get_args(SourceLabel)
+
 
 class Metrics:
-    """The worker's registry. One process owns it; decoders report to that process."""
+    """The worker's registry. One process owns it; decoders report to that process.
+
+    Every value that a label can take is there from the start, at 0: of a counter that is born at 1, Prometheus's
+    ``increase`` does not see the first.
+    """
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"streamtag_{name}", text, labels, registry=registry)
+        def counter(name: str, text: str, **labels: Iterable[str]) -> Counter:
+            made = Counter(f"streamtag_{name}", text, tuple(labels), registry=registry)
+            for values in product(*labels.values()) if labels else ():
+                made.labels(*values)
+            return made
 
         def histogram(name: str, text: str, buckets: Iterable[float]) -> Histogram:
             return Histogram(f"streamtag_{name}", text, buckets=tuple(buckets), registry=registry)
 
-        def batch_histogram(name: str, text: str, bounds: Iterable[float]) -> BatchHistogram:
-            made = BatchHistogram(f"streamtag_{name}", text, tuple(bounds))
+        def batch_histogram(
+            name: str, text: str, bounds: Iterable[float], sources: tuple[SourceLabel, ...] = ()
+        ) -> BatchHistogram:
+            made = BatchHistogram(f"streamtag_{name}", text, tuple(bounds), sources)
             registry.register(made)
             return made
 
@@ -38,13 +65,25 @@ class Metrics:
             return Gauge(f"streamtag_{name}", text, registry=registry)
 
         self.frames_decoded = counter("frames_decoded_total", "Frames that decoders have read, sampled or not.")
-        self.samples = counter("samples_total", "Frames that the sampler kept.")
-        self.published = counter("samples_published_total", "Samples whose result is committed in Redis.")
-        self.reused = counter(
-            "samples_reused_total", "Samples not sent to the device: the motion gate found their pictures unchanged."
+        self.samples = counter("samples_total", "Frames that the sampler kept.", source=SOURCES)
+        self.published = counter(
+            "samples_published_total", "Samples whose result is committed in Redis.", source=SOURCES
         )
-        self.dropped = counter("samples_dropped_total", "Samples dropped unclassified.", "reason")
-        self.failed = counter("samples_failed_total", "Samples that could not be classified.", "reason")
+        self.reused = counter(
+            "samples_reused_total",
+            "Samples not sent to the device: the motion gate found their pictures unchanged.",
+            source=SOURCES,
+        )
+        self.dropped = counter(
+            "samples_dropped_total", "Samples dropped unclassified.", reason=get_args(DropReason), source=SOURCES
+        )
+        self.failed = counter(
+            "samples_failed_total",
+            "Samples that could not be classified.",
+            reason=get_args(FailReason),
+            source=SOURCES,
+        )
+        self.gaps = counter("stream_gaps_total", "Holes in live streams, each declared by an event.", reason=GapReason)
         self.decode_s = batch_histogram(
             "decode_seconds", "CPU of a decoder for one sample and the frames before it.", _FAST_S
         )
@@ -60,25 +99,42 @@ class Metrics:
         self.batch_size = histogram(
             "batch_size", "Samples in a batch, padding not counted.", (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
         )
+        self.padding = counter("batch_padding_total", "Rows of batches that held no sample.")
         self.inference_s = histogram("inference_seconds", "From dispatch of a batch to its scores.", _FAST_S)
+        self.busy_s = counter(
+            "device_busy_seconds_total",
+            "Time that the device spent on batches; of a mixed one, each kind of source has its share of the samples.",
+            source=SOURCES,
+        )
         self.commit_s = histogram("commit_seconds", "One commit script.", _FAST_S)
         self.latency_s = batch_histogram(
             "capture_to_commit_seconds",
             "From a sample's capture to its result in Redis. Of an RTSP stream that is the arrival of its packet, of "
             "other sources the moment before it was decoded.",
             _SLOW_S,
+            SOURCES,
         )
-        self.commits = counter("commits_total", "Commit scripts by outcome.", "outcome")
+        self.commits = counter("commits_total", "Commit scripts by outcome.", outcome=("ok", "lease_lost", "cancelled"))
         self.events = counter("events_total", "Events committed.")
-        self.jobs = counter("jobs_total", "Jobs that left this worker, by how.", "outcome")
+        self.jobs = counter(
+            "jobs_total",
+            "Jobs that left this worker, by how. Those that failed, crashed or were rejected are dead letters.",
+            outcome=JobEnd,
+        )
         self.slots = gauge("slots", "Jobs this worker may run at once.")
         self.leases = gauge("leases", "Jobs this worker holds.")
-        self.renewals = counter("lease_renewals_total", "Lease renewals by answer.", "answer")
+        self.renewals = counter("lease_renewals_total", "Lease renewals by answer.", answer=("ok", "lost", "cancelled"))
         self.redis_used = gauge("redis_memory_used_bytes", "Memory that Redis uses of its limit.")
         self.redis_limit = gauge("redis_memory_limit_bytes", "Memory that Redis may use (maxmemory); 0 without limit.")
         self.redis_short = gauge("redis_memory_short", "1 while no new job is taken for it (redis.memory_share).")
-        self.redis_errors = counter("redis_errors_total", "Calls to Redis that failed.", "thread")
-        self.reconnects = counter("stream_reconnects_total", "Connections to sources that failed and are tried again.")
+        self.redis_errors = counter(
+            "redis_errors_total", "Calls to Redis that failed.", thread=("claims", "commits", "leases")
+        )
+        self.reconnects = counter(
+            "stream_reconnects_total",
+            "Connections to sources that failed and are tried again.",
+            state=(StreamState.RECONNECTING, StreamState.AUTH_FAILED),
+        )
         self.compiles = counter("engine_compiles_total", "Batch sizes compiled at start-up.")
         self.compile_s = gauge("engine_compile_seconds", "All compilation at start-up.")
         self.draining = gauge("draining", "1 while the worker hands its jobs back.")
@@ -105,36 +161,46 @@ class Metrics:
 
 
 class BatchHistogram(Collector):
-    """A histogram that takes many values at once: observing each sample alone cost more than encoding its result."""
+    """A histogram that takes many values at once: observing each sample alone cost more than encoding its result.
 
-    def __init__(self, name: str, text: str, bounds: tuple[float, ...]) -> None:
+    Args:
+        sources: values of its label ``source``; none for a histogram without labels.
+    """
+
+    def __init__(self, name: str, text: str, bounds: tuple[float, ...], sources: tuple[SourceLabel, ...] = ()) -> None:
         self._name, self._text = name, text
         self._bounds = np.array(bounds)
-        self._counts = np.zeros(len(bounds) + 1, np.int64)
-        self._sum = 0.0
+        self._labels = ("source",) if sources else ()
+        self._counts: dict[str, np.ndarray] = {
+            source: np.zeros(len(bounds) + 1, np.int64) for source in sources or ("",)
+        }
+        self._sums = dict.fromkeys(self._counts, 0.0)
         self._lock = threading.Lock()
 
-    def observe(self, values: Sequence[float] | np.ndarray) -> None:
+    def observe(self, values: Sequence[float] | np.ndarray, source: str = "") -> None:
         array = np.asarray(values, np.float64)
-        counts = np.bincount(np.searchsorted(self._bounds, array), minlength=len(self._counts))
+        counts = np.bincount(np.searchsorted(self._bounds, array), minlength=len(self._bounds) + 1)
         with self._lock:
-            self._counts += counts
-            self._sum += float(array.sum())
+            self._counts[source] += counts
+            self._sums[source] += float(array.sum())
 
     @property
     def count(self) -> int:
         """Values so far."""
         with self._lock:
-            return int(self._counts.sum())
+            return sum(int(counts.sum()) for counts in self._counts.values())
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         with self._lock:
-            counts, total = self._counts.cumsum().tolist(), self._sum
+            series = [(source, counts.cumsum().tolist(), self._sums[source]) for source, counts in self._counts.items()]
         names = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
-        yield HistogramMetricFamily(self._name, self._text, list(zip(names, counts, strict=True)), total)
+        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+        for source, counts, total in series:
+            family.add_metric([source] if self._labels else [], list(zip(names, counts, strict=True)), total)
+        yield family
 
     def describe(self) -> Iterable[HistogramMetricFamily]:
-        yield HistogramMetricFamily(self._name, self._text)
+        yield HistogramMetricFamily(self._name, self._text, labels=self._labels)
 
 
 class _Recompiles(Collector):

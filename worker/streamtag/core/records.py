@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from streamtag.core.job import Job
 
+# Why a sample was not classified: for a reason of ours, and for one of its own.
+DropReason = Literal["backpressure", "superseded", "stale", "lagging"]
+FailReason = Literal["corrupt", "not_finite", "internal"]
 SUSPECT_CRASHES = 2  # from so many on, a job may harm its neighbours and runs alone
 
 
@@ -24,6 +27,18 @@ class JobStatus(StrEnum):
     @property
     def is_terminal(self) -> bool:
         return self in (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class JobEnd(StrEnum):
+    """How a job leaves a worker. Those that failed, crashed or were rejected are dead letters."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"  # handed back for another worker
+    LOST = "lost"  # another worker has it, or may
+    CRASHED = "crashed"  # too often, to be started once more
+    REJECTED = "rejected"  # an entry that never became a job
 
 
 class StreamState(StrEnum):

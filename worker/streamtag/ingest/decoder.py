@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Decode, Region, Sampling
-from streamtag.core.records import Sample
+from streamtag.core.records import DropReason, FailReason, Sample
 from streamtag.core.sampler import Sampler, SparseSampler, Timeline
 from streamtag.core.source import SourceKind
 from streamtag.core.stream_state import FailureKind
@@ -38,7 +39,7 @@ from streamtag.ingest.slots import WAIT_S, SlotMemory, Slots
 from streamtag.settings import SourceSettings
 
 PROGRESS_S = 0.5
-LAGGING = "lagging"  # why a sample was dropped: the stream was too far behind its camera
+LAGGING: Final = "lagging"  # why a sample was dropped: the stream was too far behind its camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +242,10 @@ class Decoder:
 
     def _lose(
         self,
-        message: type[wire.FrameFailed | wire.FrameDropped],
+        message: Callable[..., wire.FrameFailed | wire.FrameDropped],
         regions: Iterable[int],
         moment: tuple[int, float, float],
-        reason: str,
+        reason: DropReason | FailReason,
         detail: str = "",
         path: str = "",
     ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.records import Claim, Sample
+from streamtag.core.records import Claim, DropReason, FailReason, Sample
 from streamtag.core.stream_state import (
     FailureKind,
     GapNoticed,
@@ -42,7 +42,7 @@ class Unclassified:
 
     sample: Sample
     dropped: bool  # for a reason of ours; else it failed, for one of its own
-    reason: str
+    reason: DropReason | FailReason
     detail: str = ""
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
-from streamtag.core.records import Sample
+from streamtag.core.records import DropReason, FailReason, Sample
 from streamtag.core.stream_state import FailureKind
 
 READ_BYTES = 65_536
@@ -78,7 +78,7 @@ class _Unclassifiable:
     captured_unix_s: _Time
     decoded: _Count
     sampled: _Count
-    reason: _Text
+    reason: DropReason | FailReason
     detail: _Text = ""
     path: Annotated[str, Field(max_length=PATH_BYTES)] = ""
     region: _Count = 0
@@ -93,10 +93,14 @@ class _Unclassifiable:
 class FrameFailed(_Unclassifiable):
     """The frame of a sample could not be decoded."""
 
+    reason: FailReason
+
 
 @dataclass(frozen=True, slots=True)
 class FrameDropped(_Unclassifiable):
-    """A live sample found no free slot."""
+    """A live sample found no free slot, or came too late."""
+
+    reason: DropReason
 
 
 @dataclass(frozen=True, slots=True)

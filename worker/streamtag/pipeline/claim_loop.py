@@ -8,13 +8,13 @@ from collections.abc import Callable
 from functools import partial
 
 from streamtag.core.boundary import JobBoundary
-from streamtag.core.records import SUSPECT_CRASHES, Claim
+from streamtag.core.records import SUSPECT_CRASHES, Claim, JobEnd
 from streamtag.errors import LeaseLost, QueueRefused, QueueUnavailable, RejectJob
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.pipeline.outage import Outage
 from streamtag.pipeline.room import Room
-from streamtag.pipeline.run import JobEnd, Runs
+from streamtag.pipeline.run import Runs
 from streamtag.queue.claims import Entry
 from streamtag.queue.session import QueueSession
 from streamtag.settings import LeaseSettings
@@ -144,7 +144,7 @@ class ClaimLoop:
         # A live source cannot be read again, and what brought workers down is past: it is never given up.
         if claim.crashes >= limit and not claim.job.is_live:
             reason = f"given up: it brought down {claim.crashes} workers without progress (lease.max_crashes: {limit})"
-            self._give_up(claim, reason, JobEnd.DEAD_LETTER)
+            self._give_up(claim, reason, JobEnd.CRASHED)
             return
         with JobBoundary(lambda error: self._give_up(claim, _reason(error), JobEnd.FAILED)):
             self._start(claim)

@@ -12,14 +12,14 @@ import numpy as np
 
 from streamtag.core.boundary import JobBoundary
 from streamtag.core.recording import record_batch, record_reused
-from streamtag.core.records import Claim, JobStatus, StreamState
+from streamtag.core.records import Claim, JobEnd, JobStatus, StreamState
 from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.pipeline.outage import Outage
-from streamtag.pipeline.run import Classified, JobEnd, Mailbox, Reused, Run, RunNews, Runs
+from streamtag.pipeline.run import Classified, Mailbox, Reused, Run, RunNews, Runs
 from streamtag.queue.claims import Entry
 from streamtag.queue.session import QueueSession
 from streamtag.settings import WorkerSettings
@@ -108,18 +108,19 @@ class CommitLoop:
         match news.event:
             case Reused(sample, number):
                 record_reused(track, sample, number, self._settings.top_k)
-                self._metrics.reused.inc()
+                self._metrics.reused.labels(run.kind).inc()
             case Unclassified(sample, dropped=True, reason=reason):
                 track.drop(sample, reason)
-                self._metrics.dropped.labels(reason).inc()
+                self._metrics.dropped.labels(reason, run.kind).inc()
             case Unclassified(sample, reason=reason, detail=detail):
                 track.fail(sample, reason, detail)
-                self._metrics.failed.labels(reason).inc()
+                self._metrics.failed.labels(reason, run.kind).inc()
             case StateChanged(state, detail):
                 run.state, run.detail, run.dirty = state, detail, True
                 track.event("state", state=state, detail=detail)
             case GapNoticed(reason):
                 track.gap(news.unix_s, reason)
+                self._metrics.gaps.labels(reason).inc()
             case Outcome():
                 run.outcome = news.event
 
@@ -180,18 +181,21 @@ class CommitLoop:
         began_s = self._now_s()
         try:
             self._commits.commit(run.claim, commit, run.state, run.stream.progress, run.detail)
-        except (LeaseLost, JobCancelled) as error:
-            self._metrics.commits.labels(type(error).__name__).inc()
+        except LeaseLost:
+            self._metrics.commits.labels("lease_lost").inc()
+            raise
+        except JobCancelled:
+            self._metrics.commits.labels("cancelled").inc()
             raise
         ended_s = self._now_s()
         run.committed_s = began_s
         run.next_commit_s = now_s + self._settings.commit_s
         self._metrics.commit_s.observe(ended_s - began_s)
         self._metrics.commits.labels("ok").inc()
-        self._metrics.published.inc(len(commit.results))
+        self._metrics.published.labels(run.kind).inc(len(commit.results))
         self._metrics.events.inc(len(commit.events))
         if commit.results:
-            self._metrics.latency_s.observe(time.time() - np.array(commit.captured_unix_s))
+            self._metrics.latency_s.observe(time.time() - np.array(commit.captured_unix_s), run.kind)
         run.progressed = run.progressed or bool(commit.results)
         run.track.committed()
 

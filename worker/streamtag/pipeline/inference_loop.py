@@ -15,6 +15,7 @@ import numpy as np
 from streamtag.core.batcher import Batch, Batcher, Waiting
 from streamtag.core.boundary import JobBoundary
 from streamtag.core.options import BatchingSettings
+from streamtag.core.records import DropReason
 from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
@@ -132,9 +133,10 @@ class InferenceLoop:
                 items.append(item)
         if not items:
             return
-        self._metrics.samples.inc(len(batch.items))
+        self._count(batch.items)
         self._metrics.decode_s.observe([item.decode_s for item in items])
         self._metrics.batch_size.observe(len(items))
+        self._metrics.padding.inc(batch.bucket - len(items))
         oldest_unix_s = min(item.sample.captured_unix_s for item in items)
         self._metrics.queue_s.observe(max(0.0, time.time() - oldest_unix_s))
         began_s = self._now_s()
@@ -144,10 +146,14 @@ class InferenceLoop:
         items, scores = flight.items, flight.pending.result()[: len(flight.items)]
         now_s = self._now_s()
         self._metrics.inference_s.observe(now_s - flight.began_s)
+        # Two in flight run one after the other: the second begins when the first has ended.
+        busy_s = now_s - max(flight.began_s, self._free_s)
+        live = sum(item.run.live for item in items) / len(items)
+        self._metrics.busy_s.labels("live").inc(busy_s * live)
+        self._metrics.busy_s.labels("finite").inc(busy_s * (1.0 - live))
         if flight.began_s >= self._held_up_s:
             with self._changed:
-                # Two in flight run one after the other: the second begins when the first has ended.
-                self._batcher.measured(flight.bucket, now_s - max(flight.began_s, self._free_s))
+                self._batcher.measured(flight.bucket, busy_s)
         self._free_s = now_s
         scores = apply_temperature(scores, self._bundle.temperature)
         # Probabilities of one sample are all numbers or none is, so one of each will do: with more than 500 numbers
@@ -175,13 +181,18 @@ class InferenceLoop:
         log.error("sample failed within the worker", job_id=item.run.job_id, exc_info=error)
         self._leave_out(item, Unclassified(item.sample, False, "internal", f"{type(error).__name__}: {error}"))
 
-    def _drop(self, gone: list[PendingSample], reason: str) -> None:
+    def _drop(self, gone: list[PendingSample], reason: DropReason) -> None:
         """Live samples that will not be classified: their slots are free, and their account hears of it."""
         if gone:
-            self._metrics.samples.inc(len(gone))
+            self._count(gone)
         for item in gone:
             item.session.release(item.sample.slot)
             self._leave_out(item, Unclassified(item.sample, True, reason))
+
+    def _count(self, items: list[PendingSample]) -> None:
+        live = sum(item.run.live for item in items)
+        self._metrics.samples.labels("live").inc(live)
+        self._metrics.samples.labels("finite").inc(len(items) - live)
 
     def _leave_out(self, item: PendingSample, event: Unclassified) -> None:
         self._mailbox.put(RunNews(item.run, event, time.time()))
@@ -204,7 +215,7 @@ class InferenceLoop:
             if waiting is not None:
                 waiting.append(item)
         item.session.release(sample.slot)
-        self._metrics.samples.inc()
+        self._metrics.samples.labels(run.kind).inc()
         self._metrics.decode_s.observe([item.decode_s])
         if waiting is None:
             self._mailbox.put(RunNews(run, Reused(sample, number), time.time()))

@@ -176,10 +176,10 @@ class Pipeline:
                 self._metrics.frames_decoded.inc(count)
                 return
             case Unclassified():
-                self._metrics.samples.inc()
+                self._metrics.samples.labels(run.kind).inc()
             case StateChanged(state, detail):
                 if state in (StreamState.RECONNECTING, StreamState.AUTH_FAILED):
-                    self._metrics.reconnects.inc()
+                    self._metrics.reconnects.labels(state).inc()
                 log.info("stream state", job_id=run.job_id, state=state, detail=detail)
             case Outcome(OutcomeKind.TURNED_LIVE):
                 self._run_as_live(run)

@@ -6,7 +6,6 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 
@@ -16,20 +15,9 @@ from streamtag.core.stream_state import GapNoticed, Outcome, StateChanged
 from streamtag.core.track import Track
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream, Unclassified
+from streamtag.metrics import SourceLabel
 
 NEWS_LIMIT = 4096  # about 2 MB; one reading of a decoder's socket may bring a thousand more
-
-
-class JobEnd(StrEnum):
-    """How a job leaves this worker."""
-
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    RELEASED = "released"  # handed back for another worker
-    LOST = "lost"  # another worker has it, or may
-    DEAD_LETTER = "dead_letter"  # crashed too often to be started once more
-    REJECTED = "rejected"  # an entry that never became a job
 
 
 @dataclass(slots=True, eq=False)
@@ -61,9 +49,11 @@ class Run:
     # Never written again. Kept, since telling the kind of a source costs some microseconds, for each sample.
     job_id: str = field(init=False)
     live: bool = field(init=False)
+    kind: SourceLabel = field(init=False)  # as metrics tell it
 
     def __post_init__(self) -> None:
         self.job_id, self.live = self.claim.job.job_id, self.claim.job.is_live
+        self.kind = "live" if self.live else "finite"
 
     @property
     def held_s(self) -> float:

@@ -74,8 +74,8 @@ def _watch(service: Service, total: int, progress: Callable[[int], None]) -> dic
 
 
 def _value(metric: Collector, end: str) -> float:
-    """One sample of a metric without labels. The registry's own look-up would collect all the others too."""
-    return next(sample.value for family in metric.collect() for sample in family.samples if sample.name.endswith(end))
+    """Samples of a metric, over its labels. The registry's own look-up would collect all the others too."""
+    return sum(sample.value for family in metric.collect() for sample in family.samples if sample.name.endswith(end))
 
 
 def _classes(service: Service) -> int:
