@@ -113,3 +113,23 @@ def test_a_camera_that_is_not_there_is_tried_for_ever_and_the_worker_lives(
         eventually(lambda: worker.metric("streamtag_stream_reconnects_total") > 4, "it is tried again and again")
         assert client.status(job).status is JobStatus.RUNNING
         assert worker.get("/livez")[0] == 200
+
+
+def test_a_camera_of_two_regions_is_decoded_once_and_neither_waits_for_the_other(
+    camera: RtspServer, client: Client, settings: Settings, workers: list[Worker]
+) -> None:
+    start_worker(workers, settings, *LIVE)
+    roi = {"left": (0.0, 0.0, 0.5, 1.0), "right": (0.5, 0.0, 0.5, 1.0)}
+    job = client.submit(camera.url("ball"), roi=roi, motion_gate=0.02, motion_gate_max_s=5.0).job_id
+    eventually(lambda: published(client, job) > 60, "samples of both regions")
+    client.cancel(job)
+    eventually(lambda: client.status(job).status is JobStatus.CANCELLED, "cancelled")
+    results, counters = list(client.results(job)), client.status(job).counters
+    indices = {name: [one.index for one in results if one.region == name] for name in roi}
+    assert len(set(indices["left"]) ^ set(indices["right"])) <= 2
+    ids = [tuple(int(part) for part in result.id.split("-")) for result in results]
+    assert ids == sorted(set(ids))
+    assert counters.handled == counters.sampled
+    assert counters.published == len(results)
+    assert 0 < counters.reused < counters.published
+    assert {result.region for result in results if result.reused} == set(roi)

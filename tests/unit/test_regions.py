@@ -18,8 +18,11 @@ from streamtag.core.records import Checkpoint, Claim, Counters, Sample
 from streamtag.core.track import Track
 from streamtag.core.track_state import RegionState, read_states, write_states
 from streamtag.errors import RejectJob
+from streamtag.pipeline.run import Classified, PendingSample, RunNews
 from streamtag.queue.job_hash import read_checkpoint
 
+from tests.support.loops import FakeSlots, run_of
+from tests.unit.test_inference_loop import Bench
 from tests.unit.test_track import BUNDLE
 
 ROI = {"door": (0.0, 0.0, 0.5, 1.0), "yard": (0.5, 0.0, 0.5, 1.0)}
@@ -176,3 +179,18 @@ def test_the_account_in_a_hash_closes_by_its_regions() -> None:
     counters = Counters(10, 16, 16, reused=5, regions=2)
     names = [b"3", b"9", b"1.5", b"1500-19", b"99", orjson.dumps(counters.to_dict()), b""]
     assert read_checkpoint(names).counters == counters
+
+
+def test_newer_samples_drive_out_those_of_their_own_region_alone() -> None:
+    bench, run = Bench(slots=4), run_of("cam", "rtsp://cam/1")
+    run.track = track(source="rtsp://cam/1")
+    slots = FakeSlots()
+    for slot, (number, region) in enumerate([(1, 0), (2, 1), (3, 0), (5, 0)]):
+        waiting = dataclasses.replace(sample(number - 1), slot=slot, region=region)
+        bench.loop.put(PendingSample(run, slots.as_session(), waiting, 0.0))
+    assert slots.released == [0]
+    bench.clock.now_s += 0.1
+    dropped, batch = bench.turn()
+    assert isinstance(dropped, RunNews)
+    assert isinstance(batch, Classified)
+    assert [item.sample.sampled for item in batch.items] == [2, 3, 5]

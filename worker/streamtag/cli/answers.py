@@ -18,6 +18,8 @@ from streamtag.tools.classify import Answer
 def json_of(answer: Answer) -> dict[str, Any]:
     """An answer for programs."""
     content: dict[str, Any] = {"path": answer.path}
+    if answer.region:
+        content["region"] = answer.region
     if answer.labels:
         content["labels"] = [asdict(label) for label in answer.labels]
     if answer.error:
@@ -30,7 +32,7 @@ def json_of(answer: Answer) -> dict[str, Any]:
 
 def show(answer: Answer, content: dict[str, Any]) -> None:
     """An answer for people, with what was drawn of it."""
-    out.print(Text(printable(answer.path), style="bold"), soft_wrap=True)
+    out.print(Text.assemble((printable(answer.path), "bold"), *_region(answer)), soft_wrap=True)
     if answer.labels:
         grid = Grid("rank", "label", "probability", indent=2)
         for row in views.label_rows(list(answer.labels)):
@@ -49,6 +51,10 @@ def show_trouble(content: dict[str, Any]) -> None:
     """What went wrong with an answer."""
     if "error" in content:
         err.print(Text(f"  {printable(content['error'])}", style="red"), soft_wrap=True)
+
+
+def _region(answer: Answer) -> list[tuple[str, str]]:
+    return [("  ", ""), (printable(answer.region), "cyan")] if answer.region else []
 
 
 def print_side_by_side(chosen: list[str], found: dict[str, list[Answer]], json: bool) -> None:

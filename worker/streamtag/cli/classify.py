@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from streamtag.cli import answers
+from streamtag.cli.classify_drawing import PLOT_ROWS, annotated, draw
 from streamtag.cli.common import (
     FAILED,
     NETWORK,
@@ -31,25 +32,22 @@ from streamtag.cli.common import (
     print_json,
     settings_from,
 )
+from streamtag.cli.regions import Regions, Roi, named_regions
 from streamtag.core.job import Sampling
 from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.extras import require
-from streamtag.ingest.session import forkserver
 from streamtag.networks import loading
 from streamtag.redaction import printable
 from streamtag.settings import Settings
 from streamtag.tools.classify import Answer, Classifier, Moment, expand
 from streamtag.tools.classify import Progress as Done
 from streamtag.tools.drawing import charts
-from streamtag.tools.drawing.thumbnails import thumbnails
 from streamtag.tools.drawing.timeline import Timeline
 from streamtag.tools.sample_table import SampleTable
 
 DRAWING = "Drawing"
 STANDARD_OUTPUT = Path("-")
-PLOT_ROWS = 24
-PLOT_PIXELS = 480
 
 
 Csv = Annotated[
@@ -115,6 +113,7 @@ def classify(
     fps: Annotated[
         float | None, typer.Option("--fps", help="Samples a second of a video.", rich_help_panel=SAMPLING)
     ] = None,
+    roi: Roi = None,
     top: Annotated[int, typer.Option("--top", "-k", help="Labels to show.", min=1, rich_help_panel=OUTPUT)] = 5,
     json: Json = False,
     csv: Csv = None,
@@ -133,12 +132,16 @@ def classify(
     outputs = _Outputs(json, annotate, csv, timeline)
     chosen = list(expand(sources))
     _check(chosen, outputs, plot, show, compare)
+    regions = named_regions(roi)
+    if len(regions) > 1 and (plot or show or compare or timeline):
+        raise ConfigError("--plot, --show, --compare and --timeline are of one region; give one --roi")
     if compare is None:
-        found = {settings.model.name: _classified(settings, chosen, top, fps, outputs)}
+        found = {settings.model.name: _classified(settings, chosen, top, fps, regions, outputs)}
     else:
-        found = {name: _answers(one, chosen, top, fps, json) for name, one in _networks(compare, settings).items()}
+        networks = _networks(compare, settings)
+        found = {name: _answers(one, chosen, top, fps, regions, json) for name, one in networks.items()}
         answers.print_side_by_side(chosen, found, json)
-    _draw(chosen, found, settings, plot, show, quiet=json or outputs.silent)
+    draw(chosen, found, settings, plot, show, quiet=json or outputs.silent)
     if any(answer.error for given in found.values() for answer in given):
         raise typer.Exit(FAILED)
 
@@ -164,21 +167,6 @@ def _check(chosen: list[str], outputs: _Outputs, plot: Path | None, show: bool, 
         outputs.annotate.mkdir(parents=True, exist_ok=True)
 
 
-def _draw(
-    chosen: list[str], found: dict[str, list[Answer]], settings: Settings, plot: Path | None, show: bool, quiet: bool
-) -> None:
-    """Draw the bars, and open them, if asked to."""
-    if plot is not None:
-        _plot(chosen, found, settings, plot)
-        if not quiet:
-            answers.say_drawn(plot)
-    elif show:
-        plot = Path(tempfile.mkdtemp(prefix="streamtag-")) / "labels.png"
-        _plot(chosen[:PLOT_ROWS], found, settings, plot)
-    if show and typer.launch(str(plot)) != 0:
-        raise StreamtagError(f"--show: no program of this machine opens {plot}; install xdg-utils and a viewer")
-
-
 def _networks(compare: str, settings: Settings) -> dict[str, Settings]:
     """Settings of each network named, under its name."""
     networks = {}
@@ -192,52 +180,53 @@ def _networks(compare: str, settings: Settings) -> dict[str, Settings]:
     return networks
 
 
-def _classified(settings: Settings, chosen: list[str], top: int, fps: float | None, outputs: _Outputs) -> list[Answer]:
+def _classified(
+    settings: Settings, chosen: list[str], top: int, fps: float | None, regions: Regions, outputs: _Outputs
+) -> list[Answer]:
     """Classify, print each answer as it comes, and write what else is asked for."""
-    given = []
+    given: list[Answer] = []
     with _table_file(outputs.csv) as file, _bar(outputs.json or outputs.silent) as bar:
         task = bar.add_task("", total=None)
         network = _loaded(settings, bar, task)
-        classifier = Classifier(settings, network)
+        classifier = Classifier(settings, network, regions)
         labels = network.bundle.labels
-        table = SampleTable(file, labels, top) if file else None
+        table = SampleTable(file, labels, top, any(regions)) if file else None
         timeline = Timeline(labels) if outputs.timeline else None
 
         def on_moment(moment: Moment) -> None:
             if table:
-                table.add(moment.source, moment.pts_s, moment.scores, moment.smoothed, moment.active)
+                scores = (moment.scores, moment.smoothed, moment.active)
+                table.add(moment.source, moment.pts_s, *scores, moment.region)
             if timeline:
                 timeline.add(moment.pts_s, moment.scores, moment.smoothed)
 
         bar.update(task, description="classifying")
-        for answer in classifier.classify(chosen, top, Sampling(fps=fps), _told(bar, task), on_moment):
-            content = answers.json_of(answer)
-            if outputs.annotate is not None and answer.labels:
-                bar.update(task, description=f"drawing {escape(printable(answer.path))}")
-                answer = _annotated(classifier, answer, outputs.annotate, content)
-            if timeline and outputs.timeline and answer.samples and not answer.error:
-                timeline.draw(answer.segments, printable(Path(answer.path).name), outputs.timeline)
-                content["timeline"] = str(outputs.timeline)
-            if outputs.json:
-                print_json(content)
-            elif outputs.silent:
-                answers.show_trouble(content)
-            else:
-                answers.show(answer, content)
-            given.append(answer)
+        answered = classifier.classify(chosen, top, Sampling(fps=fps), _told(bar, task), on_moment)
+        while found := list(islice(answered, len(regions))):  # of one source
+            copy = None
+            if outputs.annotate is not None and any(answer.labels for answer in found):
+                bar.update(task, description=f"drawing {escape(printable(found[0].path))}")
+                found, copy = annotated(classifier, found, outputs.annotate)
+            for answer in found:
+                _tell(answer, copy, timeline, outputs)
+            given += found
     return given
 
 
-def _annotated(classifier: Classifier, answer: Answer, annotate: Path, content: dict[str, Any]) -> Answer:
-    """Draw one answer on a copy; the answer, with what went wrong."""
-    target = _target(answer.path, annotate)
-    try:
-        classifier.draw(answer, target)
-        content["annotated"] = str(target)
-        return answer
-    except StreamtagError as error:
-        content["error"] = str(error)
-        return replace(answer, error=str(error))
+def _tell(answer: Answer, copy: Path | None, timeline: Timeline | None, outputs: _Outputs) -> None:
+    """Print an answer, after its timeline is drawn."""
+    content = answers.json_of(answer)
+    if copy is not None and not answer.error:
+        content["annotated"] = str(copy)
+    if timeline and outputs.timeline and answer.samples and not answer.error:
+        timeline.draw(answer.segments, printable(Path(answer.path).name), outputs.timeline)
+        content["timeline"] = str(outputs.timeline)
+    if outputs.json:
+        print_json(content)
+    elif outputs.silent:
+        answers.show_trouble(content)
+    else:
+        answers.show(answer, content)
 
 
 @contextmanager
@@ -262,11 +251,14 @@ def _told(bar: Progress, task: TaskID) -> Callable[[Done], None]:
     return on_progress
 
 
-def _answers(settings: Settings, chosen: list[str], top: int, fps: float | None, quiet: bool) -> list[Answer]:
+def _answers(
+    settings: Settings, chosen: list[str], top: int, fps: float | None, regions: Regions, quiet: bool
+) -> list[Answer]:
     with _bar(quiet) as bar:
         task = bar.add_task("", total=None)
         network = _loaded(settings, bar, task)
-        return list(Classifier(settings, network).classify(chosen, top, Sampling(fps=fps), _told(bar, task)))
+        classifier = Classifier(settings, network, regions)
+        return list(classifier.classify(chosen, top, Sampling(fps=fps), _told(bar, task)))
 
 
 def _loaded(settings: Settings, bar: Progress, task: TaskID) -> loading.LoadedNetwork:
@@ -283,15 +275,6 @@ def _loaded(settings: Settings, bar: Progress, task: TaskID) -> loading.LoadedNe
     return network
 
 
-def _plot(chosen: list[str], found: dict[str, list[Answer]], settings: Settings, path: Path) -> None:
-    pictures = thumbnails(chosen, PLOT_PIXELS, settings.source, forkserver())
-    rows = []
-    for row, (source, picture) in enumerate(zip(chosen, pictures, strict=True)):
-        bars = {name: [(label.name, label.score) for label in given[row].labels[:10]] for name, given in found.items()}
-        rows.append((Path(source.split("?")[0]).name, picture, bars))
-    charts.bars_beside_pictures(rows, path)
-
-
 def _bar(quiet: bool) -> Progress:
     columns = (
         SpinnerColumn(),
@@ -303,16 +286,3 @@ def _bar(quiet: bool) -> Progress:
     # What fills a pipe leaves the terminal to the bar; beside lines for programs on a terminal it would be in the way.
     hidden = not err.is_terminal or (quiet and out.is_terminal)
     return Progress(*columns, console=err, transient=True, disable=hidden)
-
-
-def _target(source: str, annotate: Path) -> Path:
-    """Where the copy goes: into the folder under the source's name, or to the file that was named."""
-    name = Path(source.split("?")[0]).name
-    if annotate.is_dir() or not annotate.suffix:
-        annotate.mkdir(parents=True, exist_ok=True)
-        target = annotate / (name if is_picture(source) else f"{Path(name).stem}.mp4")
-    else:
-        target = annotate
-    if target.exists() and Path(source).exists() and target.samefile(source):
-        raise ConfigError(f"--annotate {annotate}: would overwrite {source} itself; name another file or folder")
-    return target

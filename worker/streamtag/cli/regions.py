@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from streamtag.cli.common import SAMPLING
-from streamtag.core.job import Region
+from streamtag.core.job import Job, Region, explain
 from streamtag.errors import ConfigError
 
 Roi = Annotated[
@@ -20,6 +21,8 @@ Roi = Annotated[
         rich_help_panel=SAMPLING,
     ),
 ]
+
+Regions = dict[str, Region | None]  # by name; None is all of the frame
 
 
 def regions_of(texts: list[str] | None) -> Region | dict[str, Region] | None:
@@ -41,6 +44,19 @@ def regions_of(texts: list[str] | None) -> Region | dict[str, Region] | None:
             raise ConfigError(f"--roi {text}: there is another region {name!r}")
         named[name] = _region(text, numbers)
     return named
+
+
+def named_regions(texts: list[str] | None) -> Regions:
+    """The same by name, where no job checks them: all of each frame where none was given.
+
+    Raises:
+        ConfigError: they are not regions of a frame.
+    """
+    roi = regions_of(texts)
+    try:
+        return Job("classify", "classify", roi=roi).regions
+    except ValidationError as error:
+        raise ConfigError(explain(error).replace("job.roi", "--roi")) from None
 
 
 def _region(text: str, numbers: str) -> Region:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from streamtag.core.job import Sampling
+from streamtag.core.bundle import Bundle
+from streamtag.core.job import Region, Sampling
 from streamtag.core.records import Label
 from streamtag.core.segments import Segment, SegmentBuilder
 from streamtag.core.smoothing import Smoother
@@ -20,9 +21,11 @@ from streamtag.networks.engines.base import apply_temperature
 from streamtag.networks.loading import LoadedNetwork
 from streamtag.settings import Settings
 from streamtag.tools.dataset import LabelledItem, by_item
-from streamtag.tools.drawing.annotating import Caption, Picture, annotate
+from streamtag.tools.drawing.annotating import Area, Caption, Picture, annotate
 from streamtag.tools.drawing.lettering import fonts
 from streamtag.tools.frames import InputFrame, Reading, Unreadable, in_batches
+
+WHOLE: Mapping[str, Region | None] = {"": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Answer:
     samples: int = 1
     segments: tuple[Segment, ...] = ()  # videos only
     captions: tuple[Caption, ...] = field(default=(), repr=False)  # what to draw on it, and from when
+    region: str = ""  # where several were asked for by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Moment:
     scores: np.ndarray  # (classes,) float32
     smoothed: np.ndarray  # (classes,) float32; of a picture the scores
     active: tuple[int, ...] = ()  # classes
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +71,22 @@ class Scored:
 
 
 class Classifier:
-    """A loaded network over pictures and videos."""
+    """A loaded network over pictures and videos.
 
-    def __init__(self, settings: Settings, network: LoadedNetwork) -> None:
+    Args:
+        regions: what is looked at of each picture or frame, by name.
+    """
+
+    def __init__(
+        self, settings: Settings, network: LoadedNetwork, regions: Mapping[str, Region | None] = WHOLE
+    ) -> None:
         self._settings = settings
         self._bundle = network.bundle
         self._engine = network.engine
         # Enough to fill the largest bucket while the next pictures are decoded.
-        self._reading = Reading(settings, self._bundle.preprocessing, 2 * self._engine.buckets[-1])
+        ahead = 2 * self._engine.buckets[-1]
+        self._regions = regions
+        self._reading = Reading(settings, self._bundle.preprocessing, ahead, tuple(regions.values()))
 
     def scored(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[Scored | Unreadable]:
         """Every sample of pictures and videos with its scores, in order."""
@@ -95,7 +108,7 @@ class Classifier:
         on_progress: Callable[[Progress], None] = lambda progress: None,
         on_moment: Callable[[Moment], None] = lambda moment: None,
     ) -> Iterator[Answer]:
-        """An answer for each picture of the sources and for each video, in order.
+        """An answer for each picture of the sources and for each video, in order; one for each region of it.
 
         Args:
             sources: pictures, folders or globs of pictures, videos, URLs.
@@ -112,46 +125,45 @@ class Classifier:
                 continue
             yield from self._pictures(pictures, top, watchers)
             pictures = []
-            yield self._video(source, top, sampling or Sampling(), watchers)
-            watchers.source_done()
+            yield from self._video(source, top, sampling or Sampling(), watchers)
         yield from self._pictures(pictures, top, watchers)
 
     def _pictures(self, paths: list[str], top: int, watchers: _Watchers) -> Iterator[Answer]:
+        names = list(self._regions)
         for event in self.scored(paths):
+            region = event.frame.sample.region if isinstance(event, Scored) else event.region
             if isinstance(event, Scored):
-                watchers.sample(Moment(event.frame.source, 0.0, event.scores, event.scores), 0.0)
-            watchers.source_done()
+                moment = Moment(event.frame.source, 0.0, event.scores, event.scores, region=names[region])
+                watchers.sample(moment, 0.0)
+            if region == len(names) - 1:
+                watchers.source_done()
             if isinstance(event, Scored):
-                yield Answer(event.frame.source, self._best(event.scores, top))
+                yield Answer(event.frame.source, self._best(event.scores, top), region=names[region])
             else:
-                yield Answer(event.source, error=event.detail)
+                yield Answer(event.source, error=event.detail, region=names[region])
 
-    def _video(self, source: str, top: int, sampling: Sampling, watchers: _Watchers) -> Answer:
-        smoother = Smoother(
-            self._settings.smoothing, self._bundle.classes, self._bundle.thresholds, self._bundle.background
-        )
-        total = np.zeros(self._bundle.classes, np.float64)
-        captions: list[Caption] = []
-        segments = SegmentBuilder(self._bundle.labels)
-        samples, failure = 0, ""
+    def _video(self, source: str, top: int, sampling: Sampling, watchers: _Watchers) -> Iterator[Answer]:
+        views = [_View(name, self._smoother(), self._bundle) for name in self._regions]
+        failure = ""
         for event in self.scored([source], sampling):
             if isinstance(event, Unreadable):
                 failure = event.detail if event.whole else failure
                 continue
-            samples += 1
-            total += event.scores
-            sample = event.frame.sample
-            smoothed, changes = smoother.update(sample.pts_s, event.scores, sample.scene_change)
-            segments.add(changes)
-            active = [f"{self._bundle.labels[c]} {smoothed[c]:.0%}" for c in smoother.active]
-            captions.append(Caption(sample.index, ", ".join(active)))
-            moment = Moment(source, sample.pts_s, event.scores, smoothed, tuple(smoother.active))
+            moment = views[event.frame.sample.region].take(source, event)
             watchers.sample(moment, event.frame.share or 0.0)
-        if not samples:
-            return Answer(source, error=failure or "no frame of it could be decoded")
-        segments.add(smoother.close())
-        best = self._best((total / samples).astype(np.float32), top)
-        return Answer(source, best, failure, samples, segments.segments(), tuple(captions))
+        watchers.source_done()
+        for view in views:
+            if not view.captions:
+                yield Answer(source, error=failure or "no frame of it could be decoded", region=view.name)
+                continue
+            view.close()
+            best = self._best(view.mean, top)
+            segments, captions = view.segments.segments(), tuple(view.captions)
+            yield Answer(source, best, failure, len(captions), segments, captions, view.name)
+
+    def _smoother(self) -> Smoother:
+        bundle = self._bundle
+        return Smoother(self._settings.smoothing, bundle.classes, bundle.thresholds, bundle.background)
 
     def _best(self, scores: np.ndarray, top: int) -> tuple[Label, ...]:
         order = np.argsort(-scores, kind="stable")[:top].tolist()
@@ -162,20 +174,60 @@ class Classifier:
         scores = self._engine.predict([frame.picture for frame in frames])
         return map(Scored, frames, apply_temperature(scores, self._bundle.temperature))
 
-    def draw(self, answer: Answer, out: Path) -> None:
+    def draw(self, answers: Sequence[Answer], out: Path) -> None:
         """Write a copy of a picture or video with its labels drawn on it.
+
+        Args:
+            answers: what was found in each region of it.
 
         Raises:
             StreamtagError: it cannot be read again, or the copy cannot be written.
         """
-        captions = answer.captions
-        if not captions:
-            text = "\n".join(f"{label.name} {label.score:.0%}" for label in answer.labels[:3])
-            captions = (Caption(0, text),)
-        letters = fonts("".join({char for caption in captions for char in caption.text}))
-        problem = annotate(Picture(answer.path, str(out), captions, self._settings.source, letters), forkserver())
+        areas = tuple(
+            Area(self._regions[answer.region], answer.region, answer.captions or (Caption(0, _text(answer)),))
+            for answer in answers
+        )
+        texts = {text for area in areas for text in (area.name, *(caption.text for caption in area.captions))}
+        letters = fonts("".join({char for text in texts for char in text}))
+        problem = annotate(Picture(answers[0].path, str(out), areas, self._settings.source, letters), forkserver())
         if problem:
             raise StreamtagError(problem)
+
+
+def _text(answer: Answer) -> str:
+    return "\n".join(f"{label.name} {label.score:.0%}" for label in answer.labels[:3])
+
+
+class _View:
+    """What one region of a video shows, sample by sample."""
+
+    def __init__(self, name: str, smoother: Smoother, bundle: Bundle) -> None:
+        self.name = name
+        self.captions: list[Caption] = []  # one a sample
+        self.segments = SegmentBuilder(bundle.labels)
+        self._smoother = smoother
+        self._labels = bundle.labels
+        self._total = np.zeros(bundle.classes, np.float64)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(classes,) float32 over its samples."""
+        mean: np.ndarray = (self._total / len(self.captions)).astype(np.float32)
+        return mean
+
+    def take(self, source: str, scored: Scored) -> Moment:
+        """Take the next sample in."""
+        sample = scored.frame.sample
+        self._total += scored.scores
+        smoothed, changes = self._smoother.update(sample.pts_s, scored.scores, sample.scene_change)
+        self.segments.add(changes)
+        classes = tuple(self._smoother.active)
+        self.captions.append(Caption(sample.index, ", ".join(f"{self._labels[c]} {smoothed[c]:.0%}" for c in classes)))
+        return Moment(source, sample.pts_s, scored.scores, smoothed, classes, self.name)
+
+    def close(self) -> None:
+        """There are no more."""
+        self.segments.add(self._smoother.close())
 
 
 class _Watchers:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.job import Sampling
+from streamtag.core.job import Region, Sampling
 from streamtag.core.records import Sample
 from streamtag.core.source import is_picture
 from streamtag.ingest import wire
@@ -39,6 +39,7 @@ class Unreadable:
     source: str
     detail: str
     whole: bool = True  # False: one frame of a video
+    region: int = 0  # of a picture
 
 
 class Reading:
@@ -46,15 +47,23 @@ class Reading:
 
     Args:
         ahead: inputs that may wait decoded, about.
+        regions: of each picture or frame, an input each; None is all of it.
     """
 
-    def __init__(self, settings: Settings, preprocessing: Preprocessing, ahead: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        preprocessing: Preprocessing,
+        ahead: int,
+        regions: tuple[Region | None, ...] = (None,),
+    ) -> None:
         self._settings = settings
         self._preprocessing = preprocessing
-        self._slots = min(MAX_SLOTS, max(settings.source.slots, ahead))
+        self._regions = regions
+        self._slots = min(MAX_SLOTS, max(settings.source.slots, ahead, len(regions)))
 
     def frames(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[InputFrame | Unreadable]:
-        """Every sample of the sources in order: one of a picture, many of a video.
+        """Every sample of the sources in order: one of a picture, many of a video, each as many as there are regions.
 
         Args:
             sources: pictures, videos, URLs; no folders (``classify.expand``).
@@ -75,7 +84,7 @@ class Reading:
 
     def _pictures(self, paths: list[str]) -> Iterator[InputFrame | Unreadable]:
         """Pictures share one decoder process; one that kills it is named, and the rest go on in a new one."""
-        at = 0
+        at, regions = 0, len(self._regions)
         while at < len(paths):
             answered = 0
             failure = ""
@@ -83,15 +92,13 @@ class Reading:
                 if isinstance(event, str):
                     failure = event
                     break
-                if isinstance(event, InputFrame):
-                    answered = event.sample.index + 1
-                else:
-                    answered += 1
-                    event = Unreadable(event.source, event.detail)
-                yield event
-            at += answered
+                answered += 1
+                yield event if isinstance(event, InputFrame) else replace(event, whole=True)
+            pictures, told = divmod(answered, regions)
+            at += pictures
             if failure and at < len(paths):
-                yield Unreadable(paths[at], failure)
+                for region in range(told, regions):
+                    yield Unreadable(paths[at], failure, region=region)
                 at += 1
 
     def _read(
@@ -111,6 +118,7 @@ class Reading:
             sampled=0,
             start_pts_s=0.0,
             pictures=pictures,
+            regions=self._regions,
         )
         with DecoderSession(request) as session:
             length = 0
@@ -126,7 +134,7 @@ class Reading:
                         yield InputFrame(name, sample, picture, share)
                     case wire.FrameFailed():
                         name = pictures[message.index] if message.index < len(pictures) else source
-                        yield Unreadable(name, message.detail, whole=False)
+                        yield Unreadable(name, message.detail, whole=False, region=message.region)
                     case wire.DecoderFailed():
                         yield message.reason
 

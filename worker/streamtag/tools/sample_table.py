@@ -8,7 +8,7 @@ from typing import TextIO
 
 import numpy as np
 
-HEADING = ("path", "pts_s", "label", "score", "smoothed", "active")
+HEADING = ("pts_s", "label", "score", "smoothed", "active")
 
 
 class SampleTable:
@@ -16,21 +16,32 @@ class SampleTable:
 
     Args:
         top: labels of each sample, by smoothed score; those that are active come in any case.
+        regions: whether samples have names of regions, for a column of their own.
     """
 
-    def __init__(self, file: TextIO, labels: Sequence[str], top: int) -> None:
+    def __init__(self, file: TextIO, labels: Sequence[str], top: int, regions: bool = False) -> None:
         self._file = file
         self._writer = csv.writer(file, lineterminator="\n")
         self._labels = labels
         self._top = top
-        self._writer.writerow(HEADING)
+        self._regions = regions
+        self._writer.writerow((*self._where("path", "region"), *HEADING))
 
     def add(
-        self, path: str, pts_s: float, scores: np.ndarray, smoothed: np.ndarray, active: Sequence[int] = ()
+        self,
+        path: str,
+        pts_s: float,
+        scores: np.ndarray,
+        smoothed: np.ndarray,
+        active: Sequence[int] = (),
+        region: str = "",
     ) -> None:
         """Write one sample: scores and smoothed scores, (classes,) each, and the classes that are active by then."""
         best = np.argsort(-smoothed, kind="stable")[: self._top].tolist()
         for class_id in [*best, *(extra for extra in active if extra not in best)]:
             values = (f"{scores[class_id]:.6f}", f"{smoothed[class_id]:.6f}", int(class_id in active))
-            self._writer.writerow((path, f"{pts_s:.6f}", self._labels[class_id], *values))
+            self._writer.writerow((*self._where(path, region), f"{pts_s:.6f}", self._labels[class_id], *values))
         self._file.flush()
+
+    def _where(self, path: str, region: str) -> tuple[str, ...]:
+        return (path, region) if self._regions else (path,)

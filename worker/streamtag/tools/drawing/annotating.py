@@ -13,16 +13,20 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from streamtag.core.job import Region
 from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError
 from streamtag.ingest.decoder import confine_process
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient, gate_for
+from streamtag.ingest.geometry import as_bgr, cut
 from streamtag.ingest.opening import locate, open_reader
 from streamtag.ingest.readers import CorruptFrame, Reader
 from streamtag.settings import SourceSettings
 from streamtag.tools.drawing.lettering import Font
 from streamtag.tools.drawing.writing import open_video
+
+BORDER = (0, 200, 255)  # of a region, BGR
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,27 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True)
+class Area:
+    """A region of the frames, with what to draw in it."""
+
+    region: Region | None  # None is all of them
+    name: str
+    captions: tuple[Caption, ...]  # in order of their frames
+
+    def text(self, index: int) -> str:
+        """What to say in a frame."""
+        at = bisect.bisect_right(self.captions, index, key=lambda caption: caption.index) - 1
+        said = self.captions[at].text if at >= 0 else ""
+        return "\n".join(part for part in (self.name, said) if part)
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """What to draw where."""
 
     source: str
     out: str
-    captions: tuple[Caption, ...]  # in order of their frames
+    areas: tuple[Area, ...]
     settings: SourceSettings
     fonts: tuple[Font, ...] = ()  # for letters outside ASCII
 
@@ -70,8 +89,7 @@ def _main(picture: Picture, parent: Connection, gate_port: int) -> None:
         reader = open_reader(locate(picture.source, picture.settings), picture.settings, log, gate)
         if is_picture(picture.source):
             reader.grab()
-            drawn = draw_caption(reader.retrieve(), picture.captions[0].text, picture.fonts)
-            _write(Path(picture.out), drawn)
+            _write(Path(picture.out), _drawn(reader.retrieve(), picture, 0))
         else:
             _draw_video(reader, picture)
         parent.send("")
@@ -83,14 +101,10 @@ def _draw_video(reader: Reader, picture: Picture) -> None:
     opened = reader.opened
     fps = opened.fps or 25.0
     writer = open_video(Path(picture.out), opened.width, opened.height, fps)
-    starts = [caption.index for caption in picture.captions]
     index = 0
     while reader.grab():
-        at = bisect.bisect_right(starts, index) - 1
         pts_s = reader.pts_s()
-        frame = reader.retrieve()
-        drawn = draw_caption(frame, picture.captions[at].text, picture.fonts) if at >= 0 else frame
-        writer.write(drawn, index / fps if pts_s is None else pts_s)
+        writer.write(_drawn(reader.retrieve(), picture, index), index / fps if pts_s is None else pts_s)
         index += 1
     writer.close()
 
@@ -101,6 +115,21 @@ def _write(path: Path, picture: np.ndarray) -> None:
     if not ok:
         raise StreamtagError(f"OpenCV cannot write {suffix} files")
     path.write_bytes(content.tobytes())
+
+
+def _drawn(frame: np.ndarray, picture: Picture, index: int) -> np.ndarray:
+    """A copy of a frame with what there is to say about each of its areas."""
+    drawn = as_bgr(frame).copy()
+    for area in picture.areas:
+        part = drawn if area.region is None else cut(drawn, area.region)
+        part[:] = draw_caption(part, area.text(index), picture.fonts)
+    for area in picture.areas:
+        if area.region is not None:
+            part = cut(drawn, area.region)
+            height, width = part.shape[:2]
+            thick = max(1, min(drawn.shape[:2]) // 240)
+            cv2.rectangle(part, (0, 0), (width - 1, height - 1), BORDER, 2 * thick)  # the outer half is cut off
+    return drawn
 
 
 def draw_caption(picture: np.ndarray, text: str, fonts: tuple[Font, ...] = ()) -> np.ndarray:

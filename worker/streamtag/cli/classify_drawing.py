@@ -1,0 +1,69 @@
+"""What ``streamtag classify`` draws: bars beside pictures, and copies with their labels."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from streamtag.cli import answers
+from streamtag.core.source import is_picture
+from streamtag.errors import ConfigError, StreamtagError
+from streamtag.ingest.session import forkserver
+from streamtag.settings import Settings
+from streamtag.tools.classify import Answer, Classifier
+from streamtag.tools.drawing import charts
+from streamtag.tools.drawing.thumbnails import thumbnails
+
+PLOT_ROWS = 24
+PLOT_PIXELS = 480
+
+
+def draw(
+    chosen: list[str], found: dict[str, list[Answer]], settings: Settings, plot: Path | None, show: bool, quiet: bool
+) -> None:
+    """Draw the bars, and open them, if asked to."""
+    if plot is not None:
+        _plot(chosen, found, settings, plot)
+        if not quiet:
+            answers.say_drawn(plot)
+    elif show:
+        plot = Path(tempfile.mkdtemp(prefix="streamtag-")) / "labels.png"
+        _plot(chosen[:PLOT_ROWS], found, settings, plot)
+    if show and typer.launch(str(plot)) != 0:
+        raise StreamtagError(f"--show: no program of this machine opens {plot}; install xdg-utils and a viewer")
+
+
+def annotated(classifier: Classifier, found: Sequence[Answer], annotate: Path) -> tuple[list[Answer], Path]:
+    """Draw the answers about one source on a copy of it; the answers, with what went wrong, and where the copy is."""
+    target = _target(found[0].path, annotate)
+    try:
+        classifier.draw(found, target)
+    except StreamtagError as error:
+        return [replace(answer, error=str(error)) for answer in found], target
+    return list(found), target
+
+
+def _plot(chosen: list[str], found: dict[str, list[Answer]], settings: Settings, path: Path) -> None:
+    pictures = thumbnails(chosen, PLOT_PIXELS, settings.source, forkserver())
+    rows = []
+    for row, (source, picture) in enumerate(zip(chosen, pictures, strict=True)):
+        bars = {name: [(label.name, label.score) for label in given[row].labels[:10]] for name, given in found.items()}
+        rows.append((Path(source.split("?")[0]).name, picture, bars))
+    charts.bars_beside_pictures(rows, path)
+
+
+def _target(source: str, annotate: Path) -> Path:
+    """Where the copy goes: into the folder under the source's name, or to the file that was named."""
+    name = Path(source.split("?")[0]).name
+    if annotate.is_dir() or not annotate.suffix:
+        annotate.mkdir(parents=True, exist_ok=True)
+        target = annotate / (name if is_picture(source) else f"{Path(name).stem}.mp4")
+    else:
+        target = annotate
+    if target.exists() and Path(source).exists() and target.samefile(source):
+        raise ConfigError(f"--annotate {annotate}: would overwrite {source} itself; name another file or folder")
+    return target
