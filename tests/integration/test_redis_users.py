@@ -157,6 +157,15 @@ def look_after_dead_letters(server: RedisServer) -> None:
     queue.connection.close()
 
 
+def measure(server: RedisServer) -> None:
+    """All that the exporter asks of Redis."""
+    queue = queue_as("exporter", server)
+    assert queue.producer.depth().waiting == 1
+    assert len(queue.producer.workers()) == 1
+    assert queue.producer.memory().used_bytes > 0
+    queue.connection.close()
+
+
 def test_each_role_has_the_rights_that_it_uses_and_no_other(server: RedisServer) -> None:
     """A right that a script needs and the file lacks fails here as NOPERM, one too many as a difference."""
     with server.client() as admin:
@@ -178,6 +187,9 @@ def test_each_role_has_the_rights_that_it_uses_and_no_other(server: RedisServer)
         admin.config_resetstat()
         look_after_dead_letters(server)
         assert producing | used(server) == granted("producer") - ELSEWHERE
+        admin.config_resetstat()
+        measure(server)
+        assert used(server) == granted("exporter") - ELSEWHERE - {"type"}
 
 
 TRIES = [(role, command) for role in ROLES for command in [*ADMINISTRATION, *FOREIGN, *DENIED[role]]]
@@ -251,7 +263,7 @@ def test_the_worker_s_file_also_serves_the_oldest_server(tmp_path: Path) -> None
 def test_people_and_a_worker_do_all_their_work_as_these_users(
     server: RedisServer, workers: list[Worker], clip: Path
 ) -> None:
-    worker, producer, reader = (settings_as(role, server) for role in ROLES)
+    worker, producer, reader, exporter = (settings_as(role, server) for role in ROLES)
     start_worker(workers, worker, *NULL, "worker.top_k=9")
     done = run_cli(producer, "submit", str(clip), "--id", "film", "--wait", "--json")
     assert done.returncode == 0, done.stderr
@@ -266,6 +278,9 @@ def test_people_and_a_worker_do_all_their_work_as_these_users(
         assert shown.returncode == 0, f"{arguments}: {shown.stderr}"
         assert json_lines(shown.stdout)
     assert run_cli(reader, "dlq", "list").returncode == 0
+    exported = run_cli(exporter, "exporter", "--once")
+    assert exported.returncode == 0, exported.stderr
+    assert 'streamtag_queue_workers{model="demo",shard="0"} 1.0' in exported.stdout
     assert run_cli(producer, "cancel", "film").returncode == 0
     refused = run_cli(reader, "submit", str(clip))
     assert refused.returncode == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.redis_server import RedisServer
 
 FOLDER = Path(__file__).parent.parent.parent / "config" / "redis"
-ROLES = ("worker", "producer", "reader")
+ROLES = ("worker", "producer", "reader", "exporter")
 ADMIN_URL = "redis://admin:admin@127.0.0.1:{port}/0"
 OURS = "st:{m.0}"
 
@@ -68,6 +68,16 @@ DENIED = {
         f"SET {OURS}:job:j x",
         "EVAL return(1) 0",
         "EVALSHA 0 0",
+    ],
+    "exporter": [
+        f"XREAD STREAMS {OURS}:jobs 0",
+        f"XRANGE {OURS}:res:j - +",
+        f"XRANGE {OURS}:dlq - +",
+        f"HGETALL {OURS}:job:j",
+        f"XADD {OURS}:jobs * job x",
+        f"XDEL {OURS}:dlq 1-1",
+        f"SET {OURS}:worker:w x",
+        "EVAL return(1) 0",
     ],
 }
 

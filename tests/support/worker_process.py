@@ -28,6 +28,7 @@ class Worker:
 
     Args:
         launcher: a command that becomes the one given to it: another user, other limits.
+        command: of ``streamtag``, where another one that serves is wanted.
     """
 
     def __init__(
@@ -36,12 +37,13 @@ class Worker:
         *overrides: str,
         env: dict[str, str] | None = None,
         launcher: Sequence[str] = (),
+        command: str = "run",
     ) -> None:
-        command = [*launcher, sys.executable, "-m", "streamtag", "run"]
+        line = [*launcher, sys.executable, "-m", "streamtag", command]
         for override in overrides:
-            command += ["--set", override]
+            line += ["--set", override]
         self.process = subprocess.Popen(
-            command,
+            line,
             env=environment(settings) | (env or {}),
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,

@@ -23,6 +23,7 @@ from streamtag.core.records import Event, JobView, Result, WorkerView
 from streamtag.core.source import SourceKind, source_kind
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.queue.connection import Connection
+from streamtag.queue.depth import QueueDepth
 from streamtag.queue.keys import Keys
 from streamtag.queue.memory import Holding, RedisMemory
 from streamtag.queue.orphans import Orphan, Orphans
@@ -211,6 +212,13 @@ class Client:
     def holdings(self) -> list[Holding]:
         """What this queue takes of Redis's memory, by kind of key; looks at each of them."""
         return self._producer.holdings()
+
+    def depth(self) -> QueueDepth:
+        """How many jobs wait in this queue and since when, and how many are taken; cheap at any length.
+
+        Reads the queue itself, which Redis's user ``streamtag-exporter`` may and ``streamtag-reader`` may not.
+        """
+        return self._producer.depth()
 
     def close(self) -> None:
         self._connection.close()

@@ -97,6 +97,14 @@ _COMMANDS: dict[str, _Command] = {
             "classify photos/ --compare vgg16,xception # two networks side by side",
         ),
     ),
+    "exporter": _Command(
+        "exporter",
+        _JOBS,
+        (
+            "exporter --set http.port=9109 # what waits, for Prometheus, also where no worker runs",
+            "exporter --model xception --model vgg16 --once # of two queues, printed",
+        ),
+    ),
     "train": _Command("train", _NETWORKS, ("train photos/ --out my-bundle # a folder of pictures for each class",)),
     "evaluate": _Command(
         "evaluate", _NETWORKS, ("evaluate my-bundle photos/ --report report.html # figures, mistakes and calibration",)

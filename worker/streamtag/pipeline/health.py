@@ -8,10 +8,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from streamtag.errors import ConfigError
-from streamtag.metrics import Metrics
 from streamtag.settings import HttpSettings
 
 
@@ -54,14 +53,14 @@ class Health:
 class HttpServer:
     """Serves ``/metrics``, ``/livez`` and ``/readyz`` in a thread of its own."""
 
-    def __init__(self, settings: HttpSettings, metrics: Metrics, health: Health) -> None:
+    def __init__(self, settings: HttpSettings, registry: CollectorRegistry, health: Health) -> None:
         self._settings = settings
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 if path == "/metrics":
-                    self._answer(200, generate_latest(metrics.registry), CONTENT_TYPE_LATEST)
+                    self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
                 elif path == "/livez":
                     stuck = health.stuck()
                     self._json(503 if stuck else 200, {"live": not stuck, "stuck_s": stuck})

@@ -62,7 +62,7 @@ class Service:
         self.worker_id = f"{settings.worker.id or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.metrics = Metrics()
         self.health = Health(settings.http.stuck_s)
-        self.http = HttpServer(settings.http, self.metrics, self.health)
+        self.http = HttpServer(settings.http, self.metrics.registry, self.health)
         self._decode = decode
         self._threads = Threads(self.health, self.stop)
         self._connections: list[Connection] = []

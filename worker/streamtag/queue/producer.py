@@ -10,6 +10,7 @@ from streamtag.core.job import Job
 from streamtag.core.records import Event, JobStatus, JobView, Result, WorkerView
 from streamtag.errors import JobConflict, JobNotFound, QueueFull, QueueRefused, StreamtagError
 from streamtag.queue.connection import Connection, stamp, text
+from streamtag.queue.depth import QueueDepth, read_depth
 from streamtag.queue.heartbeats import read_heartbeat
 from streamtag.queue.job_hash import Unreadable, is_same_job, read_view, shown_json, shown_names, unreadable_view
 from streamtag.queue.keys import GROUP
@@ -167,6 +168,10 @@ class Producer:
     def memory(self) -> RedisMemory:
         """What Redis uses of what it may use."""
         return read_memory(self._connection)
+
+    def depth(self) -> QueueDepth:
+        """How much waits in this queue."""
+        return read_depth(self._connection)
 
     def holdings(self) -> list[Holding]:
         """What this queue takes of it, by kind: a look at every key."""
