@@ -14,11 +14,12 @@ from streamtag.client import Client
 from streamtag.configuration import load
 from streamtag.core.records import JobStatus, StreamState
 from streamtag.errors import QueueUnavailable
+from streamtag.queue.commits import Commits, Step
 from streamtag.queue.keys import GROUP
 from streamtag.queue.orphans import Orphans
 from streamtag.settings import Settings
 
-from tests.contract.sides import Queue
+from tests.contract.sides import Queue, step
 from tests.support import RedisServer, Worker, eventually, redis_binaries, run_cli, start_worker
 from tests.support.outcomes import is_over, same
 from tests.support.redis_cluster import RedisCluster
@@ -114,6 +115,12 @@ def test_a_slot_that_moves_is_followed(cluster: RedisCluster) -> None:
     """While it moves (ASK), and once it has moved (MOVED), over one and the same connection."""
     queue = queue_on(cluster, shard=7)
     queue.submit("before")
+    stale = Queue(
+        queue.settings.redis.url.get_secret_value(),
+        **{"redis.cluster": True, "redis.shard": 7, "redis.prefix": queue.settings.redis.prefix},
+    )
+    stale.connection.ping()
+    assert stale.producer.view("before").status is JobStatus.QUEUED
     source = cluster.owner(queue.keys.jobs)
     target = next(node for node in cluster.masters() if node is not source)
     slot = key_slot(queue.keys.jobs.encode())
@@ -128,10 +135,17 @@ def test_a_slot_that_moves_is_followed(cluster: RedisCluster) -> None:
         for node in (new, old):
             node.execute_command("CLUSTER SETSLOT", slot, "NODE", cluster.name(target))
     assert [view.job_id for view in queue.producer.views()] == ["before"]
-    claim = queue.worker("one").take()
+    one = queue.worker("one")
+    claim = one.take()
     assert claim.job.job_id == "before"
     assert queue.submit("after") == "queued"
     assert cluster.owner(queue.keys.jobs, asked=target) is target
+    # Commits that are sent together, over a connection that has not heard of it, are each redirected.
+    claims = [claim, one.take()]
+    commits = Commits(stale.connection, "one", 30.0)
+    assert commits.commit_each([Step(held, step(0, "5-1"), StreamState.LIVE, None) for held in claims]) == [None, None]
+    assert [len(queue.producer.results(name)) for name in ("before", "after")] == [1, 1]
+    stale.connection.close()
     queue.connection.close()
 
 
@@ -157,7 +171,7 @@ def test_a_master_killed_in_the_middle_costs_nothing_that_its_replica_had(
         calm = client.submit(str(long_clip), every=1).job_id
         assert client.wait(calm, 120).status is JobStatus.DONE
         expected = list(client.results(calm))
-        job = client.submit(str(long_clip), every=1).job_id
+        job, other = (client.submit(str(long_clip), every=1).job_id for _ in range(2))
         eventually(lambda: client.status(job).counters.published > 100, "some of it is published")
         owner = cluster.owner("{demo.0}")
         owner.signal(signal.SIGKILL)
@@ -166,6 +180,8 @@ def test_a_master_killed_in_the_middle_costs_nothing_that_its_replica_had(
         assert view.status is JobStatus.DONE
         same(list(client.results(job)), expected)
         assert view.counters.sampled == view.counters.handled
+        assert client.wait(other, 120).status is JobStatus.DONE
+        same(list(client.results(other)), expected)
         assert worker.process.poll() is None
         assert worker.said("redis is there again", thread="claims")
         # What was new is not known to the promoted server's scripts either: nothing of them was lost.

@@ -15,12 +15,14 @@ from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Checkpoint, Claim, JobStatus, Sample
 from streamtag.core.stream_state import Outcome
 from streamtag.core.track import Commit, Track
+from streamtag.errors import QueueUnavailable, StreamtagError
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream
 from streamtag.metrics import Metrics
 from streamtag.pipeline.outage import Outage
 from streamtag.pipeline.run import PendingSample, Run
 from streamtag.queue.claims import Entry
+from streamtag.queue.commits import Step
 from streamtag.queue.memory import RedisMemory
 from streamtag.queue.session import QueueSession
 from streamtag.settings import LeaseSettings
@@ -128,7 +130,20 @@ class FakeQueue:
 
     # What the commits thread asks.
 
-    def commit(self, held: Claim, commit: Commit, state: str, progress: float | None, detail: str = "") -> None:
+    def commit_each(self, steps: Sequence[Step]) -> list[Exception | None]:
+        troubles: list[Exception | None] = []
+        for step in steps:
+            if troubles and isinstance(troubles[-1], QueueUnavailable):  # as when the connection broke
+                troubles.append(troubles[-1])
+                continue
+            try:
+                self._commit(step.claim, step.commit)
+                troubles.append(None)
+            except StreamtagError as error:
+                troubles.append(error)
+        return troubles
+
+    def _commit(self, held: Claim, commit: Commit) -> None:
         self._ask("commit", held.job.job_id)
         self.published.setdefault(held.job.job_id, []).extend(entry_id for entry_id, _ in commit.results)
         self.events += [orjson.loads(event) for event in commit.events]

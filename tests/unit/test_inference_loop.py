@@ -68,6 +68,16 @@ def test_a_batch_leaves_when_it_is_full_or_when_the_first_can_wait_no_longer() -
     assert slots.released == [0]
 
 
+def test_samples_that_have_come_together_leave_at_once() -> None:
+    bench = Bench()
+    for name in ("a", "b"):
+        bench.loop.put(pending(run_of(name, "rtsp://cam/1"), 0), gathered=True)
+    bench.loop.go_on()
+    (batch,) = bench.turn()
+    assert isinstance(batch, Classified)
+    assert len(batch.items) == 2
+
+
 def test_a_live_sample_that_waited_too_long_is_dropped_with_its_reason() -> None:
     bench, run = Bench(), run_of("cam", "rtsp://cam/1")
     slots = FakeSlots()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from streamtag.core.records import StreamState
 from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.ingest.intake import Intake
-from streamtag.pipeline.run import Mailbox, RunNews
+from streamtag.pipeline.run import CROWD, Mailbox, RunNews
 
 from tests.support.loops import FakeStream, run_of
 
@@ -95,3 +98,79 @@ def test_a_mailbox_is_behind_when_so_much_news_waits() -> None:
     assert mailbox.is_behind()
     mailbox.take(0)
     assert not mailbox.is_behind()
+
+
+def camera(talking: list[socket.socket]) -> FakeStream:
+    stream = FakeStream(live=True)
+    stream.session, decoder = socket.socketpair()
+    talking += [stream.session, decoder]
+    return stream
+
+
+def hear(stream: FakeStream, what: str) -> None:
+    if what == "receive":
+        stream.session.recv(9)
+
+
+def test_what_live_streams_say_comes_together_and_a_call_does_not_wait_for_it() -> None:
+    turns: list[int] = []
+    talking: list[socket.socket] = []
+    made = Intake(gather_s=0.3, on_gathered=lambda: turns.append(sum(one.asked.count("receive") for one in cameras)))
+    cameras = [camera(talking) for _ in range(3)]
+    add(made, *cameras)
+    made.run_once()
+    assert made.gathers
+    for number, (stream, at) in enumerate(zip(cameras, talking[1::2], strict=True)):
+        threading.Timer(0.02 * number, at.send, (b"news",)).start()
+        stream.on_ask = partial(hear, stream)
+    began_s = time.monotonic()
+    made.run_once()
+    assert 0.2 < time.monotonic() - began_s < 2
+    assert turns[-1] == 3, "all of them in one turn"
+    made.kill(cameras[0].as_stream())
+    made.run_once()
+    assert "kill" in cameras[0].asked
+    assert time.monotonic() - began_s < 0.55, "within the time in which the next would come together"
+    add(made, FakeStream())
+    made.run_once()
+    assert not made.gathers, "a film waits for nobody"
+    made.close()
+    for one in talking:
+        one.close()
+
+
+def test_streams_that_are_connected_are_looked_at_now_and_then_and_others_each_turn() -> None:
+    talking: list[socket.socket] = []
+    made = Intake()
+    connected, waits = camera(talking), FakeStream(live=True)
+    add(made, connected, waits)
+    talking[1].send(b"news")  # and nobody takes it: the selector does not wait
+    for _ in range(20):
+        made.run_once()
+    assert waits.asked.count("check") == 20
+    assert connected.asked.count("check") < 10
+    made.close()
+    for one in talking:
+        one.close()
+
+
+def news(event: StateChanged | Outcome) -> RunNews:
+    return RunNews(run_of("film"), event, 0.0)
+
+
+def test_messages_come_together_unless_a_stream_has_ended_or_many_have_come() -> None:
+    mailbox, live = Mailbox(64), StateChanged(StreamState.LIVE)
+    mailbox.put(news(live))
+    threading.Timer(0.05, mailbox.put, (news(live),)).start()
+    began_s = time.monotonic()
+    assert len(mailbox.take(5.0, gather_s=0.2)) == 2
+    assert 0.15 < time.monotonic() - began_s < 2
+    threading.Timer(0.05, mailbox.put, (news(Outcome(OutcomeKind.ENDED)),)).start()
+    began_s = time.monotonic()
+    assert len(mailbox.take(5.0, gather_s=4.0)) == 1
+    for _ in range(CROWD):
+        threading.Timer(0.05, mailbox.put, (news(live),)).start()
+    assert len(mailbox.take(5.0, gather_s=4.0)) == CROWD
+    threading.Timer(0.05, mailbox.put, (news(live),)).start()
+    assert len(mailbox.take(5.0, gather_s=0.01)) == 1, "then the first is waited for"
+    assert time.monotonic() - began_s < 3

@@ -31,10 +31,21 @@ from streamtag.tools.bench import plumbing as bench_plumbing
 app = typer.Typer(no_args_is_help=True, help="Benchmarks of this machine.")
 
 
-@app.command(epilog=examples("bench plumbing --streams 16 # everything but decoding and the network"))
+@app.command(
+    epilog=examples(
+        "bench plumbing --streams 16 # everything but decoding and the network",
+        "bench plumbing --streams 48 --rate 1 --samples 12 # the same of slow cameras",
+    )
+)
 def plumbing(
     streams: Annotated[int, typer.Option("--streams", help="Jobs at once.", min=1, max=64)] = 8,
-    samples: Annotated[int, typer.Option("--samples", help="Samples of each.", min=100)] = 3000,
+    samples: Annotated[int, typer.Option("--samples", help="Samples of each.", min=10)] = 3000,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate", help="Samples a second of each job, as live ones; else as fast as it goes.", min=0.1, max=100
+        ),
+    ] = None,
     config: Config = None,
     model: Model = None,
     json: Json = False,
@@ -46,14 +57,17 @@ def plumbing(
     settings = settings_from(config, model or "xception", "random", quiet)
     with _counting("samples", json) as progress:
         task = progress.add_task("samples", total=streams * samples)
-        figures = bench_plumbing.measure(settings, streams, samples, lambda done: progress.update(task, completed=done))
+        figures = bench_plumbing.measure(
+            settings, streams, samples, rate, lambda done: progress.update(task, completed=done)
+        )
     if json:
         print_json(figures)
         return
     out.print(
         f"[bold]{figures['cpu_us_per_sample']} µs[/] of CPU per sample in the parent "
         f"({figures['samples']} samples of {figures['streams']} streams, {figures['classes']} classes, "
-        f"{figures['samples_per_s']} samples/s, mean batch {figures['mean_batch_size']})",
+        f"{figures['samples_per_s']} samples/s, mean batch {figures['mean_batch_size']}, results after "
+        f"{figures['latency_ms']} ms)",
         highlight=False,
     )
 

@@ -39,6 +39,7 @@ from streamtag.ingest.slots import WAIT_S, SlotMemory, Slots
 from streamtag.settings import SourceSettings
 
 PROGRESS_S = 0.5
+QUIET_S = 1.0  # at most, before a decoder says how far it is
 LAGGING: Final = "lagging"  # why a sample was dropped: the stream was too far behind its camera
 
 
@@ -134,6 +135,7 @@ class Decoder:
         self._sampled = request.sampled
         self._comparisons = [Comparison() for _ in request.regions]
         self._last_progress_s = 0.0
+        self._told_s = 0.0  # when something was last said
         self._cpu_s = 0.0
 
     def run(self, reader: Reader) -> None:
@@ -187,6 +189,7 @@ class Decoder:
         Raises:
             ParentGone: the parent closed its end.
         """
+        self._told_s = time.monotonic()
         try:
             self._parent.sendall(wire.pack(message))
         except OSError:
@@ -282,4 +285,6 @@ class Decoder:
             self._last_progress_s = now_s
             allow_processor_time(self._request.settings.watchdog_s)
             self._log.trim()
-            self.tell(wire.Progress(self._decoded, self._sampled))
+            # Each message is a sign of life and says how far we are; of a slow stream its samples are enough.
+            if now_s - self._told_s >= min(QUIET_S, self._request.settings.read_timeout_s / 4):
+                self.tell(wire.Progress(self._decoded, self._sampled))

@@ -15,6 +15,7 @@ from streamtag.ingest.stream import Stream
 from streamtag.logs import log
 
 TICK_S = 0.2
+CHECK_S = 0.5  # between looks at the clock for streams that are connected: what they wait for takes seconds
 HELD_BACK_S = 0.02  # between looks while a finite source waits whose decoder has something to say
 
 
@@ -24,24 +25,40 @@ class Intake:
     Args:
         is_behind: whether what the streams tell is not taken any more, as in an outage of Redis. Finite sources then
             wait, or a film of broken frames would fill the memory with what is wrong with each.
+        gather_s: how long samples of live streams may wait for those of others, where all streams are live: to be woken
+            for each costs more than all that is done with it.
+        on_gathered: called when all that has come together is emitted.
     """
 
-    def __init__(self, is_behind: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        is_behind: Callable[[], bool] = lambda: False,
+        gather_s: float = 0.0,
+        on_gathered: Callable[[], None] = lambda: None,
+    ) -> None:
         self._is_behind = is_behind
+        self._gather_s = gather_s
+        self._on_gathered = on_gathered
+        self.gathers = False  # what is emitted has waited for company already
         self._selector = selectors.DefaultSelector()
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_out, False)
-        self._selector.register(self._wake_out, selectors.EVENT_READ, None)
+        self._calls_only = selectors.DefaultSelector()
+        for selector in (self._selector, self._calls_only):
+            selector.register(self._wake_out, selectors.EVENT_READ, None)
         self._calls: list[tuple[Stream, Callable[[], None]]] = []  # by any thread, under the lock
         self._lock = threading.Lock()
         # From here on the intake thread alone: each stream, with its session whose socket the selector watches.
         self._streams: dict[Stream, DecoderSession | None] = {}
+        self._turned_s = self._checked_s = 0.0
+        self._changed = False  # one of them has another session by now, or has ended
 
     def add(self, stream: Stream) -> None:
         """Start a stream."""
 
         def start() -> None:
             self._streams[stream] = None
+            self._changed = True
             stream.start()
 
         self._call(stream, start)
@@ -56,6 +73,7 @@ class Intake:
 
     def run_once(self) -> None:
         """One turn of the loop: at most ``TICK_S`` of waiting, then everything that is ready."""
+        self._gather()
         behind, held_back = self._is_behind(), False
         for key, _ in self._selector.select(TICK_S):
             if key.data is None:
@@ -66,21 +84,41 @@ class Intake:
                 held_back = True
             else:
                 self._guarded(key.data, key.data.receive)
+        if self.gathers:
+            self._on_gathered()
         with self._lock:
             calls, self._calls = self._calls, []
         for stream, action in calls:
             self._guarded(stream, action)
-        for stream in self._streams:
-            self._guarded(stream, stream.check)
-        self._follow_sockets()
+        self._check()
+        if self._changed:
+            self._changed = False
+            self._follow_sockets()
         if held_back:
             time.sleep(HELD_BACK_S)  # its socket stays readable: the selector would not wait
+
+    def _gather(self) -> None:
+        """Let what comes come together; only a call of another thread does not wait."""
+        if self.gathers and (left_s := self._turned_s + self._gather_s - time.monotonic()) > 0:
+            self._calls_only.select(left_s)
+
+    def _check(self) -> None:
+        """Each turn those that may connect, the others now and then: of many streams one is always ready, and to look
+        at all the others for it cost more than all that is done with a sample."""
+        self._turned_s = now_s = time.monotonic()
+        all_of_them = now_s - self._checked_s >= CHECK_S
+        if all_of_them:
+            self._checked_s = now_s
+        for stream, session in self._streams.items():
+            if all_of_them or session is None:
+                self._guarded(stream, stream.check)
 
     def close(self) -> None:
         """Kill what is left and give the descriptors back. Call when the thread has ended."""
         for stream in self._streams:
             self._guarded(stream, stream.kill)
         self._selector.close()
+        self._calls_only.close()
         os.close(self._wake_in)
         os.close(self._wake_out)
 
@@ -97,6 +135,8 @@ class Intake:
 
         with JobBoundary(end_connection):
             action()
+        if stream.session is not self._streams.get(stream) or stream.outcome is not None:
+            self._changed = True
 
     def _follow_sockets(self) -> None:
         """Keep the selector in step with the sockets, of which each connection has a new one.
@@ -113,3 +153,4 @@ class Intake:
             elif watched is None and stream.session is not None:
                 self._selector.register(stream.session, selectors.EVENT_READ, stream)
                 self._streams[stream] = stream.session
+        self.gathers = self._gather_s > 0 and all(stream.live for stream in self._streams)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -18,14 +18,17 @@ from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavail
 from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
+from streamtag.pipeline.commit_round import CommitRound
 from streamtag.pipeline.outage import Outage
-from streamtag.pipeline.run import Classified, Mailbox, Reused, Run, RunNews, Runs
+from streamtag.pipeline.run import Classified, Mailbox, Message, Reused, Run, RunNews, Runs
 from streamtag.queue.claims import Entry
 from streamtag.queue.session import QueueSession
 from streamtag.settings import WorkerSettings
 
 IDLE_S = 0.1
 PROGRESS_S = 1.0
+RECORD_ROWS = 32  # samples that are smoothed together: no more than the cache holds
+CROWDED = 16  # jobs, from which on results wait a whole period for those of others
 LOST_LIMIT = 1000
 
 
@@ -49,6 +52,7 @@ class CommitLoop:
     ) -> None:
         self._kill_stream = kill_stream
         self._commits = session.commits()
+        self._round = CommitRound(self._commits, settings.commit_s, metrics, now_s)
         self._runs = runs
         self._mailbox = mailbox
         self._settings = settings
@@ -56,6 +60,7 @@ class CommitLoop:
         self._outage = outage
         self._lost: deque[Claim] = deque(maxlen=LOST_LIMIT)
         self._now_s = now_s
+        self._round_s = 0.0  # when the next commits may be
 
     def run_once(self) -> None:
         """Take in what came, then commit every job whose time has come.
@@ -69,17 +74,18 @@ class CommitLoop:
         if (wait_s := self._outage.wait_s()) > 0:
             time.sleep(min(wait_s, IDLE_S))
             return
-        for message in self._mailbox.take(self._patience_s()):
-            if isinstance(message, Classified):
-                self._record(message)
-            else:
-                self._hear(message)
+        self._take_all(self._mailbox.take(self._patience_s(), max(0.0, self._round_s - self._now_s())))
         now_s, wrote = self._now_s(), False
         try:
             self._release_lost()
+            due: list[Run] = []
             for run in self._runs.all():
                 with JobBoundary(partial(self._fail, run)):
-                    wrote = self._step(run, now_s) or wrote
+                    if self._end_if_over(run):
+                        wrote = True
+                    elif self._is_due(run, now_s):
+                        due.append(run)
+            wrote = self._commit_due(due, now_s) or wrote
         except QueueUnavailable as error:
             self._outage.failed(error)
         else:
@@ -96,7 +102,23 @@ class CommitLoop:
     def _patience_s(self) -> float:
         """Until the next commit is due, at most one period."""
         due_s = min((run.next_commit_s for run in self._runs.all() if run.track.has_pending), default=float("inf"))
-        return max(0.001, min(self._settings.commit_s, due_s - self._now_s()))
+        return max(0.001, min(self._settings.commit_s, max(due_s, self._round_s) - self._now_s()))
+
+    def _take_all(self, messages: Sequence[Message]) -> None:
+        """In order; scores that follow one another together, since their arithmetic is by batch."""
+        batches: list[Classified] = []
+        rows = 0
+        for message in messages:
+            if batches and (isinstance(message, RunNews) or rows >= RECORD_ROWS):
+                self._record(batches)
+                batches, rows = [], 0
+            if isinstance(message, RunNews):
+                self._hear(message)
+            else:
+                batches.append(message)
+                rows += len(message.items)
+        if batches:
+            self._record(batches)
 
     def _hear(self, news: RunNews) -> None:
         if not _over(news.run):
@@ -124,12 +146,14 @@ class CommitLoop:
             case Outcome():
                 run.outcome = news.event
 
-    def _record(self, batch: Classified) -> None:
-        rows = [row for row, item in enumerate(batch.items) if not _over(item.run)]
+    def _record(self, batches: Sequence[Classified]) -> None:
+        items = [item for batch in batches for item in batch.items]
+        scores = batches[0].scores if len(batches) == 1 else np.concatenate([batch.scores for batch in batches])
+        rows = [row for row, item in enumerate(items) if not _over(item.run)]
         if not rows:
             return
-        items = [batch.items[row] for row in rows]
-        scores = batch.scores if len(rows) == len(batch.items) else batch.scores[rows]
+        if len(rows) < len(items):
+            items, scores = [items[row] for row in rows], scores[rows]
         failed = record_batch(
             [item.run.track for item in items], [item.sample for item in items], scores, self._settings.top_k
         )
@@ -144,8 +168,8 @@ class CommitLoop:
             log.error("job failed within the worker", job_id=run.job_id, exc_info=None if refused else error)
             self._kill_stream(run)
 
-    def _step(self, run: Run, now_s: float) -> bool:
-        """Commit what is due of one job, and end it once everything of it is committed. False where nothing was due."""
+    def _end_if_over(self, run: Run) -> bool:
+        """End a job once everything of it is committed, or nothing more may be. False where it goes on."""
         if run.lease_lost:
             return False
         try:
@@ -158,51 +182,53 @@ class CommitLoop:
                 self._leave(run, JobEnd.CANCELLED)
             elif run.outcome is not None and run.track.counters.handled >= run.outcome.sampled:
                 self._end(run, run.outcome)
-            elif self._is_due(run, now_s):
-                self._commit(run, now_s)
             else:
                 return False
         except (LeaseLost, JobCancelled) as error:
-            run.lease_lost = run.lease_lost or isinstance(error, LeaseLost)
-            run.cancelled = run.cancelled or isinstance(error, JobCancelled)
-            self._kill_stream(run)
+            self._no_longer_ours(run, error)
         return True
 
+    def _no_longer_ours(self, run: Run, error: LeaseLost | JobCancelled) -> None:
+        run.lease_lost = run.lease_lost or isinstance(error, LeaseLost)
+        run.cancelled = run.cancelled or isinstance(error, JobCancelled)
+        self._kill_stream(run)
+
     def _is_due(self, run: Run, now_s: float) -> bool:
+        if _over(run):
+            return False
         if run.track.pending_results >= self._settings.commit_results:
             return True
-        if now_s < run.next_commit_s:
+        if now_s < max(run.next_commit_s, self._round_s):
             return False
         return run.track.has_pending or run.dirty or now_s > run.next_commit_s + PROGRESS_S
 
-    def _commit(self, run: Run, now_s: float) -> None:
-        run.dirty = False
-        commit = run.track.commit()
-        began_s = self._now_s()
-        try:
-            self._commits.commit(run.claim, commit, run.state, run.stream.progress, run.detail)
-        except LeaseLost:
-            self._metrics.commits.labels("lease_lost").inc()
-            raise
-        except JobCancelled:
-            self._metrics.commits.labels("cancelled").inc()
-            raise
-        ended_s = self._now_s()
-        run.committed_s = began_s
-        run.next_commit_s = now_s + self._settings.commit_s
-        self._metrics.commit_s.observe(ended_s - began_s)
-        self._metrics.commits.labels("ok").inc()
-        self._metrics.published.labels(run.kind).inc(len(commit.results))
-        self._metrics.events.inc(len(commit.events))
-        if commit.results:
-            self._metrics.latency_s.observe(time.time() - np.array(commit.captured_unix_s), run.kind)
-        run.progressed = run.progressed or bool(commit.results)
-        run.track.committed()
+    def _commit_due(self, runs: Sequence[Run], now_s: float) -> bool:
+        """Commit what is due of these jobs, all in one round trip. False where nothing was due.
+
+        The next such round is a period later. Of few jobs it is sooner: a stream of its own is committed at once, and
+        what little there is to share is not worth the wait.
+        """
+        if not runs:
+            return False
+        self._round_s = now_s + self._settings.commit_s * min(1.0, len(self._runs) / CROWDED)
+        for run, trouble in self._round.commit(runs, now_s):
+            if isinstance(trouble, LeaseLost | JobCancelled):
+                self._no_longer_ours(run, trouble)
+            elif trouble is not None:
+                self._fail(run, trouble)
+        return True
 
     def _commit_all(self, run: Run) -> None:
-        self._commit(run, self._now_s())
-        while run.track.has_pending:
-            self._commit(run, self._now_s())
+        """
+        Raises:
+            LeaseLost, JobCancelled, QueueRefused, QueueUnavailable: see ``Commits.commit``.
+        """
+        while True:
+            ((_, trouble),) = self._round.commit([run], self._now_s())
+            if trouble is not None:
+                raise trouble
+            if not run.track.has_pending:
+                return
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         """Everything that was sampled is accounted for: commit the rest and say how the job ended."""

@@ -73,22 +73,33 @@ class InferenceLoop:
         # By run and number, samples that are to be classified, and those that will take their scores.
         self._followers: dict[tuple[Run, int], list[PendingSample]] = {}
 
-    def put(self, item: PendingSample) -> None:
-        """Queue a sample, unless it shows what an earlier one does. Called by intake."""
+    def put(self, item: PendingSample, gathered: bool = False) -> None:
+        """Queue a sample, unless it shows what an earlier one does. Called by intake.
+
+        Args:
+            gathered: it has waited for company already, which comes right after it; then comes ``go_on``.
+        """
         if item.run.gates:
             thumbnail = item.session.thumbnail(item.sample.slot)
             if self._passes_by(item, thumbnail):
                 return
             item = replace(item, sample=replace(item.sample, thumbnail=thumbnail))
         now_s, live = self._now_s(), item.run.live
-        delay_s = self._settings.live_delay_s if live else self._settings.finite_delay_s
+        live_delay_s = 0.0 if gathered else self._settings.live_delay_s
+        delay_s = live_delay_s if live else self._settings.finite_delay_s
         stale_s = now_s + self._settings.staleness_s if live else math.inf
         with self._changed:
             stream = (item.run.job_id, item.sample.region)
             superseded = self._batcher.put(Waiting(stream, item, now_s + delay_s, stale_s))
-            if self._batcher.waiting == 1 or self._batcher.due_s() <= now_s:
+            if not gathered and (self._batcher.waiting == 1 or self._batcher.due_s() <= now_s):
                 self._changed.notify()
         self._drop(superseded, "superseded")
+
+    def go_on(self) -> None:
+        """All that has come together is put."""
+        with self._changed:
+            if self._batcher.waiting:
+                self._changed.notify()
 
     def forget(self, run: Run) -> None:
         """Take what still waits of a job that is no longer ours out of the queue."""

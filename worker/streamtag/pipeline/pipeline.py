@@ -15,7 +15,8 @@
 3. A sample goes into the batcher as a ``PendingSample``. **inference** (``inference_loop.py``) draws a batch across
    all streams, copies the pictures out of their slots, gives the slots back, and runs the engine.
 4. The scores go to **commits** (``commit_loop.py``), and so does all other news of a run: each ``Track`` smooths them,
-   notes which labels enter or exit, and every 0.25 s one script publishes results, events and checkpoint together.
+   notes which labels enter or exit, and every 0.25 s one script a job publishes results, events and checkpoint
+   together; those of all jobs go in one round trip.
 5. **leases** (``lease_loop.py``) renews every job's lease over a connection that nothing else uses.
 
 Every way is bounded. A finite decoder waits for a free slot, so a slow Redis holds the commits, full commits hold the
@@ -89,8 +90,8 @@ class Pipeline:
         self._decode = decode
         self._servers = sessions.claims.servers
         self._mailbox = Mailbox(MAILBOX_LIMIT)
-        self._intake = Intake(self._mailbox.is_behind)
         self._inference = InferenceLoop(network, settings.batching, self._mailbox, metrics, settings.source.slots)
+        self._intake = Intake(self._mailbox.is_behind, settings.batching.live_delay_s, self._inference.go_on)
         self._commits = CommitLoop(
             sessions.commits,
             self.runs,
@@ -170,7 +171,7 @@ class Pipeline:
             case SampleReady(session, sample, decode_s):
                 if run.live:
                     self._metrics.lag_s.observe([max(0.0, time.time() - sample.captured_unix_s)])
-                self._inference.put(PendingSample(run, session, sample, decode_s))
+                self._inference.put(PendingSample(run, session, sample, decode_s), self._intake.gathers)
                 return
             case FramesDecoded(count):
                 self._metrics.frames_decoded.inc(count)

@@ -17,6 +17,7 @@ from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream, Unclassified
 from streamtag.metrics import SourceLabel
 
+CROWD = 16  # messages that are taken at once
 NEWS_LIMIT = 4096  # about 2 MB; one reading of a decoder's socket may bring a thousand more
 
 
@@ -151,6 +152,7 @@ class Mailbox:
         self._news_limit = news_limit
         self._messages: deque[Message] = deque()
         self._changed = threading.Condition()
+        self._gathering = False  # whoever takes is not to be woken by one message more
 
     def is_behind(self) -> bool:
         """Whether so much waits to be taken that no finite source should tell more."""
@@ -159,23 +161,37 @@ class Mailbox:
     def put(self, message: RunNews) -> None:
         """Leave news."""
         with self._changed:
-            self._messages.append(message)
-            self._changed.notify_all()
+            self._append(message, isinstance(message.event, Outcome))
 
     def put_batch(self, message: Classified, stopping: threading.Event) -> None:
         """Wait for room: this is how a slow Redis holds the device, and through it the decoders."""
         with self._changed:
             while len(self._messages) >= self._limit and not stopping.is_set():
                 self._changed.wait(0.2)
-            self._messages.append(message)
-            self._changed.notify_all()
+            self._append(message)
 
-    def take(self, timeout_s: float) -> list[Message]:
-        """Everything there is, after waiting at most ``timeout_s`` for the first."""
+    def take(self, timeout_s: float, gather_s: float = 0.0) -> list[Message]:
+        """Everything there is, after waiting at most ``timeout_s`` for the first.
+
+        Args:
+            gather_s: how long to let messages come together before, since being woken for each costs more than what
+                most of them ask for. Less where a stream has come to its end, or many have come.
+        """
         with self._changed:
-            if not self._messages:
-                self._changed.wait(timeout_s)
+            if gather_s > 0 and len(self._messages) < CROWD:
+                self._gathering = True
+                self._changed.wait_for(lambda: not self._gathering, gather_s)
+                self._gathering = False
+            if not self._messages and timeout_s > gather_s:
+                self._changed.wait(timeout_s - gather_s)
             taken = list(self._messages)
             self._messages.clear()
             self._changed.notify_all()
         return taken
+
+    def _append(self, message: Message, urgent: bool = False) -> None:
+        self._messages.append(message)
+        if urgent or len(self._messages) >= CROWD:
+            self._gathering = False
+        if not self._gathering:
+            self._changed.notify_all()

@@ -13,6 +13,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from streamtag.errors import ConfigError
+from streamtag.queue.packing import Packer
 from streamtag.queue.slot_client import Node, SlotClient
 from streamtag.redaction import redact_url
 from streamtag.redis_settings import RedisSettings
@@ -131,6 +132,7 @@ def _common(settings: RedisSettings, timeout_s: float | None) -> dict[str, Any]:
         # The answers to stream commands have another shape under RESP3.
         "protocol": 2,
         "client_name": "streamtag",
+        "command_packer": Packer(),
         # Older servers do not know CLIENT SETINFO, which would need a right of its own besides.
         "driver_info": None,
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -10,7 +12,7 @@ import orjson
 from streamtag.core.job import Job, find_job_id
 from streamtag.core.records import Claim, JobStatus, StreamState
 from streamtag.core.track import Commit
-from streamtag.errors import JobCancelled, LeaseLost
+from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.queue.claims import Entry
 from streamtag.queue.connection import Connection, stamp
 from streamtag.queue.keys import GROUP
@@ -18,6 +20,23 @@ from streamtag.queue.published import status_event
 from streamtag.redaction import redact
 
 MAX_REASON = 2000
+# Of the commits that are sent in one go. A server reads a request as a whole and works on one after the other; others
+# come in between, but they wait for what has been read.
+BATCH_STEPS = 64
+BATCH_BYTES = 4 * 1024**2
+
+CommitTrouble = LeaseLost | JobCancelled | QueueRefused | QueueUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A commit on its way to Redis; the fields are those of ``Commits.commit``."""
+
+    claim: Claim
+    commit: Commit
+    state: StreamState
+    progress: float | None
+    detail: str = ""
 
 
 class Commits:
@@ -45,6 +64,28 @@ class Commits:
             QueueRefused: Redis cannot take it as it is, nor tomorrow.
             QueueUnavailable: unknown whether Redis has it; ask again.
         """
+        (trouble,) = self.commit_each([Step(claim, commit, state, progress, detail)])
+        if trouble is not None:
+            raise trouble
+
+    def commit_each(self, steps: Sequence[Step]) -> list[CommitTrouble | None]:
+        """``commit`` of several jobs, in as few round trips as ``BATCH_STEPS`` and ``BATCH_BYTES`` allow. Each is a
+        step of its own, and harms no other.
+
+        Returns:
+            For each what ``commit`` would have raised, or None. Once Redis gives no answer, no more are asked for.
+        """
+        troubles: list[CommitTrouble | None] = []
+        for batch in _batches(steps):
+            calls = [(self._job_keys(step.claim), self._arguments(step)) for step in batch]
+            answers = self._connection.script_each("commit", calls)
+            troubles += [_trouble(step, answer) for step, answer in zip(batch, answers, strict=True)]
+            if all(isinstance(answer, QueueUnavailable) for answer in answers):
+                return troubles + [troubles[-1]] * (len(steps) - len(troubles))
+        return troubles
+
+    def _arguments(self, step: Step) -> list[Any]:
+        claim, commit = step.claim, step.commit
         checkpoint, settings = commit.checkpoint, self._connection.settings
         arguments: list[Any] = [
             GROUP,
@@ -62,22 +103,15 @@ class Commits:
             repr(checkpoint.last_captured_unix_s),
             orjson.dumps(checkpoint.counters.to_dict()),
             checkpoint.smoother,
-            state,
-            "" if progress is None else f"{progress:.4f}",
-            detail,
-            int(_at_risk(claim, state)),
+            step.state,
+            "" if step.progress is None else f"{step.progress:.4f}",
+            step.detail,
+            int(_at_risk(claim, step.state)),
             len(commit.results),
         ]
         for entry_id, payload in commit.results:
             arguments += (entry_id, payload)
-        arguments += [len(commit.events), *commit.events, orjson.dumps(commit.active), self._oldest_kept(claim)]
-        answer = self._connection.script("commit", self._job_keys(claim), arguments)
-        if answer[0] == b"SEQ" and answer[1] == b"%d" % (commit.expected_seq + 1):
-            return  # The fence is ours, so the step is ours too: only its reply was lost.
-        if answer[0] == b"CANCELLED":
-            raise JobCancelled(claim.job.job_id)
-        if answer[0] != b"OK":
-            raise LeaseLost(f"{claim.job.job_id}: commit refused with {answer[0].decode()}")
+        return [*arguments, len(commit.events), *commit.events, orjson.dumps(commit.active), self._oldest_kept(claim)]
 
     def finish(self, claim: Claim, status: JobStatus, reason: str, state: str, pts_s: float) -> None:
         """End a job.
@@ -183,6 +217,37 @@ class Commits:
     def _fenced(self, claim: Claim, answer: list[bytes]) -> None:
         if answer[0] != b"OK":
             raise LeaseLost(f"{claim.job.job_id}: another worker owns it by now")
+
+
+def _batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """The steps in order, cut where the next would be too much for one request; at least one in each."""
+    batch: list[Step] = []
+    size_bytes = 0
+    for step in steps:
+        commit = step.commit
+        own_bytes = len(commit.checkpoint.smoother) + sum(len(payload) for _, payload in commit.results)
+        own_bytes += sum(map(len, commit.events))
+        if batch and (len(batch) >= BATCH_STEPS or size_bytes + own_bytes > BATCH_BYTES):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(step)
+        size_bytes += own_bytes
+    if batch:
+        yield batch
+
+
+def _trouble(step: Step, answer: Any) -> CommitTrouble | None:
+    """What an answer to a commit means; None where Redis has it."""
+    if isinstance(answer, QueueRefused | QueueUnavailable):
+        return answer
+    if answer[0] == b"OK":
+        return None
+    if answer[0] == b"SEQ" and answer[1] == b"%d" % (step.commit.expected_seq + 1):
+        return None  # The fence is ours, so the step is ours too: only its reply was lost.
+    job_id = step.claim.job.job_id
+    if answer[0] == b"CANCELLED":
+        return JobCancelled(job_id)
+    return LeaseLost(f"{job_id}: commit refused with {answer[0].decode()}")
 
 
 def _at_risk(claim: Claim, state: StreamState) -> bool:

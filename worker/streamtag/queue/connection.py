@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import AskError, MovedError, NoScriptError, RedisError
 
 from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.queue.address import found_servers, open_client
@@ -20,6 +20,9 @@ from streamtag.redaction import printable
 from streamtag.redis_settings import RedisSettings
 
 SCRIPTS = Path(__file__).parent / "scripts"
+Call = tuple[Sequence[str], Sequence[Any]]  # a script's keys and arguments
+# The server does not know the script, or another node has the slot: the answer to the same call alone is another.
+NOT_CARRIED_OUT = (NoScriptError, MovedError, AskError)
 SCAN_COUNT = 1000  # keys that Redis looks at for one answer: it does nothing else meanwhile
 
 
@@ -55,12 +58,56 @@ class Connection:
             except NoScriptError:
                 # New to this server, flushed, or the server is another one since a failover, of another version even.
                 answer = self.client.eval(self._read(name).text, len(keys), *keys, *arguments)
-        if answer and answer[0] == b"REFUSED":
-            raise QueueRefused(f"{printable(text(answer[1]))}; nothing was written. {REMEDY}")
-        if answer and answer[0] == b"UNUSABLE":
-            # It concerns every job of the queue: none of them must end for it.
-            raise QueueUnavailable(f"{printable(text(answer[1]))}; the queue waits. {REMEDY}")
-        return answer
+        return _checked(answer)
+
+    def script_each(self, name: str, calls: Sequence[Call]) -> list[Any]:
+        """Run a script for several jobs in one round trip. Each call is a step of its own: the server may do others
+        between them, and one that fails leaves the rest as they are.
+
+        Returns:
+            For each call its answer, or the ``QueueUnavailable`` or ``QueueRefused`` that ``script`` would have raised.
+        """
+        if len(calls) < 2:
+            return [self._alone(name, call) for call in calls]
+        try:
+            with self.asking(f"{name} of {len(calls)} jobs", of_queue=True):
+                script = self._scripts.get(name) or self._read(name)
+                with self.client.pipeline(transaction=False) as pipeline:
+                    for keys, arguments in calls:
+                        pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
+                    replies = pipeline.execute(raise_on_error=False)
+        except QueueUnavailable as error:
+            return [error] * len(calls)
+        return self._sorted_out(name, calls, replies)
+
+    def _sorted_out(self, name: str, calls: Sequence[Call], replies: Sequence[Any]) -> list[Any]:
+        outcomes: list[Any] = []
+        away: QueueUnavailable | None = None
+        for call, reply in zip(calls, replies, strict=True):
+            if not isinstance(reply, NOT_CARRIED_OUT):
+                outcomes.append(self._read_reply(name, call, reply))
+                continue
+            # Once more by itself, which knows what to do about it; no more when the server has gone meanwhile.
+            outcomes.append(away or self._alone(name, call))
+            if isinstance(outcomes[-1], QueueUnavailable):
+                away = outcomes[-1]
+        return outcomes
+
+    def _alone(self, name: str, call: Call) -> Any:
+        try:
+            return self.script(name, *call)
+        except (QueueRefused, QueueUnavailable) as error:
+            return error
+
+    def _read_reply(self, name: str, call: Call, reply: Any) -> Any:
+        keys = call[0]
+        try:
+            with self.asking(f"{name} {keys[min(1, len(keys) - 1)]}"):
+                if isinstance(reply, Exception):
+                    raise reply
+            return _checked(reply)
+        except (QueueRefused, QueueUnavailable) as error:
+            return error
 
     def ping(self) -> None:
         """Hear whether Redis answers."""
@@ -117,6 +164,20 @@ class Connection:
         whole = (f"{header}\n" if major >= 7 else "") + prelude + body
         self._scripts[name] = Script(whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())
         return self._scripts[name]
+
+
+def _checked(answer: Any) -> Any:
+    """What a script answers, if it is none of the two answers that are the same everywhere.
+
+    Raises:
+        QueueRefused: it concerns the job.
+        QueueUnavailable: it concerns every job of the queue, and none of them must end for it.
+    """
+    if answer and answer[0] == b"REFUSED":
+        raise QueueRefused(f"{printable(text(answer[1]))}; nothing was written. {REMEDY}")
+    if answer and answer[0] == b"UNUSABLE":
+        raise QueueUnavailable(f"{printable(text(answer[1]))}; the queue waits. {REMEDY}")
+    return answer
 
 
 def text(value: bytes | str | None) -> str:

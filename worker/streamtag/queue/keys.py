@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 GROUP = "workers"
@@ -44,6 +45,7 @@ class Keys:
         return f"{self.base}:res:{job_id}"
 
 
+@cache  # asked for with each key
 def queue_name(model: str) -> str:
     """The queue of a model: its name, or for the folder of a bundle the folder's name.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from redis.client import Pipeline
 from redis.connection import ConnectionPool
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, ConnectionError, MovedError, ResponseError, TimeoutError
@@ -72,15 +73,19 @@ class SlotClient(redis.Redis):
             except AskError as error:
                 return self._ask_once(Node(error.host or self._owner_host(), error.port), args, options)
             except (ConnectionError, TimeoutError, ClusterDownError):
-                self._owner = None  # perhaps another node is promoted in its place
+                self.forget_owner()
                 raise
             time.sleep(REDIRECT_PAUSE_S * turn)
         raise ClusterDownError("its nodes do not agree on who holds the queue")
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Any:
-        """Commands that are sent together, to the owner."""
+        """Commands that are sent together, to the owner. What a node redirects is for the caller to ask again."""
         self._find_owner()
-        return super().pipeline(transaction, shard_hint)
+        return _OwnersPipeline(self, transaction, shard_hint)
+
+    def forget_owner(self) -> None:
+        """Ask who it is before the next command: perhaps another node is promoted in its place."""
+        self._owner = None
 
     def _find_owner(self) -> None:
         if self._owner is not None:
@@ -139,3 +144,19 @@ class SlotClient(redis.Redis):
 
     def _owner_host(self) -> str:
         return self._owner.host if self._owner else ""
+
+
+class _OwnersPipeline(Pipeline):
+    """Commands on their way to the owner, who may be gone."""
+
+    def __init__(self, client: SlotClient, transaction: bool, shard_hint: str | None) -> None:
+        super().__init__(client.connection_pool, client.response_callbacks, transaction, shard_hint)
+        self._client = client
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send them."""
+        try:
+            return super().execute(raise_on_error)
+        except (ConnectionError, TimeoutError):
+            self._client.forget_owner()
+            raise

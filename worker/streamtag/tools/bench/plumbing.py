@@ -21,14 +21,17 @@ from streamtag.tools.bench import synthetic
 from streamtag.tools.embedded import EmbeddedRedis
 
 
-def measure(settings: Settings, streams: int, samples: int, progress: Callable[[int], None]) -> dict[str, Any]:
+def measure(
+    settings: Settings, streams: int, samples: int, rate: float | None, progress: Callable[[int], None]
+) -> dict[str, Any]:
     """Run ``streams`` jobs of ``samples`` samples each.
 
     Args:
         settings: the worker's; Redis, engine and addresses are replaced.
+        rate: samples a second of each, which are then live; None as fast as it goes.
 
     Returns:
-        Microseconds of CPU per sample, samples per second, the mean batch size.
+        Microseconds of CPU per sample, samples per second, the mean batch size, how long results took.
     """
     with EmbeddedRedis() as server:
         values = settings.model_dump()
@@ -41,35 +44,46 @@ def measure(settings: Settings, streams: int, samples: int, progress: Callable[[
         with Client(settings=settings) as client:
             service.start()
             for number in range(streams):
-                client.submit(f"/synthetic-{number}/{samples}", job_id=f"bench-{number}")
-            figures = _watch(service, streams * samples, progress)
+                client.submit(
+                    f"/synthetic-{number}/{samples}", job_id=f"bench-{number}", live=rate is not None, fps=rate
+                )
+            total = streams * samples
+            if rate is None:
+                figures = _watch(service, total, total * 0.1, 0.05, progress)
+            else:
+                figures = _watch(service, total, max(total * 0.1, min(total * 0.5, streams * 3)), 0.5, progress)
             service.drain()
     return figures | {"streams": streams, "classes": _classes(service)}
 
 
-def _watch(service: Service, total: int, progress: Callable[[int], None]) -> dict[str, Any]:
-    """Measure between a tenth and the end of the work: start-up is not the steady state."""
+def _watch(
+    service: Service, total: int, warm_up: float, period_s: float, progress: Callable[[int], None]
+) -> dict[str, Any]:
+    """Measure from so many samples on to the end of the work: start-up is not the steady state."""
     metrics = service.metrics
-    started = (time.process_time(), time.monotonic(), 0.0)
+    started = (time.process_time(), time.monotonic(), 0.0, 0.0)
     warm = False
     while True:
         done = _value(metrics.published, "_total")
         progress(int(done))
         if done >= total:
             break
-        if not warm and done >= total * 0.1:
+        if not warm and done >= warm_up:
             warm = True
-            started = (time.process_time(), time.monotonic(), done)
+            started = (time.process_time(), time.monotonic(), done, _value(metrics.latency_s, "_sum"))
         if service.failure is not None:
             raise StreamtagError(f"a thread of the worker died: {service.failure!r}")
-        time.sleep(0.05)
+        time.sleep(period_s)
     cpu_s, wall_s, count = time.process_time() - started[0], time.monotonic() - started[1], done - started[2]
+    latency_s = (_value(metrics.latency_s, "_sum") - started[3]) / count
     samples, batches = (_value(metrics.batch_size, end) for end in ("_sum", "_count"))
     return {
         "cpu_us_per_sample": round(cpu_s / count * 1e6, 1),
         "samples_per_s": round(count / wall_s),
         "samples": int(count),
         "mean_batch_size": round(samples / max(1.0, batches), 2),
+        "commits": round(_value(metrics.commit_s, "_count")),
+        "latency_ms": round(latency_s * 1000, 1),
     }
 
 
