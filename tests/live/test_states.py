@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
-from itertools import pairwise
+from itertools import groupby, pairwise
 
+import numpy as np
 import pytest
 from streamtag.core.job import Sampling
 from streamtag.core.records import StreamState
@@ -105,6 +106,21 @@ def test_a_decoder_that_is_replaced_leaves_a_gap(camera: RtspServer) -> None:
     assert heard.gaps == [GapReason.RECONNECT]
     times = [sample.pts_s for sample in heard.samples]
     assert all(before < after for before, after in pairwise(times))
+
+
+@pytest.mark.long
+def test_a_camera_is_not_frozen_while_something_moves_outside_of_what_the_network_sees(camera: RtspServer) -> None:
+    """The ball is for nearly three seconds beside the middle of the frame, which is all that the network is given."""
+
+    def enough(stream: Stream, heard: Heard) -> None:
+        if len(heard.samples) >= 80:
+            stream.stop()
+
+    heard = read(camera.url("ball"), FIVE, SourceSettings(frozen_s=1.5), meddle=enough)
+    differences = [float(np.abs(one.astype(int) - other).mean()) for one, other in pairwise(heard.pictures)]
+    runs = [len(list(group)) for still, group in groupby(differences, lambda difference: difference < 0.3) if still]
+    assert max(runs) >= 9, "the network sees no still picture for long enough, so nothing was tried"
+    assert StreamState.FROZEN not in heard.states
 
 
 def test_a_camera_that_hangs_is_frozen_though_its_encoder_goes_on(camera: RtspServer) -> None:

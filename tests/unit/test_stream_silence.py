@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from streamtag.core.records import Sample, StreamState
 from streamtag.core.stream_state import GapNoticed, GapReason, News
@@ -68,3 +70,20 @@ def test_a_hole_on_an_open_connection_is_declared_once(dropped: bool) -> None:
         else:
             gaps += [event for event in show(one, at_s, number=number) if isinstance(event, GapNoticed)]
     assert gaps == [GapNoticed(GapReason.SILENCE)]
+
+
+@pytest.mark.parametrize("dropped", [None, 1, 2])
+def test_a_hole_between_the_first_two_samples_is_declared_once_the_third_tells(dropped: int | None) -> None:
+    """With the times that it had; and one of the same length later is one, too."""
+    one = machine(live=True)
+    one.connecting(0.0)
+    one.opened(0, 0.1)
+    gaps: list[News] = []
+    for number, at_s in enumerate([0.5, 7.5, 8.0, 8.5, 15.5, 16.0, 16.5]):
+        shown = dataclasses.replace(sample(number, at_s), captured_unix_s=1e9 + at_s)
+        if number == dropped:
+            one.unclassifiable(shown)
+            continue
+        found = one.count(shown.decoded, at_s) + one.sample(shown, 0.5, 0.5, at_s)
+        gaps += [event for event in found if isinstance(event, GapNoticed)]
+    assert gaps == [GapNoticed(GapReason.SILENCE, (1e9 + 0.5, 1e9 + 7.5)), GapNoticed(GapReason.SILENCE)]

@@ -134,6 +134,10 @@ def test_a_gap_says_how_much_was_missed() -> None:
     one.gap(1012.5, "reconnect")
     event = orjson.loads(one.commit().events[-1])
     assert (event["kind"], event["missed_s"], event["reason"]) == ("gap", 12.5, "reconnect")
+    one.committed()
+    one.gap(990.0, "silence", 983.0)  # what became clear only later
+    event = orjson.loads(one.commit().events[-1])
+    assert (event["from_unix_s"], event["missed_s"]) == (983.0, 7.0)
 
 
 FATES = ("publish", "drop", "fail")

@@ -29,6 +29,8 @@ class Continuity:
         self._usual_silence_s: float | None = None  # once there were two packets
         self._pts_s: float | None = None  # of the last sample of this connection
         self._pace_s: float | None = None  # usual between two samples
+        self._doubted_s: float | None = None  # between the first two, until a third tells whether that is usual
+        self.first_missed = False  # something between the first two samples; known at the third, and told once
 
     def connecting(self) -> None:
         """Another connection begins: the time until it brings something says nothing."""
@@ -60,11 +62,17 @@ class Continuity:
     def misses(self, pts_s: float) -> bool:
         """Take in a sample, and tell whether some should have come before it."""
         passed_s = pts_s - self._pts_s if self._pts_s is not None else None
-        self._pts_s = pts_s
+        self._pts_s, self.first_missed = pts_s, False
         if passed_s is None:
             return False
         if self._pace_s is None:
-            self._pace_s = passed_s
+            self._pace_s = self._doubted_s = passed_s
+            return False
+        if self._doubted_s is not None:
+            self.first_missed = self._doubted_s > max(GAP_S, USUAL * passed_s)
+            self._doubted_s = None
+            if self.first_missed:
+                self._pace_s = passed_s
         missed = passed_s > max(GAP_S, USUAL * self._pace_s)
         self._pace_s += PACE_SHARE * (passed_s - self._pace_s)
         return missed

@@ -66,9 +66,14 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class GapNoticed:
-    """A live stream goes on after something was missed."""
+    """A live stream goes on after something was missed.
+
+    Attributes:
+        span_unix_s: from when to when, where that became clear only later; else from the last result to now.
+    """
 
     reason: GapReason
+    span_unix_s: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,8 @@ class StreamMachine:
         self._chance = chance
         self._handed_over = live and checkpoint.last_captured_unix_s > 0
         self._missed: GapReason | None = None  # why something before the next sample is missing, if it is
+        self._late_gap: GapNoticed | None = None
+        self._captured_unix_s: list[float] = []  # of the last two frames with samples
         self._had_sample = False
         self._frames = 0
         self._failures = 0  # of the source, since the last sample
@@ -218,10 +225,12 @@ class StreamMachine:
                 news.append(GapNoticed(GapReason.HANDOVER))
             elif self._missed is not None:
                 news.append(GapNoticed(self._missed))
+            if self._late_gap is not None:
+                news.append(self._late_gap)
             news += self._enter(self._pictures.see(None if sample.index == self._first_index else motion, luma, now_s))
         elif self.state is not StreamState.LIVE:
             news += self._enter(StreamState.LIVE)
-        self._had_sample, self._missed = True, None
+        self._had_sample, self._missed, self._late_gap = True, None, None
         return news
 
     def gave_up(self) -> None:
@@ -293,8 +302,13 @@ class StreamMachine:
     def _know(self, sample: Sample) -> None:
         another_frame = sample.index != self.last_index
         self.last_index, self.delivered = sample.index, sample.sampled
-        if another_frame and self._continuity.misses(sample.pts_s):
+        if not another_frame:
+            return
+        if self._continuity.misses(sample.pts_s):
             self._missed = self._missed or GapReason.SILENCE
+        if self._continuity.first_missed:
+            self._late_gap = GapNoticed(GapReason.SILENCE, (self._captured_unix_s[0], self._captured_unix_s[1]))
+        self._captured_unix_s = [*self._captured_unix_s[-1:], sample.captured_unix_s]
 
     def _enter(self, state: StreamState, detail: str = "") -> list[News]:
         if state is self.state and not detail:

@@ -161,13 +161,12 @@ class Track:
         head["pts_s"] = round(self.last_pts_s if pts_s is None else pts_s, 6)
         self._events.append(orjson.dumps(head | content))
 
-    def gap(self, until_unix_s: float, reason: str) -> None:
-        """Say what a live stream missed between its last result and now."""
-        if self._last_published_unix_s:
-            missed_s = max(0.0, until_unix_s - self._last_published_unix_s)
-            self.event(
-                "gap", reason=reason, from_unix_s=round(self._last_published_unix_s, 3), missed_s=round(missed_s, 3)
-            )
+    def gap(self, until_unix_s: float, reason: str, since_unix_s: float | None = None) -> None:
+        """Say what a live stream missed, since its last result where nothing else is said."""
+        since_unix_s = self._last_published_unix_s if since_unix_s is None else since_unix_s
+        if since_unix_s:
+            missed_s = max(0.0, until_unix_s - since_unix_s)
+            self.event("gap", reason=reason, from_unix_s=round(since_unix_s, 3), missed_s=round(missed_s, 3))
 
     def totals(self, decoded: int) -> None:
         """The decoder has seen this many frames by now: those after the last sample were skipped."""

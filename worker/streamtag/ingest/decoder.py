@@ -30,7 +30,7 @@ from streamtag.ingest import geometry, opening, wire
 from streamtag.ingest.cage import allow_processor_time, confine_decoder, die_with_parent
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient
-from streamtag.ingest.likeness import Comparison, Likeness
+from streamtag.ingest.likeness import Comparison, FrameMotion, Likeness
 from streamtag.ingest.live import StreamReader
 from streamtag.ingest.policy import AuthFailed
 from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Reader
@@ -134,6 +134,7 @@ class Decoder:
         self._decoded = request.decoded
         self._sampled = request.sampled
         self._comparisons = [Comparison() for _ in request.regions]
+        self._frame_motion = FrameMotion() if request.live else None
         self._last_progress_s = 0.0
         self._told_s = 0.0  # when something was last said
         self._cpu_s = 0.0
@@ -219,6 +220,7 @@ class Decoder:
             self._release(slots)  # it has grown too old while it was decoded
             self._lose(wire.FrameDropped, regions, moment, LAGGING)
             return
+        moved = self._frame_motion.see(frame) if self._frame_motion is not None else 0.0
         for region in range(done):
             with suppress(cv2.error):
                 self._see(frame, region, self._done)
@@ -233,7 +235,7 @@ class Decoder:
             counts = (self._decoded, self._sampled)
             sample = Sample(*moment, slot, likeness.scene_change, *counts, reader.path, region)
             now_s = time.process_time()
-            self.tell(wire.SampleMessage(sample, likeness.motion, likeness.luma, now_s - self._cpu_s))
+            self.tell(wire.SampleMessage(sample, max(moved, likeness.motion), likeness.luma, now_s - self._cpu_s))
             self._cpu_s = now_s
 
     def _see(

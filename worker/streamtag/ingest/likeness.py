@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 
 from streamtag.core.motion_gate import SIDE
+from streamtag.ingest.geometry import as_bgr
 
 _SIGNATURE_SIZE = 32
+_ROWS = 4 * _SIGNATURE_SIZE  # of a frame that are looked at
 # 512 times the number of the quarter that a pixel of the signature lies in.
 _QUARTERS = np.kron([[0, 1], [2, 3]], np.ones((16, 16), np.int32)) << 9
 
@@ -54,3 +56,27 @@ class Comparison:
         if thumbnail is not None:
             cv2.resize(signature, (SIDE, SIDE), dst=thumbnail, interpolation=cv2.INTER_AREA)
         return Likeness(scene_change, motion, float(signature.mean()) / 255.0)
+
+
+class FrameMotion:
+    """How much of a whole frame moves.
+
+    The network may see a part of it only, and a camera does not hang because nothing happens there. Every few rows are
+    looked at: of 1920 x 1080 that took 0.4 ms, and all of them 5.7 ms.
+    """
+
+    def __init__(self) -> None:
+        self._before: np.ndarray | None = None
+
+    def see(self, frame: np.ndarray) -> float:
+        """The mean difference to the frame before, 0 to 1; 0 where that had another size."""
+        rows = as_bgr(frame)[:: max(1, frame.shape[0] // _ROWS)]
+        height, width = rows.shape[:2]
+        # Whole blocks, which OpenCV averages fast.
+        down_y, down_x = max(1, height // _SIGNATURE_SIZE), max(1, width // _SIGNATURE_SIZE)
+        size = (width // down_x, height // down_y)
+        small = cv2.resize(rows[: size[1] * down_y, : size[0] * down_x], size, interpolation=cv2.INTER_AREA)
+        before, self._before = self._before, small
+        if before is None or before.shape != small.shape:
+            return 0.0
+        return float(cv2.absdiff(small, before).mean()) / 255.0

@@ -46,7 +46,7 @@ class SampleMessage:
     """A sample and what the decoder saw in passing."""
 
     sample: Sample
-    motion: float  # mean difference to the sample before, 0 to 1; 0 is the very same picture
+    motion: float  # mean difference to the sample before, 0 to 1, or that of the frames; 0 is the very same picture
     luma: float  # mean brightness, 0 to 1
     decode_s: float  # CPU spent on this stream since the sample before
 

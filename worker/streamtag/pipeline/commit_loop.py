@@ -140,8 +140,9 @@ class CommitLoop:
             case StateChanged(state, detail):
                 run.state, run.detail, run.dirty = state, detail, True
                 track.event("state", state=state, detail=detail)
-            case GapNoticed(reason):
-                track.gap(news.unix_s, reason)
+            case GapNoticed(reason, span_unix_s):
+                since_unix_s, until_unix_s = span_unix_s or (None, news.unix_s)
+                track.gap(until_unix_s, reason, since_unix_s)
                 self._metrics.gaps.labels(reason).inc()
             case Outcome():
                 run.outcome = news.event
