@@ -6,14 +6,15 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 RERUNS ?= 0
 # What the tests need from Debian: a Redis, GStreamer's RTSP server with its Python bindings and an H.264 encoder, a
-# browser to open reports in, and a font with more than Latin letters.
+# browser to open reports in, a font with more than Latin letters, and Prometheus with its Alertmanager.
 SYSTEM := redis-server gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly chromium chromium-driver fontconfig fonts-droid-fallback
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly chromium chromium-driver fontconfig fonts-droid-fallback prometheus \
+	prometheus-alertmanager
 
 # Twenty minutes of everything that goes wrong, or SOAK_S seconds; its outcome is in tests/faults/RESULTS.md.
 SOAK_S ?= 1200
 
-.PHONY: demo test soak bench-live check lint types imports setup system clean
+.PHONY: demo test soak bench-live alert-test check lint types imports setup system clean
 
 demo: $(VENV)/.demo
 	$(BIN)/streamtag demo
@@ -30,6 +31,10 @@ soak: setup system
 bench-live: setup system
 	$(BIN)/python -m tests.bench.live
 	$(BIN)/python -m tests.bench.overload
+
+# Real alerts: a camera, a worker and Redis go, and somebody is told; then they come back.
+alert-test: setup system
+	$(BIN)/python -m pytest tests/alerts
 
 check: lint types imports
 

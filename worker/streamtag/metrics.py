@@ -161,8 +161,8 @@ class Metrics:
         """Report compilations after now, asked for when Prometheus asks."""
         self.registry.register(_Recompiles(count, count()))
 
-    def watch_states(self, count: Callable[[], dict[str, int]]) -> None:
-        """Report the streams in each state, counted when Prometheus asks."""
+    def watch_states(self, count: Callable[[], dict[tuple[str, str], int]]) -> None:
+        """Report the streams by state and source, counted when Prometheus asks."""
         self.registry.register(_States(count))
 
 
@@ -228,13 +228,13 @@ class _Recompiles(Collector):
 
 
 class _States(Collector):
-    def __init__(self, count: Callable[[], dict[str, int]]) -> None:
+    def __init__(self, count: Callable[[], dict[tuple[str, str], int]]) -> None:
         self._count = count
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        family = GaugeMetricFamily("streamtag_streams", "Streams of this worker by state.", labels=("state",))
-        for state, number in self._count().items():
-            family.add_metric((state,), number)
+        family = GaugeMetricFamily("streamtag_streams", "Streams of this worker by state.", labels=("state", "source"))
+        for labels, number in self._count().items():
+            family.add_metric(labels, number)
         yield family
 
     def describe(self) -> Iterable[GaugeMetricFamily]:

@@ -34,6 +34,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 from streamtag.core.motion_gate import MotionGate
 from streamtag.core.records import Claim, StreamState
@@ -45,7 +46,7 @@ from streamtag.ingest.intake import Intake
 from streamtag.ingest.session import Decode
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.logs import log
-from streamtag.metrics import Metrics
+from streamtag.metrics import SOURCES, Metrics
 from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.claim_loop import ClaimLoop
 from streamtag.pipeline.commit_loop import CommitLoop
@@ -229,11 +230,11 @@ class Pipeline:
     def _on_redis(self, reachable: bool) -> None:
         self._health.redis = reachable
 
-    def _states(self) -> dict[str, int]:
-        counts = dict.fromkeys(StreamState, 0)
+    def _states(self) -> dict[tuple[str, str], int]:
+        counts: dict[tuple[str, str], int] = dict.fromkeys(product(StreamState, SOURCES), 0)
         for run in self.runs.all():
-            counts[run.state] += 1
-        return {str(state): count for state, count in counts.items()}
+            counts[run.state, run.kind] += 1
+        return counts
 
     def _stop_streams(self, wanted: Callable[[Run], bool]) -> None:
         for run in self.runs.all():

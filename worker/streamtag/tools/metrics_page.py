@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import product
 
 from prometheus_client.metrics_core import Metric
 
-from streamtag.metrics import Metrics
+from streamtag.core.records import StreamState
+from streamtag.metrics import SOURCES, Metrics
 from streamtag.tools.exporter import QueueCollector
 
 _PAGE = """\
@@ -35,7 +37,7 @@ _INNER = ("le", "quantile")  # of a histogram's own
 def page() -> str:
     """The page as it is committed."""
     metrics = Metrics()
-    metrics.watch_states(lambda: {"": 0})
+    metrics.watch_states(lambda: dict.fromkeys(product(StreamState, SOURCES), 0))
     metrics.watch_compiles(lambda: 0)
     return _PAGE.format(worker=_table(metrics.registry.collect()), exporter=_table(QueueCollector([]).collect()))
 
