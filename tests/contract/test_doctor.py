@@ -45,6 +45,28 @@ def test_a_redis_that_is_away_has_a_remedy() -> None:
     assert "redis.url" in finding.remedy
 
 
+def test_credentials_that_cannot_be_used_are_named_and_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "lobby").write_text("admin:secret@cam.lan")
+    (tmp_path / "yard").write_text("admin:secret")
+    assert [(one.level, one.seen) for one in about_credentials(tmp_path)] == [
+        ("fail", "yard: its file is not user:password@hosts (source.credentials, yard)"),
+        ("ok", f"1 of 2 in {tmp_path} can be used"),
+    ]
+    (gone,) = about_credentials(tmp_path / "none")
+    assert (gone.level, "No such file" in gone.seen, "source.credentials" in gone.remedy) == ("fail", True, True)
+
+
+def about_credentials(folder: Path) -> list[Finding]:
+    """Its findings alone; the checks that come after take seconds."""
+    found: list[Finding] = []
+    for finding in examine(Settings(redis={"url": "redis://127.0.0.1:9"}, source={"credentials": folder})):
+        if finding.check == "credentials":
+            found.append(finding)
+        elif found:
+            break
+    return found
+
+
 def test_a_fault_without_a_remedy_cannot_be_told() -> None:
     assert Finding("x", "ok", "y").remedy == ""
     for level in ("warn", "fail"):

@@ -91,7 +91,7 @@ def sources(web: WebServer, camera: RtspServer) -> list[str]:
 def everything_in(server: RedisServer) -> str:
     """Each key, field and entry."""
     parts = []
-    with server.client() as client:
+    with server.client("replace") as client:  # the state of a smoother is no text
         for name in client.scan_iter():
             parts.append(name)
             kind = client.type(name)
@@ -206,6 +206,39 @@ def test_nothing_that_leaves_holds_a_password(
         assert leaks("".join(worker.raw)) == []
         worker.kill()
     assert leaks(everything_in(server)) == []
+
+
+def test_a_credential_by_name_is_nowhere_but_in_its_folder(
+    server: RedisServer, settings: Settings, workers: list[Worker], camera: RtspServer, tmp_path: Path
+) -> None:
+    """Redis never has it, nor has anything that people see; not when it is refused, nor when it may not go there."""
+    folder, word = tmp_path / "credentials", planted("!")
+    folder.mkdir()
+    (folder / "lobby").write_text(f"admin:{word}@127.0.0.1:{camera.port}")
+    (folder / "old").write_text(f"admin:{planted('?')}@127.0.0.1")
+    (folder / "broken").write_text(f"{planted('#')} 127.0.0.1")
+    places = (f"source.credentials={folder}", "source.auth_retry_s=0.2", *PATIENT)
+    worker = Worker(settings, *NULL, *places)
+    workers.append(worker)
+    with Client(settings=settings) as client:
+        submitted = run_cli(settings, "submit", camera.url("secret"), "--id", "good", "--credential", "lobby")
+        assert submitted.returncode == 0, submitted.stderr
+        assert "credential" not in submitted.stderr, "there is none to warn about"
+        client.submit(camera.url("secret"), job_id="refused", credential="old")
+        client.submit(camera.url("secret"), job_id="broken", credential="broken")
+        client.submit("rtsp://localhost:9/1", job_id="elsewhere", credential="lobby")
+        eventually(lambda: client.status("good").counters.published > 2, "the camera is read")
+        reasons = {"refused": "refuses credential 'old'", "broken": "not user:password@hosts"}
+        eventually(lambda: all(says in client.status(job).reason for job, says in reasons.items()), "it is told why")
+        assert {client.status(job).state for job in reasons} == {"auth_failed"}
+        assert "may not go to this host" in client.wait("elsewhere", 30).reason
+        shows_nothing_outside(worker)
+        told = [run_cli(settings, "status").stdout]
+        assert leaks(everything_in(server)) == []
+        assert leaks("\n".join(told)) == []
+        assert leaks(worker.get("/metrics")[1] + "".join(worker.raw)) == []
+        for job in ("good", "refused", "broken"):
+            client.cancel(job)
 
 
 def test_a_crash_of_a_command_tells_no_password(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from streamtag.tools.demo.drawing import frames, plan
 from tests.support.films import write_film
 from tests.support.hls import write_hls
 from tests.support.stream_reading import read
-from tests.support.web import WebServer
+from tests.support.web import PASSWORD, USER, WebServer, served
 
 QUICK = SourceSettings(backoff_s=0.05, attempts=3, open_timeout_s=5, read_timeout_s=5, auth_retry_s=0.05)
 
@@ -65,6 +65,33 @@ def test_a_failure_that_passes_is_tried_again_and_one_that_does_not_is_rejected(
     refused = read("http://127.0.0.1:9/clip.avi", Sampling(fps=5), QUICK)
     assert refused.outcome is not None
     assert refused.states.count(StreamState.RECONNECTING) == 2
+
+
+def test_a_credential_is_sent_to_its_host_and_not_to_where_that_leads(
+    web_server: WebServer, clip_bytes: bytes, tmp_path: Path
+) -> None:
+    """By a redirect that we follow, and by one that FFmpeg follows."""
+    (web_server.folder / "clip.avi").write_bytes(clip_bytes)
+    settings = QUICK.model_copy(update={"credentials": tmp_path, "auth_retry_s": 0.1})
+    host = web_server.url.removeprefix("http://")
+    (tmp_path / "viewer").write_text(f"{USER}:{PASSWORD}@http://{host}")
+    found = read(f"{web_server.url}/secret/clip.avi", Sampling(fps=5), settings, credential="viewer")
+    assert len(found.samples) == 10
+    assert any(web_server.authorisations)
+    with served(tmp_path / "elsewhere") as other:
+        (other.folder / "clip.avi").write_bytes(clip_bytes)
+        for way in ("to", "moved"):
+            url = f"{web_server.url}/{way}/{other.url}/clip.avi"
+            assert len(read(url, Sampling(fps=5), settings, credential="viewer").samples) == 10
+        assert len(other.requests) >= 3
+        assert set(other.authorisations) == {""}
+        theirs = read(f"{other.url}/clip.avi", Sampling(fps=5), settings, credential="viewer")
+    assert theirs.outcome is not None
+    assert (theirs.outcome.kind, theirs.samples) == (OutcomeKind.REJECTED, [])
+    assert "may not go to this host" in theirs.outcome.reason
+    missing = read(f"{web_server.url}/secret/clip.avi", Sampling(fps=5), settings, credential="nobody")
+    assert missing.outcome is not None
+    assert "there is no nobody in source.credentials" in missing.outcome.reason
 
 
 ALL = Sampling(every=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from streamtag.core.job import Sampling
@@ -46,6 +48,36 @@ def test_a_camera_that_sends_over_udp_only_says_so_to_a_worker_that_wants_tcp(ca
     assert heard.samples == []
     assert "461" in heard.details[0]
     assert "source.rtsp_transport" in heard.details[0]
+
+
+WORDS = "p@ss:w/rd #%41?"
+
+
+@pytest.fixture(params=["basic", "digest"])
+def protected(request: pytest.FixtureRequest) -> Iterator[RtspServer]:
+    server = RtspServer("admin", WORDS, *(["--digest"] if request.param == "digest" else []))
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_camera_that_wants_a_password_is_read_by_url_and_by_credential(protected: RtspServer, tmp_path: Path) -> None:
+    """Put right while the camera is tried, it is taken at the next connection."""
+    heard = read(protected.url("secret", f"admin:{quote(WORDS, safe='')}@"), Sampling(fps=5), meddle=enough)
+    assert heard.states == [StreamState.LIVE]
+    settings = SourceSettings(credentials=tmp_path, backoff_s=0.05, auth_retry_s=0.2)
+    (tmp_path / "lobby").write_text(f"admin:old@127.0.0.1:{protected.port}")
+
+    def rotate(stream: Stream, heard: Heard) -> None:
+        if heard.states.count(StreamState.AUTH_FAILED) == 2:
+            (tmp_path / "lobby").write_text(f"admin:{WORDS}@127.0.0.1:{protected.port}")
+        enough(stream, heard)
+
+    heard = read(protected.url("secret"), Sampling(fps=5), settings, meddle=rotate, credential="lobby")
+    assert heard.states[0] is StreamState.AUTH_FAILED
+    assert heard.states[-1] is StreamState.LIVE
+    assert len(heard.samples) >= 15
+    assert "refuses credential 'lobby' (source.credentials)" in heard.details[0]
 
 
 SETUP = b"SETUP rtsp://camera/track1 RTSP/1.0\r\nTransport: RTP/AVP/TCP;unicast;interleaved=4-5\r\nCSeq: 3\r\n\r\n"

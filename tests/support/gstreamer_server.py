@@ -1,6 +1,6 @@
 """A real RTSP server: GStreamer's, with a moving test picture. Run by the system's Python, which has its bindings.
 
-    /usr/bin/python3 tests/support/gstreamer_server.py [--size WIDTHxHEIGHT] PORT [USER PASSWORD]
+    /usr/bin/python3 tests/support/gstreamer_server.py [--size WIDTHxHEIGHT] [--digest] PORT [USER PASSWORD]
 
 Paths: /ball (H.264, 10 frames a second, moving), /black, /still, /hung (one picture, encoded again and again under rate
 control), /udp (over UDP only); of one with a user only /secret, for that user.
@@ -36,11 +36,15 @@ def factory(pattern: str, size: str, pictures: str = MOVING) -> Any:
     return found
 
 
-def protect(server: Any, found: Any, user: str, password: str) -> None:
+def protect(server: Any, found: Any, pair: list[str], digest: bool) -> None:
     auth = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
-    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    if digest:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(*pair, token)
+    else:
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(*pair), token)
     server.set_auth(auth)
     permissions = GstRtspServer.RTSPPermissions()
     permissions.add_permission_for_role("viewer", "media.factory.access", True)
@@ -51,6 +55,7 @@ def protect(server: Any, found: Any, user: str, password: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", default="320x240")
+    parser.add_argument("--digest", action="store_true")
     parser.add_argument("port")
     parser.add_argument("credentials", nargs="*")
     options = parser.parse_args()
@@ -64,7 +69,7 @@ def main() -> None:
     found["udp"].set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     if options.credentials:
         found = {"secret": found["ball"]}
-        protect(server, found["secret"], *options.credentials)
+        protect(server, found["secret"], options.credentials, options.digest)
     for name, one in found.items():
         mounts.add_factory(f"/{name}", one)
     server.attach(None)

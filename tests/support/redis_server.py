@@ -73,8 +73,8 @@ class RedisServer:
             self._process.wait(10)
             self._process = None
 
-    def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, decode_responses=True, protocol=2)
+    def client(self, encoding_errors: str = "strict") -> redis.Redis:
+        return redis.Redis.from_url(self.url, decode_responses=True, encoding_errors=encoding_errors, protocol=2)
 
     def _answers(self) -> bool:
         try:

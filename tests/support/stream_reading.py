@@ -69,9 +69,9 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
     """Run a stream to its end.
 
     Args:
-        more: ``resume`` the last sample of an earlier owner; ``live`` and ``roi`` as the job says; ``meddle`` called
-            with the stream every turn; ``preprocessing``; ``decode`` what the decoder process runs; ``sampled`` the
-            worker's own settings.
+        more: ``resume`` the last sample of an earlier owner; ``live``, ``roi`` and ``credential`` as the job says;
+            ``meddle`` called with the stream every turn; ``preprocessing``; ``decode`` what the decoder process runs;
+            ``sampled`` the worker's own settings.
     """
     heard = Heard()
     checkpoint = Checkpoint()
@@ -79,7 +79,8 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
         regions = len(more["roi"]) if isinstance(more.get("roi"), dict) else 1
         counters = Counters(last.decoded, last.sampled, last.sampled, regions=regions)
         checkpoint = Checkpoint(last_index=last.index, counters=counters)
-    job = Job("j", str(source), sampling=sampling, live=more.get("live"), roi=more.get("roi"))
+    named = {name: more[name] for name in ("live", "roi", "credential") if name in more}
+    job = Job("j", str(source), sampling=sampling, **named)
     claim = Claim(job, "1-0", 1, 1, checkpoint)
     preprocessing, sampled = more.get("preprocessing", PREPROCESSING), more.get("sampled", SamplingSettings())
     stream = Stream(claim, preprocessing, settings, sampled, heard.take, more.get("decode", decoder.main))

@@ -17,7 +17,8 @@ USER, PASSWORD = "viewer", "hunter2"
 class WebServer:
     """Serves the files of a folder on 127.0.0.1.
 
-    ``/to/X`` redirects to X (an address, or a path with its slash), ``/404`` answers 404, and ``/secret/X`` is the
+    ``/to/X`` redirects to X (an address, or a path with its slash), ``/moved/X`` does so to FFmpeg alone, after what
+    it leads to was looked at, ``/404`` answers 404, and ``/secret/X`` is the
     file X for ``USER`` only.
 
     Attributes:
@@ -29,6 +30,7 @@ class WebServer:
         ranges: heed requests for a part.
         failures: how many of the next requests for a file are answered 503.
         requests: path and ``Range`` of each request so far.
+        authorisations: what each of them said of its user.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,6 +44,7 @@ class WebServer:
         self.ranges = True
         self.failures = 0
         self.requests: list[tuple[str, str]] = []
+        self.authorisations: list[str] = []
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -57,7 +60,12 @@ class WebServer:
     def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         """Answer one request, in a thread of its own."""
         self.requests.append((handler.path, handler.headers.get("Range", "")))
+        self.authorisations.append(handler.headers.get("Authorization", ""))
         path = handler.path.split("?")[0]
+        if path.startswith("/moved/") and "streamtag" not in handler.headers.get("User-Agent", ""):
+            _answer_empty(handler, 302, "Location", path.removeprefix("/moved/"))
+            return
+        path = f"/secret/{path.rpartition('/')[2]}" if path.startswith("/moved/") else path
         if path.startswith("/to/"):
             _answer_empty(handler, 302, "Location", path.removeprefix("/to/"))
         elif path[1:].isdecimal():

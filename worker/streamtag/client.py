@@ -71,6 +71,7 @@ class Client:
         roi: Roi | dict[str, Roi] | None = None,
         motion_gate: float | None = None,
         motion_gate_max_s: float | None = None,
+        credential: str = "",
     ) -> JobView:
         """Queue one source. The same ``job_id`` twice is one job.
 
@@ -86,6 +87,8 @@ class Client:
             motion_gate: a sample whose picture differs from the last one classified by no more than this (0 to 1, of
                 the part that changed most) takes that one's scores.
             motion_gate_max_s: seconds after which a sample is classified, whatever it shows.
+            credential: name of the user and password that the workers have for the source (``source.credentials``), in
+                place of those in its URL.
 
         Raises:
             StreamtagError: the job is not valid, the queue or Redis's memory is full, or Redis cannot be reached.
@@ -103,6 +106,7 @@ class Client:
                 live=live,
                 sampling=_sampling(fps, every, keyframes, motion_gate, motion_gate_max_s),
                 roi=_regions(roi),
+                credential=credential,
                 submitted_unix_s=round(time.time(), 3),
             )
         except ValidationError as error:

@@ -106,6 +106,11 @@ class SourceSettings(Group):
         [],
         description="Servers (host:port) that no job may reach, under whatever name. The worker's Redis always is one.",
     )
+    credentials: Path | None = Field(
+        None,
+        description="Folder of the credentials that jobs may name: NAME/username, NAME/password and NAME/hosts, or a "
+        "file NAME with user:password@hosts. Read at each connect.",
+    )
     cage: Literal["auto", "strict", "off"] = Field(
         "auto",
         description="What the kernel forbids a decoder: auto all that it offers, strict no start without all, off.",

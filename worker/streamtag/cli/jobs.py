@@ -35,6 +35,12 @@ from streamtag.redaction import holds_secret, printable
 
 RETRY_S = 0.5
 
+Credential = Annotated[
+    str,
+    typer.Option(
+        "--credential", help="Name of the user and password that the workers have for it, in place of those in a URL."
+    ),
+]
 MotionGate = Annotated[
     float | None,
     typer.Option(
@@ -72,6 +78,7 @@ def submit(
             "--keyframes", help="Key frames only, instead of --fps: by far the cheapest.", rich_help_panel=SAMPLING
         ),
     ] = False,
+    credential: Credential = "",
     roi: Roi = None,
     motion_gate: MotionGate = None,
     motion_gate_max_s: MotionGateMax = None,
@@ -96,7 +103,7 @@ def submit(
     with Client(settings=settings_from(config, model, None, overrides)) as client:
         submitted = []
         queue = partial(client.submit, fps=fps, every=every, keyframes=keyframes, roi=regions)
-        queue = partial(queue, motion_gate=motion_gate, motion_gate_max_s=motion_gate_max_s)
+        queue = partial(queue, motion_gate=motion_gate, motion_gate_max_s=motion_gate_max_s, credential=credential)
         for source in sources:
             view = queue(source, job_id=job_id, stream=stream, live=live)
             submitted.append(view.job_id)

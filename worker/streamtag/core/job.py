@@ -11,7 +11,15 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from streamtag.core.source import SourceKind, source_kind
@@ -24,6 +32,8 @@ PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u206
 JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 REGION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
 MAX_REGIONS = 16
+CREDENTIAL = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,62})?$"
+_PLAIN_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _ID_FIELD = re.compile(rb'"job_id"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._:@-]{0,127})"')
 LEAST_REGION = 0.01  # of a side of the frame
 ROUNDING = 1e-6  # three thirds may be a little more than one
@@ -126,6 +136,15 @@ class Job:
         ),
     ] = None
 
+    credential: Annotated[
+        str,
+        Field(
+            pattern=CREDENTIAL,
+            description="Name of the user and password that the worker has for the source, an rtsp(s) or http(s) URL "
+            "without any (source.credentials).",
+        ),
+    ] = ""
+
     @field_validator("source")
     @classmethod
     def _names_something(cls, source: str) -> str:
@@ -143,6 +162,19 @@ class Job:
         if kind in _NEEDS_HOST and not named[0]:
             raise ValueError("is an address without a host")
         return source
+
+    @field_validator("credential")
+    @classmethod
+    def _is_the_only_one(cls, credential: str, info: ValidationInfo) -> str:
+        source = info.data.get("source")  # none where that is wrong itself
+        if not credential or source is None:
+            return credential
+        if source_kind(source) not in _NEEDS_HOST:
+            raise ValueError("is for rtsp(s) and http(s) sources")
+        # Only what nobody could read in another way: each program has its own idea of an odd address.
+        if not _PLAIN_HOST.fullmatch(urlsplit(source).netloc):
+            raise ValueError("needs a source with a plain host[:port]: leave user and password out of it")
+        return credential
 
     @field_validator("roi")
     @classmethod
@@ -239,6 +271,8 @@ def explain(error: ValidationError, what: str = "job") -> str:
         return f"{what} lacks the field {path[-1]!r}"
     if kind == "string_pattern_mismatch" and path[-1:] == ["job_id"]:
         return f"{where} must be 1 to 128 letters, digits or any of . _ : @ - and begin with a letter or digit"
+    if kind == "string_pattern_mismatch" and path[-1:] == ["credential"]:
+        return f"{where} must be 1 to 63 letters, digits or any of . _ - and begin with a letter or digit"
     if kind == "value_error":
         return f"{where}: {limits['error']}"
     if kind in _TYPES:

@@ -6,6 +6,9 @@ import re
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+# Where a server listens whose address names no port.
+DEFAULT_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+
 
 class SourceKind(StrEnum):
     """What a source string names. Cameras and RTSP cannot be read again; the others can."""

@@ -28,6 +28,7 @@ from streamtag.core.stream_state import FailureKind
 from streamtag.errors import ConfigError, RejectJob, RetryJob
 from streamtag.ingest import geometry, opening, wire
 from streamtag.ingest.cage import allow_processor_time, confine_decoder, die_with_parent
+from streamtag.ingest.credentials import with_credential
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.likeness import Comparison, FrameMotion, Likeness
@@ -36,6 +37,7 @@ from streamtag.ingest.policy import AuthFailed
 from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Reader
 from streamtag.ingest.remote import TurnsOutLive
 from streamtag.ingest.slots import WAIT_S, SlotMemory, Slots
+from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
 PROGRESS_S = 0.5
@@ -63,6 +65,7 @@ class Request:
     may_turn_live: bool = False  # the job leaves it to the source whether it goes on for ever
     decode: Decode = "auto"  # how much of a live stream, unless the job says
     regions: tuple[Region | None, ...] = (None,)  # of each frame, a sample each; None is all of it
+    credential: str = ""  # that the job names for it
     resume_regions: int = 1  # those of the frame ``resume_index`` that are done
 
     @property
@@ -99,13 +102,25 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
 
 
 def _open(request: Request, log: ErrorLog) -> Reader:
-    located = opening.locate(request.source, request.settings, request.pictures)
+    source = request.source
+    if request.credential:  # before the cage closes: nothing in it can read the folder
+        source = with_credential(source, request.credential, request.settings.credentials)
+        log.about(source)
+    located = opening.locate(source, request.settings, request.pictures)
     device = located.path if located.kind is SourceKind.CAMERA else None
     confine_decoder(request.settings, located.files, request.gate_port, device)
-    gate = GateClient(request.gate_port, request.source) if request.gate_port else None
+    gate = GateClient(request.gate_port, source) if request.gate_port else None
     live = None if request.may_turn_live and not request.live else request.live
     sparse = request.decode_mode != "all"
-    return opening.open_reader(located, request.settings, log, gate, request.sampling.keyframes, live, sparse)
+    try:
+        return opening.open_reader(located, request.settings, log, gate, request.sampling.keyframes, live, sparse)
+    except AuthFailed:
+        if not request.credential:
+            raise
+        shown = shown_source(request.source)
+        raise AuthFailed(
+            f"{shown}: the server refuses credential {request.credential!r} (source.credentials)"
+        ) from None
 
 
 def confine_process(settings: SourceSettings) -> None:

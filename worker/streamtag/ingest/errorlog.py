@@ -27,6 +27,10 @@ class ErrorLog:
         os.dup2(self._file, 1)
         os.dup2(self._file, 2)
 
+    def about(self, source: str) -> None:
+        """What is read, with the password that it has got since."""
+        self._source = source
+
     def tail(self) -> str:
         """What was said last, without passwords, and forget it."""
         self._libc.fflush(None)

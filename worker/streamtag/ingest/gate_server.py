@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
+from streamtag.core.source import DEFAULT_PORTS
 from streamtag.ingest.cage import confine_gate
 from streamtag.ingest.destinations import Destinations, Endpoint, resolve
 from streamtag.ingest.rtsp_relay import Connection, Redirected, RtspRelay, copy, either
@@ -28,7 +29,6 @@ TROUBLE_PATH = "/trouble"
 _HEAD_BYTES = 65_536
 _MAX_CONNECTIONS = 64
 _RESOLVING_THREADS = 4
-_DEFAULT_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 _REDIRECTED = "the server redirects to another address, which is not followed; give that address as the source"
 
 
@@ -206,7 +206,7 @@ def _host_and_port(url: str, scheme: str) -> tuple[str, int]:
     parts = urlsplit(url)
     if parts.scheme.lower() != scheme or not parts.hostname:
         raise ValueError(f"no {scheme} address")
-    return parts.hostname, parts.port or _DEFAULT_PORTS[scheme]
+    return parts.hostname, parts.port or DEFAULT_PORTS[scheme]
 
 
 def _as_server_takes_it(target: str, head: bytes) -> bytes:

@@ -40,11 +40,16 @@ def check_path(path: Path, settings: SourceSettings) -> None:
     """Refuse a file that lies where jobs may not read.
 
     Raises:
-        RejectJob: the path, links followed, lies outside ``source.file_roots``.
+        RejectJob: the path, links followed, lies outside ``source.file_roots``, or among the credentials.
     """
+    real = Path(os.path.realpath(path))  # unlike Path.resolve it takes links that turn in a circle
+    secrets = settings.credentials
+    if secrets and (
+        real.is_relative_to(os.path.realpath(secrets)) or path.absolute().is_relative_to(secrets.absolute())
+    ):
+        raise RejectJob(f"{shown_source(str(path))}: lies where this worker has its credentials")
     if not settings.file_roots:
         return
-    real = Path(os.path.realpath(path))  # unlike Path.resolve it takes links that turn in a circle
     if not any(real.is_relative_to(root.resolve()) for root in settings.file_roots):
         roots = ", ".join(str(root) for root in settings.file_roots)
         raise RejectJob(

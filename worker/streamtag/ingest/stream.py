@@ -164,6 +164,7 @@ class Stream:
         regions = tuple(job.regions.values())
         return decoder.Request(
             source=job.source,
+            credential=job.credential,
             live=machine.live,
             sampling=job.sampling,
             default_fps=self._sampling.live_fps if machine.live else self._sampling.finite_fps,

@@ -17,7 +17,7 @@ from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.job import Sampling
 from streamtag.errors import StreamtagError
 from streamtag.extras import NEEDS, install_hint
-from streamtag.ingest import cage, wire
+from streamtag.ingest import cage, credentials, wire
 from streamtag.ingest.decoder import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.logs import quiet_stderr
@@ -142,6 +142,25 @@ def _host(settings: Settings) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     yield Finding("processors", "ok", f"{cores} cores")
     yield _cage(settings.source)
+    if settings.source.credentials is not None:
+        yield from _credentials(settings.source.credentials)
+
+
+def _credentials(folder: Path) -> Iterator[Finding]:
+    try:
+        found = credentials.names(folder)
+    except OSError as error:
+        remedy = "mount it, and let the worker's user read it; or correct source.credentials"
+        yield Finding("credentials", "fail", f"{folder}: {error.strerror}", remedy)
+        return
+    faults = []
+    for name in found:
+        try:
+            credentials.read(name, folder)
+        except credentials.Unusable as error:
+            faults.append(Finding("credentials", "fail", f"{name}: {error}", "correct it; it is read at each connect"))
+    yield from faults
+    yield Finding("credentials", "ok", f"{len(found) - len(faults)} of {len(found)} in {folder} can be used")
 
 
 def _cage(settings: SourceSettings) -> Finding:
