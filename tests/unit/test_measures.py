@@ -143,6 +143,24 @@ def test_a_replay_is_what_the_smoother_said() -> None:
     assert steady.enters < found.enters
 
 
+def test_a_replay_keeps_regions_apart() -> None:
+    settings = SmoothingSettings()
+
+    def seen(region: str, name: str) -> list[Result]:
+        labels = (Label(BUNDLE.labels.index(name), name, 1.0, 1.0),)
+        return [Result("", number, number / 5, labels, (name,), region=region) for number in range(10)]
+
+    one, other = BUNDLE.labels[:2]
+    door, yard = seen("door", one), seen("yard", other)
+    found = replay([result for pair in zip(door, yard, strict=True) for result in pair], settings, BUNDLE)
+    assert (found.samples, found.enters, found.enters_stored) == (20, 2, 2)
+    assert {name: [segment.label for segment in segments] for name, segments in found.by_region.items()} == {
+        "door": [one],
+        "yard": [other],
+    }
+    assert found.by_region["door"] == replay(door, settings, BUNDLE).segments
+
+
 def test_a_replay_spreads_what_is_not_stored() -> None:
     result = Result("", 0, 0.0, (Label(0, "cat", 0.7, 0.7),), ())
     found = replay([result], SmoothingSettings(), BUNDLE)

@@ -146,7 +146,10 @@ class SourceSettings(Group):
         "the samples between are dropped (lagging).",
     )
     slots: int = Field(
-        12, ge=2, le=255, description="Resized frames a decoder may hold ready. 268 kB each at 299 x 299."
+        12,
+        ge=2,
+        le=255,
+        description="Resized frames a decoder may hold ready, of each region. 268 kB each at 299 x 299.",
     )
     threads: int = Field(1, ge=1, description="Codec threads a decoder. One is the cheapest a frame.")
     frozen_s: Positive = Field(

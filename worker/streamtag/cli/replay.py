@@ -38,15 +38,19 @@ def replay(
     if not replayed.samples:
         raise StreamtagError(f"{job_id}: no result of it is stored; they go redis.expire_s after its end")
     if json:
-        for segment in replayed.segments:
-            print_json(asdict(segment))
+        for region, segments in replayed.by_region.items():
+            for segment in segments:
+                print_json(({"region": region} if region else {}) | asdict(segment))
         summary = {name: getattr(replayed, name) for name in ("samples", "known", "enters_stored", "enters")}
         print_json({"job_id": job_id, "smoothing": settings.smoothing.model_dump()} | summary)
         return
-    grid = Grid("from", "to", "label", Column("noticed after", right=True))
-    for segment in replayed.segments:
-        noticed = "" if segment.entered_s is None else f"{segment.entered_s - segment.start_s:.2f} s"
-        grid.row(views.clock(segment.start_s), views.clock(segment.end_s), segment.label, noticed)
+    named = ["region"] if any(replayed.by_region) else []
+    grid = Grid(*named, "from", "to", "label", Column("noticed after", right=True))
+    for region, segments in replayed.by_region.items():
+        for segment in segments:
+            noticed = "" if segment.entered_s is None else f"{segment.entered_s - segment.start_s:.2f} s"
+            where = [region] if named else []
+            grid.row(*where, views.clock(segment.start_s), views.clock(segment.end_s), segment.label, noticed)
     grid.print()
     out.print(
         f"{replayed.samples} samples; {replayed.enters_stored} times a label became active as it ran, "

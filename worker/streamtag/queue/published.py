@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from streamtag.core.job import REGION_NAME
 from streamtag.core.records import Event, JobStatus, Label, Result
 from streamtag.errors import QueueRefused
 from streamtag.queue.connection import text
@@ -43,7 +44,7 @@ class _StoredResult(_Stored):
     active: tuple[str, ...]
     change: float = 0.0
     path: str = ""
-    region: str = ""
+    region: Annotated[str, Field(pattern=f"{REGION_NAME}|^$")] = ""
     reused: bool = False
 
 
