@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from streamtag.core.records import Claim
@@ -91,6 +93,27 @@ def test_a_server_that_is_full_answers_for_each_of_them(queue: Queue) -> None:
     assert [type(trouble) for trouble in troubles] == [QueueUnavailable] * 2
     assert "OOM" in str(troubles[1])
     assert one.commits.commit_each(steps(claims, 0, "5-1")) == [None, None]
+
+
+def test_the_lag_of_a_live_job_is_that_of_its_newest_result(queue: Queue) -> None:
+    one, (film,) = taken(queue, "film")
+    queue.submit("cam", "rtsp://cam/1")
+    cam = one.take()
+    now_unix_s = time.time()
+    captured = [now_unix_s - 9, now_unix_s - 2, now_unix_s - 3]
+    for claim in (cam, film):
+        one.commits.commit(claim, replace(step(0, "5-1"), captured_unix_s=captured), LIVE, None)
+    lag_s = queue.producer.view("cam").lag_s
+    assert lag_s is not None
+    assert 2 <= lag_s < 5
+    assert queue.producer.view("film").lag_s is None
+    one.commits.commit(cam, step(1, events=1), LIVE, None)
+    assert queue.producer.view("cam").lag_s == lag_s, "without a result it stays"
+    ahead = replace(step(2, "6-1"), captured_unix_s=[time.time() + 60])
+    one.commits.commit(cam, ahead, LIVE, None)
+    assert queue.producer.view("cam").lag_s == 0, "the clock was set back"
+    one.commits.release(cam)
+    assert queue.producer.view("cam").lag_s is None
 
 
 def test_many_are_parted_into_requests_of_a_bounded_size(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,10 +62,22 @@ def test_a_running_job_shows_its_stream_state_labels_worker_and_age(served_setti
     table = run_cli(served_settings, "status", "seen").stdout
     heading = next(line for line in table.splitlines() if "job" in line and "status" in line).split()
     assert heading[:6] == ["job", "status", "stream", "state", "done", "frames"]
-    assert heading[6:] == ["samples", "drop", "fail", "active", "last", "age", "worker", "note"]
+    assert heading[6:] == ["samples", "drop", "fail", "active", "lag", "last", "age", "worker", "note"]
     assert "north gate" in table
     assert "ended" in table
     assert "100%" in table
+
+
+def test_a_live_job_shows_its_lag_while_it_runs(served_settings: Settings, long_clip: Path) -> None:
+    with Client(settings=served_settings) as client:
+        client.submit(str(long_clip), job_id="camera", live=True)
+        lag_s = eventually(lambda: client.status("camera").lag_s, "a result of it is committed")
+        assert 0 < lag_s < 30
+        (line,) = json_lines(run_cli(served_settings, "status", "camera", "--json").stdout)
+        assert 0 < line["lag_s"] < 30
+        assert re.search(r"\d+\.\d s\b", run_cli(served_settings, "status", "camera").stdout)
+        client.cancel("camera")
+        assert client.wait("camera", 60).lag_s is None
 
 
 def test_a_job_that_failed_at_once_has_done_nothing(served_settings: Settings, tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ VIEW = {
     "crashes": [b"1"],
     "counters": [COUNTERS],
     "last_captured": [b"1764000000.25"],
+    "lag": [b"0.125"],
     "active": [b'["cat","dog"]'],
     "submitted": [b"1764000000.125"],
     "started": [b"1764000001.5"],

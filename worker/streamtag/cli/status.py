@@ -33,6 +33,7 @@ _COLUMNS = (
     Column("drop", right=True, rank=7),
     Column("fail", right=True, rank=7),
     Column("active", rank=4),
+    Column("lag", right=True, rank=5),
     Column("last", right=True, rank=5),
     Column("age", right=True, rank=8),
     Column("worker", rank=10),
@@ -83,7 +84,7 @@ def status(
 ) -> None:
     """Show jobs, running and newest first: their status, progress, active labels and what they wait for.
 
-    `last` is the age of the last sample, `age` that of the job.
+    `last` is the age of the last sample, `lag` how long its result took from the camera, `age` that of the job.
     """
     if watch and not json and not out.is_terminal:
         raise ConfigError("--watch draws on a terminal; into a pipe or file use --watch --json")
@@ -181,6 +182,7 @@ def _grid(jobs: list[JobView], workers: list[WorkerView]) -> Grid:
             str(sum(counters.dropped.values())),
             str(sum(counters.failed.values())),
             Text(", ".join(view.active), style="bold green"),
+            f"{view.lag_s:.1f} s" if view.lag_s is not None else "",
             _age(view.last_sample_unix_s, now_unix_s) if running else "",
             _age(view.submitted_unix_s, now_unix_s),
             view.worker if running else "",

@@ -209,6 +209,8 @@ class JobView:
     finished_unix_s: float = 0.0
     last_sample_unix_s: float = 0.0  # when the last published sample was captured
     active: tuple[str, ...] = ()  # names of the labels that are active, while the job runs
+    # Of the last result of a live job that runs: from its capture, an RTSP stream's arrival, to its commit.
+    lag_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)

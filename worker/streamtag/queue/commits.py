@@ -111,7 +111,8 @@ class Commits:
         ]
         for entry_id, payload in commit.results:
             arguments += (entry_id, payload)
-        return [*arguments, len(commit.events), *commit.events, orjson.dumps(commit.active), self._oldest_kept(claim)]
+        ends = [_lag(step), orjson.dumps(commit.active), self._oldest_kept(claim)]
+        return [*arguments, len(commit.events), *commit.events, *ends]
 
     def finish(self, claim: Claim, status: JobStatus, reason: str, state: str, pts_s: float) -> None:
         """End a job.
@@ -248,6 +249,14 @@ def _trouble(step: Step, answer: Any) -> CommitTrouble | None:
     if answer[0] == b"CANCELLED":
         return JobCancelled(job_id)
     return LeaseLost(f"{job_id}: commit refused with {answer[0].decode()}")
+
+
+def _lag(step: Step) -> str:
+    """Seconds from the capture of the newest of a live job's results to now; empty where there is none."""
+    captured_unix_s = step.commit.captured_unix_s
+    if not captured_unix_s or not step.claim.job.is_live:
+        return ""
+    return f"{max(0.0, time.time() - max(captured_unix_s)):.3f}"
 
 
 def _at_risk(claim: Claim, state: StreamState) -> bool:

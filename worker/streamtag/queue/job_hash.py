@@ -89,6 +89,7 @@ class _StoredView(_Stored):
     crashes: Whole = 0
     counters: Json[_StoredCounters] = _StoredCounters()
     last_captured: UnixTime = 0.0
+    lag: Annotated[float, Field(ge=0, le=1e11)] | None = None
     active: Json[LabelNames] = ()
     submitted: UnixTime = 0.0
     started: UnixTime = 0.0
@@ -171,6 +172,7 @@ def read_view(job_id: str, hash_fields: Mapping[bytes, bytes]) -> JobView:
         updated_unix_s=stored.updated,
         finished_unix_s=stored.finished,
         last_sample_unix_s=stored.last_captured,
+        lag_s=stored.lag if stored.status is JobStatus.RUNNING else None,
         active=tuple(printable(name, 200) for name in stored.active if stored.status is JobStatus.RUNNING),
     )
 

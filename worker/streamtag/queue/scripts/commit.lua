@@ -3,7 +3,8 @@
 -- KEYS jobs, job, res, events
 -- ARGV group, consumer, entry, fence, expected seq, now, results maxlen ('' keeps all), events maxlen,
 --      last_index, last_pts, last_id, last_captured, counters, smoother, state, progress, reason, at risk,
---      number of results, (id, payload)..., number of events, payload..., active labels, oldest result id ('' keeps all)
+--      number of results, (id, payload)..., number of events, payload..., lag ('' leaves it), active labels,
+--      oldest result id ('' keeps all)
 local fault = foreign('stream', KEYS[1], KEYS[4])
 if fault then
   return {'UNUSABLE', fault}
@@ -73,6 +74,9 @@ local next_seq = tonumber(ARGV[5]) + 1
 redis.call('HSET', KEYS[2], 'seq', next_seq, 'updated', ARGV[6], 'last_index', ARGV[9], 'last_pts', ARGV[10],
   'last_id', ARGV[11], 'last_captured', ARGV[12], 'counters', ARGV[13], 'smoother', ARGV[14],
   'state', ARGV[15], 'progress', ARGV[16], 'reason', ARGV[17], 'at_risk', ARGV[18], 'active', ARGV[#ARGV - 1])
+if ARGV[#ARGV - 2] ~= '' then
+  redis.call('HSET', KEYS[2], 'lag', ARGV[#ARGV - 2])
+end
 if count > 0 then
   -- Healthy progress: earlier crashes no longer count against the job.
   redis.call('HSET', KEYS[2], 'crashes', 0, 'blamed', '')
