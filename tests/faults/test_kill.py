@@ -178,8 +178,9 @@ def test_a_worker_started_before_its_redis_waits_says_so_and_then_works(
     assert worker.get("/readyz")[0] == 200
     eventually(lambda: worker.said("redis is there again", thread="claims"), "claims are back")
     eventually(lambda: worker.said("redis is there again", thread="leases"), "leases are back")
+    eventually(lambda: worker.said("redis is there again", thread="sharing"), "sharing is back")
     told = sorted(line["event"] for line in worker.log if "redis" in line["event"])
-    assert told == ["redis does not answer, trying on"] * 2 + ["redis is there again"] * 2, "one line a thread"
+    assert told == ["redis does not answer, trying on"] * 3 + ["redis is there again"] * 3, "one line a thread"
     with Client(settings=settings) as client:
         assert client.wait(client.submit(str(clip)).job_id, 60).counters.published == 40
 

@@ -112,6 +112,8 @@ def work(server: RedisServer) -> None:
     one.commits.finish(again, JobStatus.DONE, "", StreamState.ENDED, 1.5)
     assert two.take_or_reject() is None
     assert {orphan.kind for orphan in Orphans(queue.connection).find()} == {"results", "consumer"}
+    one.heartbeats.beat(VIEW)
+    assert two.heartbeats.others() == [VIEW]
     one.heartbeats.stop()
     two.claims.retire_others()
     two.claims.retire()

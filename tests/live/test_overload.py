@@ -25,7 +25,8 @@ BATCH_S, BUCKET = 0.8, 8
 
 @pytest.fixture
 def settings(redis_server: RedisServer) -> Settings:
-    return settings_for(redis_server, engine__name="null", engine__buckets=[1, 2, 4, BUCKET])
+    # A number of slots: by itself it would not take more than its device can do.
+    return settings_for(redis_server, engine__name="null", engine__buckets=[1, 2, 4, BUCKET], worker__slots=16)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.job import Job
 from streamtag.core.motion_gate import THUMBNAIL
 from streamtag.core.options import SmoothingSettings
-from streamtag.core.records import Checkpoint, Claim, JobStatus, Sample
+from streamtag.core.records import Checkpoint, Claim, JobStatus, Sample, WorkerView
 from streamtag.core.stream_state import Outcome
 from streamtag.core.track import Commit, Track
 from streamtag.errors import QueueUnavailable, StreamtagError
@@ -60,6 +60,7 @@ class FakeQueue:
     answers: dict[str, str] = field(default_factory=dict)
     crash_counts: dict[str, int] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    blocks: list[int | None] = field(default_factory=list)  # how long each read of new entries may wait
     lease: LeaseSettings = LEASE
     used: RedisMemory = PLENTY
     memory_share: float = 0.9
@@ -98,8 +99,9 @@ class FakeQueue:
         self._ask("redelivered")
         return []
 
-    def fetch(self, count: int) -> list[Entry]:
+    def fetch(self, count: int, block_ms: int | None = 1000) -> list[Entry]:
         self._ask("fetch")
+        self.blocks.append(block_ms)
         taken, self.entries = self.entries[:count], self.entries[count:]
         return taken
 
@@ -241,6 +243,13 @@ def claim(job_id: str, source: str = "clip.mp4", crashes: int = 0) -> Claim:
     return Claim(Job(job_id=job_id, source=source), job_id, 1, crashes, Checkpoint())
 
 
+def view(worker: str, running: int, room: int, supply: float, seen_unix_s: float = 1.0, **more: Any) -> WorkerView:
+    """What a worker says of itself; each of its jobs is a live stream of two samples a second."""
+    known = {"streams": running, "asked": 2.0 * running} | more
+    head = (worker, "host", "1.0", "toy", "none", running + room, running, 0.0, False, 1.0, seen_unix_s)
+    return WorkerView(*head, supply=supply, room=room, **known)
+
+
 def run_of(
     job_id: str,
     source: str = "clip.mp4",
@@ -252,7 +261,8 @@ def run_of(
     held = claim(job_id, source, crashes)
     track = Track(held, BUNDLE, SmoothingSettings())
     renewed_s = (clock or Clock()).now_s
-    return Run(held, track, (stream or FakeStream()).as_stream(), renewed_s=renewed_s)
+    asked = 2.0 if held.job.is_live else 0.0
+    return Run(held, track, (stream or FakeStream()).as_stream(), asked, renewed_s=renewed_s)
 
 
 def sample(number: int, slot: int = 0) -> Sample:

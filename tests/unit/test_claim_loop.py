@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 from streamtag.core.records import Claim, StreamState
+from streamtag.core.sharing import MAX_DELAY_S
 from streamtag.errors import QueueRefused, QueueUnavailable, RejectJob
 from streamtag.metrics import Metrics
 from streamtag.pipeline.claim_loop import SUSPECT_PATIENCE_S, ClaimLoop
+from streamtag.pipeline.neighbours import Neighbours
 from streamtag.pipeline.room import LOOK_S, Room
 from streamtag.pipeline.run import Runs
+from streamtag.pipeline.slots import Slots
 from streamtag.queue.claims import Entry
 from streamtag.queue.memory import RedisMemory
 
-from tests.support.loops import LEASE, Clock, FakeQueue, outage, run_of
+from tests.support.loops import LEASE, Clock, FakeQueue, outage, run_of, view
 
 
 class _Stopping(threading.Event):
     """Waiting is over at once."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited_s: list[float] = []
+
     def wait(self, timeout: float | None = None) -> bool:
+        self.waited_s.append(timeout or 0.0)
         return False
 
 
 @dataclass
 class Bench:
-    slots: int = 4
+    slots: int | Literal["auto"] = 4
     queue: FakeQueue = field(default_factory=FakeQueue)
     clock: Clock = field(default_factory=Clock)
     runs: Runs = field(default_factory=Runs)
@@ -40,12 +49,25 @@ class Bench:
         told = outage(self.clock, self.metrics, self.redis.append)
         session = self.queue.as_session()
         self.room = Room(session, self.metrics, self.clock)
-        self.loop = ClaimLoop(session, self.runs, self.slots, self.metrics, self.start, told, self.room, self.clock)
+        slots = Slots(self.slots)
+        self.neighbours = Neighbours(slots, self.runs, self.clock)
+        self.neighbours.hear([])
+        self.loop = ClaimLoop(
+            session,
+            self.runs,
+            self.metrics,
+            self.start,
+            told,
+            self.room,
+            slots,
+            self.neighbours,
+            self.clock,
+        )
 
     def start(self, claim: Claim) -> None:
         if claim.job.job_id in self.bad_starts:
             raise self.bad_starts[claim.job.job_id]
-        self.runs.add(run_of(claim.job.job_id))
+        self.runs.add(run_of(claim.job.job_id, claim.job.source))
         self.started.append(claim.job.job_id)
 
     def turn(self, times: int = 1) -> None:
@@ -61,7 +83,7 @@ def test_it_takes_what_it_has_slots_for() -> None:
     bench = Bench(slots=2, queue=FakeQueue(entries=entries("a", "b", "c")))
     bench.turn(3)
     assert bench.started == ["a", "b"]
-    assert bench.queue.times("fetch") == 1
+    assert bench.queue.times("fetch") == 2
 
 
 @pytest.mark.parametrize(
@@ -78,7 +100,7 @@ def test_it_takes_what_it_has_slots_for() -> None:
 )
 def test_an_entry_that_cannot_be_acquired_is_dead_lettered_alone(error: Exception) -> None:
     bench = Bench(queue=FakeQueue(entries=entries("a", "bad", "b"), raises={"acquire bad": error}))
-    bench.turn()
+    bench.turn(3)
     assert bench.started == ["a", "b"]
     assert list(bench.queue.reasons) == ["bad"]
     assert str(error) in bench.queue.reasons["bad"]
@@ -88,13 +110,13 @@ def test_an_entry_that_cannot_even_be_dead_lettered_harms_no_other() -> None:
     refused = QueueRefused("WRONGTYPE")
     raises: dict[str, Exception] = {"acquire bad": refused, "dead_letter_entry bad": refused}
     bench = Bench(queue=FakeQueue(entries=entries("bad", "b"), raises=raises))
-    bench.turn()
+    bench.turn(3)
     assert bench.started == ["b"]
 
 
 def test_a_claim_that_cannot_be_started_is_dead_lettered_alone() -> None:
     bench = Bench(queue=FakeQueue(entries=entries("a", "bad", "b")), bad_starts={"bad": ValueError("smoother state")})
-    bench.turn()
+    bench.turn(3)
     assert bench.started == ["a", "b"]
     assert bench.queue.reasons == {"bad": "ValueError: smoother state"}
 
@@ -150,7 +172,7 @@ def test_a_finite_job_that_brought_down_too_many_workers_is_given_up_and_a_live_
         sources={"camera": "rtsp://cam/1"},
     )
     bench = Bench(queue=queue)
-    bench.turn()
+    bench.turn(3)
     assert bench.started == ["camera", "young"]
     assert list(queue.reasons) == ["file"]
     assert f"brought down {limit} workers without progress" in queue.reasons["file"]
@@ -175,7 +197,7 @@ def test_a_suspect_whose_camera_is_off_starves_nobody() -> None:
     bench.runs.add(suspect)
     bench.queue.entries = entries("a", "b")
     suspect.state = StreamState.RECONNECTING
-    bench.turn()
+    bench.turn(3)
     assert bench.started == ["a", "b"]
 
 
@@ -195,7 +217,7 @@ def test_a_live_stream_is_no_suspect_whatever_became_of_its_workers() -> None:
     bench = Bench(queue=queue)
     bench.runs.add(run_of("file"))
     bench.queue.entries = entries("a", "b")
-    bench.turn(2)
+    bench.turn(3)
     assert bench.started == ["camera", "a", "b"]
 
 
@@ -236,3 +258,45 @@ def test_without_a_limit_or_with_room_jobs_are_taken(used: RedisMemory) -> None:
     bench = Bench(queue=FakeQueue(entries=entries("new"), used=used))
     bench.turn()
     assert bench.started == ["new"]
+
+
+def live(*names: str) -> FakeQueue:
+    return FakeQueue(entries=entries(*names), sources={name: f"rtsp://{name}/1" for name in names})
+
+
+def test_it_reads_one_entry_at_a_time_while_they_are_live_and_more_and_more_of_finite_ones() -> None:
+    bench = Bench(slots=20, queue=live("a", "b", "c"))
+    bench.queue.entries += entries(*(f"film-{number}" for number in range(7)))
+    for so_far in (1, 2, 3, 4, 6, 10):
+        bench.turn()
+        assert len(bench.started) == so_far
+
+
+def test_a_new_job_is_left_to_an_emptier_worker_for_a_moment_and_then_taken() -> None:
+    bench = Bench(queue=live("a", "b"))
+    bench.runs.add(run_of("mine", "rtsp://mine/1"))
+    bench.neighbours.hear([view("other", running=0, room=4, supply=100.0)])
+    stopping = _Stopping()
+    bench.loop.run_once(stopping)
+    assert bench.started == ["a"]
+    assert 0 < sum(stopping.waited_s) <= MAX_DELAY_S
+    assert bench.queue.blocks == [None], "it does not stand in the line before the emptier one"
+
+
+def test_of_the_live_streams_that_a_dead_worker_leaves_each_takes_one_at_a_time() -> None:
+    queue = FakeQueue(abandoned_entries=entries("a", "b"), sources={"a": "rtsp://a/1", "b": "rtsp://b/1"})
+    bench = Bench(queue=queue)
+    for so_far in (1, 2):
+        bench.turn()
+        assert len(bench.started) == so_far
+
+
+def test_auto_takes_new_jobs_while_the_device_can_serve_more() -> None:
+    bench = Bench(slots="auto", queue=live("a", "b", "c", "d"))
+    bench.neighbours.know_me(view("me", running=0, room=64, supply=5.0))  # two samples a second each
+    bench.turn(9)
+    assert bench.started == ["a", "b", "c"]
+    bench.queue.abandoned_entries = entries("begun")
+    bench.clock.now_s += LEASE.reclaim_s
+    bench.turn()
+    assert bench.started[-1] == "begun", "what was begun elsewhere goes on"

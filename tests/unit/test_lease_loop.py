@@ -19,7 +19,6 @@ class Bench:
     runs: Runs = field(default_factory=Runs)
     metrics: Metrics = field(default_factory=Metrics)
     abandoned: dict[str, str] = field(default_factory=dict)
-    told_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.loop = LeaseLoop(
@@ -28,7 +27,6 @@ class Bench:
             self.metrics,
             self._abandon,
             self._cancel,
-            lambda: self.told_s.append(self.clock.now_s),
             outage(self.clock, self.metrics),
             self.clock,
         )
@@ -57,12 +55,6 @@ def test_every_lease_is_renewed_in_one_call_each_period() -> None:
     bench.add("a", "b")
     bench.turn(3 * LEASE.renew_s)
     assert bench.queue.asked == [("renew", "a,b")] * 3
-
-
-def test_a_worker_says_that_it_is_there_with_each_renewal_also_without_a_job() -> None:
-    bench = Bench()
-    bench.turn(3 * LEASE.renew_s)
-    assert [told_s - 1000.0 for told_s in bench.told_s] == [0.0, LEASE.renew_s, 2 * LEASE.renew_s]
 
 
 def test_a_stream_that_hangs_is_not_renewed() -> None:

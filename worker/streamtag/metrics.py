@@ -24,7 +24,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from streamtag import __version__
-from streamtag.core.records import DropReason, FailReason, JobEnd, StreamState
+from streamtag.core.records import DropReason, FailReason, JobEnd, StreamState, WorkerView
 from streamtag.core.stream_state import GapReason
 
 FEW = 8  # values, up to which plain Python is faster than numpy
@@ -127,14 +127,24 @@ class Metrics:
             "Jobs that left this worker, by how. Those that failed, crashed or were rejected are dead letters.",
             outcome=JobEnd,
         )
-        self.slots = gauge("slots", "Jobs this worker may run at once.")
+        self.slots = gauge("slots", "Jobs this worker may run at once, at most.")
+        self.asked = gauge("asked_samples_per_second", "Samples a second that its live streams ask for.")
+        self.supply = gauge(
+            "supply_samples_per_second", "Samples a second that this worker can give, by what its device costs."
+        )
+        self.moves = counter(
+            "stream_moves_total",
+            "Live streams offered to this worker or by it: taken, not opened here, or not taken by the other. One "
+            "that another has taken is a job that left (moved).",
+            outcome=("taken", "not_opened", "not_taken"),
+        )
         self.leases = gauge("leases", "Jobs this worker holds.")
         self.renewals = counter("lease_renewals_total", "Lease renewals by answer.", answer=("ok", "lost", "cancelled"))
         self.redis_used = gauge("redis_memory_used_bytes", "Memory that Redis uses of its limit.")
         self.redis_limit = gauge("redis_memory_limit_bytes", "Memory that Redis may use (maxmemory); 0 without limit.")
         self.redis_short = gauge("redis_memory_short", "1 while no new job is taken for it (redis.memory_share).")
         self.redis_errors = counter(
-            "redis_errors_total", "Calls to Redis that failed.", thread=("claims", "commits", "leases")
+            "redis_errors_total", "Calls to Redis that failed.", thread=("claims", "commits", "leases", "sharing")
         )
         self.reconnects = counter(
             "stream_reconnects_total",
@@ -157,6 +167,11 @@ class Metrics:
             }
         )
 
+    def tell_load(self, view: WorkerView) -> None:
+        """What a worker says of its load, also here."""
+        self.asked.set(view.asked)
+        self.supply.set(view.supply)
+
     def watch_compiles(self, count: Callable[[], int]) -> None:
         """Report compilations after now, asked for when Prometheus asks."""
         self.registry.register(_Recompiles(count, count()))
@@ -164,6 +179,12 @@ class Metrics:
     def watch_states(self, count: Callable[[], dict[tuple[str, str], int]]) -> None:
         """Report the streams by state and source, counted when Prometheus asks."""
         self.registry.register(_States(count))
+
+
+def total(counter: Counter, **labels: str) -> float:
+    """A counter's sum over all of its labels but those given."""
+    samples = (sample for family in counter.collect() for sample in family.samples if sample.name.endswith("_total"))
+    return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
 class BatchHistogram(Collector):

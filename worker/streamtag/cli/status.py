@@ -16,6 +16,7 @@ from streamtag.cli.common import OUTPUT, Config, Json, Model, Overrides, err, ou
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client
 from streamtag.core.records import SUSPECT_CRASHES, JobStatus, JobView, WorkerView
+from streamtag.core.sharing import Load, Supply
 from streamtag.errors import ConfigError, QueueUnavailable
 from streamtag.redaction import printable
 
@@ -44,12 +45,17 @@ _COLUMNS = (
 _WORKER_COLUMNS = (
     Column("worker"),
     Column("jobs", right=True),
+    Column("streams", right=True, rank=5),
     Column("samples/s", right=True, rank=1),
+    Column("asked", right=True, rank=3),
+    Column("supply", right=True, rank=4),
+    Column("busy", right=True, rank=6),
+    Column("lag", right=True, rank=7),
     Column("state", rank=2),
-    Column("engine", rank=3),
-    Column("up", right=True, rank=4),
-    Column("version", rank=6),
-    Column("host", rank=5),
+    Column("engine", rank=8),
+    Column("up", right=True, rank=9),
+    Column("version", rank=11),
+    Column("host", rank=10),
 )
 
 
@@ -143,11 +149,32 @@ def _print_workers(workers: list[WorkerView], json: bool) -> None:
     grid = Grid(*_WORKER_COLUMNS, title=_counted(len(workers), "worker"))
     now_unix_s = time.time()
     for worker in workers:
-        state = "leaving" if worker.draining else "waits for memory" if worker.short_of_memory else ""
-        load, up = f"{worker.samples_per_s:.1f}", _age(worker.started_unix_s, now_unix_s)
-        jobs = f"{worker.running} of {worker.slots}"
-        grid.row(worker.worker, jobs, load, state, worker.engine, up, worker.version, worker.host)
+        grid.row(
+            worker.worker,
+            f"{worker.running} of {worker.slots}",
+            str(worker.streams),
+            f"{worker.samples_per_s:.1f}",
+            f"{worker.asked:.1f}",
+            f"{worker.supply:.0f}" if worker.supply >= 10 else f"{worker.supply:.1f}",
+            f"{worker.busy:.0%}",
+            f"{worker.lag_s:.1f} s" if worker.streams else "",
+            _doing(worker),
+            worker.engine,
+            _age(worker.started_unix_s, now_unix_s),
+            worker.version,
+            worker.host,
+        )
     grid.print()
+
+
+def _doing(worker: WorkerView) -> str:
+    if worker.draining:
+        return "leaving"
+    if worker.short_of_memory:
+        return "waits for memory"
+    if worker.drop_share > Supply.DROPS:
+        return f"drops {worker.drop_share:.0%}"
+    return f"gives {len(worker.offers)} away" if worker.offers else ""
 
 
 def _watch(look: Callable[[], list[JobView]], workers: Callable[[], list[WorkerView]]) -> None:
@@ -208,6 +235,9 @@ def _waits_for(view: JobView, workers: list[WorkerView]) -> str:
             return "waits: Redis is short of memory, so no new jobs are taken (redis.memory_share)"
         if all(worker.running >= worker.slots for worker in staying):
             return f"waits: all {sum(worker.slots for worker in staying)} slots are taken (worker.slots)"
+        if all(Load.of(worker).is_full for worker in staying):
+            asked, supply = (sum(getattr(worker, name) for worker in staying) for name in ("asked", "supply"))
+            return f"waits: {asked:.0f} samples/s are asked of the {supply:.0f} that its workers can give"
     silent = view.status is JobStatus.RUNNING and view.worker not in {worker.worker for worker in workers}
     if silent and view.crashes >= SUSPECT_CRASHES:
         return f"waits: {view.crashes} workers vanished while decoding it; it runs alone next"

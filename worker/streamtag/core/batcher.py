@@ -110,6 +110,10 @@ class Batcher(Generic[Item]):
             self._idle[other] += 1
         self._idle[bucket] = 0
 
+    def per_s(self) -> float:
+        """Samples a second that the device can take, by what its buckets cost; 0 while that is not known."""
+        return max((bucket / max(cost_s, 1e-6) for bucket, cost_s in self._cost_s.items()), default=0.0)
+
     def due_s(self) -> float:
         """When the next batch should leave at the latest; infinity with nothing waiting."""
         if not self.waiting:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from streamtag.core.job import Job
+from pydantic import Field
+
+from streamtag.core.job import JOB_ID, Job
 
 # Why a sample was not classified: for a reason of ours, and for one of its own.
 DropReason = Literal["backpressure", "superseded", "stale", "lagging"]
 FailReason = Literal["corrupt", "not_finite", "internal"]
+MAX_OFFERS = 64  # of one worker at once
+Rate = Annotated[float, Field(ge=0, le=1e9)]
 SUSPECT_CRASHES = 2  # from so many on, a job may harm its neighbours and runs alone
 
 
@@ -36,6 +40,7 @@ class JobEnd(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     RELEASED = "released"  # handed back for another worker
+    MOVED = "moved"  # given to another worker, which had opened it before
     LOST = "lost"  # another worker has it, or may
     CRASHED = "crashed"  # too often, to be started once more
     REJECTED = "rejected"  # an entry that never became a job
@@ -221,11 +226,11 @@ class JobView:
 class Offer:
     """A live stream that its worker would give to another, which opens it first and then takes it."""
 
-    job_id: str
-    entry_id: str
-    fence: int  # of the worker that offers it
-    to: str
-    asked: float  # samples a second that it asks for
+    job_id: Annotated[str, Field(pattern=JOB_ID)]
+    entry_id: Annotated[str, Field(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
+    fence: Annotated[int, Field(ge=1, lt=10**15)]  # of the worker that offers it
+    to: Annotated[str, Field(max_length=300)]
+    asked: Rate  # samples a second that it asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +249,16 @@ class WorkerView:
     started_unix_s: float
     seen_unix_s: float  # when it said so
     short_of_memory: bool = False  # Redis is, so it takes no new jobs (redis.memory_share)
-    streams: int = 0  # live ones among the jobs it runs
-    asked: float = 0.0  # samples a second that they ask for
-    supply: float = 0.0  # samples a second that it was measured to be able to give
-    busy: float = 0.0  # share of the time that its device was at work lately, 0 to 1
-    lag_s: float = 0.0  # the furthest that one of its live streams was behind its camera lately
-    drop_share: float = 0.0  # of the samples, dropped lately
-    room: int = 0  # jobs it would take besides
-    offers: tuple[Offer, ...] = ()  # its streams that are on their way to another
+    streams: Annotated[int, Field(ge=0, le=10**6)] = 0  # live ones among the jobs it runs
+    asked: Rate = 0.0  # samples a second that they ask for
+    supply: Rate = 0.0  # samples a second that it was measured to be able to give
+    busy: Rate = 0.0  # share of the time that its device was at work lately, 0 to 1
+    lag_s: Rate = 0.0  # the furthest that one of its live streams was behind its camera lately
+    drop_share: Rate = 0.0  # of the samples, dropped lately
+    room: Annotated[int, Field(ge=0, le=10**6)] = 0  # jobs it would take besides
+    offers: Annotated[
+        tuple[Offer, ...], Field(max_length=MAX_OFFERS)
+    ] = ()  # its streams that are on their way to another
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

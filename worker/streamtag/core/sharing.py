@@ -45,6 +45,11 @@ class Load:
         return self.supply * HEADROOM
 
     @property
+    def is_full(self) -> bool:
+        """Whether no more may be asked of it."""
+        return 0 < self.capacity <= self.asked
+
+    @property
     def takes_part(self) -> bool:
         """Whether streams may be given to it, or moved off it for fairness."""
         return self.supply > 0 and not self.draining

@@ -63,6 +63,10 @@ class Intake:
 
         self._call(stream, start)
 
+    def call(self, stream: Stream, action: Callable[[], None]) -> None:
+        """Do something about a stream in the intake thread."""
+        self._call(stream, action)
+
     def stop(self, stream: Stream) -> None:
         """End a stream with everything that its decoder has delivered."""
         self._call(stream, stream.stop)

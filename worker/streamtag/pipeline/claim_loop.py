@@ -12,14 +12,17 @@ from streamtag.core.records import SUSPECT_CRASHES, Claim, JobEnd
 from streamtag.errors import LeaseLost, QueueRefused, QueueUnavailable, RejectJob
 from streamtag.logs import log
 from streamtag.metrics import Metrics
+from streamtag.pipeline.neighbours import Neighbours
 from streamtag.pipeline.outage import Outage
 from streamtag.pipeline.room import Room
 from streamtag.pipeline.run import Runs
+from streamtag.pipeline.slots import Slots
 from streamtag.queue.claims import Entry
 from streamtag.queue.session import QueueSession
 from streamtag.settings import LeaseSettings
 
 IDLE_S = 0.5
+POLL_S = 0.2  # between looks of a worker that leaves new jobs to emptier ones, while there are none
 FETCH_LIMIT = 8
 SWEEP_S = 60.0
 REDELIVERED_LIMIT = 1000
@@ -37,25 +40,30 @@ class ClaimLoop:
         self,
         session: QueueSession,
         runs: Runs,
-        slots: int,
         metrics: Metrics,
         start: Callable[[Claim], None],
         outage: Outage,
         room: Room,
+        slots: Slots,
+        neighbours: Neighbours,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._claims = session.claims()
         self._commits = session.commits()
         self._lease: LeaseSettings = session.lease
         self._runs = runs
-        self._slots = slots
         self._metrics = metrics
         self._start = start
         self._outage = outage
         self._room = room
+        self._slots = slots
+        self._neighbours = neighbours
         self._now_s = now_s
         self._reclaim_s = 0.0
         self._sweep_s = 0.0
+        self._count = 1  # entries to read at once
+        self._took_live = False
+        self._idle = False  # nothing was there at the last look
         self._connected = False
         self._suspect_waits = False  # new jobs are left to others until this worker is free for it
         self._held_back_s: dict[str, float] = {}  # entry of a suspect to since when it is held back
@@ -80,28 +88,43 @@ class ClaimLoop:
             self._outage.answered()
         if self._now_s() >= self._reclaim_s:
             self._reclaim_s = self._now_s() + self._lease.reclaim_s
-            self._take_abandoned()
+            if self._take_abandoned():
+                # There may be more of them. Each worker takes one, and the emptiest is first to look again.
+                self._reclaim_s = 0.0
+                stopping.wait(self._neighbours.claim_delay_s())
+                return
         if self._now_s() >= self._sweep_s:
             self._sweep_s = self._now_s() + SWEEP_S
             if gone := self._claims.retire_others():
                 log.info("removed what workers that are gone left in the group", workers=gone)
         # What others left was begun already, and goes on as what runs here does.
         has_room, free = self._room.look(), self._free()
-        if free > 0 and has_room and not self._suspect_waits:
-            self._take(self._claims.fetch(min(free, FETCH_LIMIT)))
+        if free > 0 and has_room and not self._suspect_waits and self._neighbours.may_claim():
+            self._take_new(free, stopping)
         else:
             stopping.wait(IDLE_S)
 
+    def _take_new(self, free: int, stopping: threading.Event) -> None:
+        """Take new jobs: one at a time while they are live, so that the emptiest worker gets the next."""
+        if (delay_s := self._neighbours.claim_delay_s()) > 0:
+            # A read that waits would be served before that of an emptier worker which began to wait later.
+            stopping.wait(max(delay_s, POLL_S) if self._idle else delay_s)
+            entries = self._claims.fetch(min(free, self._count), None)
+        else:
+            entries = self._claims.fetch(min(free, self._count))
+        self._idle, self._took_live = not entries, False
+        self._take(entries)
+        self._count = 1 if self._took_live else min(FETCH_LIMIT, 2 * self._count)
+
     def _free(self) -> int:
         runs = self._runs.all()
-        if any(run.alone for run in runs):
-            return 0
-        return self._slots - len(runs)
+        return 0 if any(run.alone for run in runs) else self._slots.free(runs)
 
-    def _take_abandoned(self) -> None:
+    def _take_abandoned(self) -> bool:
+        """Take what others left; of live streams one, and then True is the answer."""
         self._suspect_waits = False
         mine = {run.claim.entry_id for run in self._runs.all()}
-        abandoned = self._claims.abandoned(self._slots * 2)
+        abandoned = self._claims.abandoned(self._slots.most * 2)
         self._held_back_s = {
             entry.entry_id: self._held_back_s[entry.entry_id]
             for entry in abandoned
@@ -113,7 +136,11 @@ class ClaimLoop:
                     continue
                 if self._claims.take_over(entry):
                     log.info("took over a job left by another worker", entry=entry.entry_id)
+                    self._took_live = False
                     self._take([entry])
+                    if self._took_live:
+                        return True
+        return False
 
     def _hold_back(self, entry: Entry) -> bool:
         """A suspect runs alone. A worker busy with finite jobs lets them end first; one that has live streams leaves
@@ -130,16 +157,16 @@ class ClaimLoop:
         return True
 
     def _take(self, entries: list[Entry]) -> None:
-        mine = {run.claim.entry_id for run in self._runs.all()}
         for entry in entries:
-            if entry.entry_id not in mine:
-                with JobBoundary(partial(self._reject, entry)):
+            with JobBoundary(partial(self._reject, entry)), self._runs.taking:
+                if entry.entry_id not in {run.claim.entry_id for run in self._runs.all()}:
                     self._take_one(entry)
 
     def _take_one(self, entry: Entry) -> None:
         claim = self._claims.acquire(entry)
         if claim is None:
             return
+        self._took_live = self._took_live or claim.job.is_live
         limit = self._lease.max_crashes
         # A live source cannot be read again, and what brought workers down is past: it is never given up.
         if claim.crashes >= limit and not claim.job.is_live:

@@ -70,7 +70,7 @@ class CommitLoop:
         for run in self._runs.all():
             if run.lease_lost:
                 self._lost.append(run.claim)
-                self._leave(run, JobEnd.LOST)
+                self._leave(run, JobEnd.MOVED if run.offered_to else JobEnd.LOST)
         if (wait_s := self._outage.wait_s()) > 0:
             time.sleep(min(wait_s, IDLE_S))
             return

@@ -101,6 +101,11 @@ class InferenceLoop:
             if self._batcher.waiting:
                 self._changed.notify()
 
+    def per_s(self) -> float:
+        """Samples a second that the device can take. Any thread may ask."""
+        with self._changed:
+            return self._batcher.per_s()
+
     def forget(self, run: Run) -> None:
         """Take what still waits of a job that is no longer ours out of the queue."""
         with self._changed:

@@ -21,7 +21,6 @@ class LeaseLoop:
     Args:
         abandon: stops a job whose lease is gone; called with the reason.
         cancel: stops a job that a person cancelled.
-        tell: says that this worker is there.
     """
 
     def __init__(
@@ -31,7 +30,6 @@ class LeaseLoop:
         metrics: Metrics,
         abandon: Callable[[Run, str], None],
         cancel: Callable[[Run], None],
-        tell: Callable[[], None],
         outage: Outage,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -41,7 +39,6 @@ class LeaseLoop:
         self._metrics = metrics
         self._abandon = abandon
         self._cancel = cancel
-        self._tell = tell
         self._outage = outage
         self._now_s = now_s
         self._next_s = 0.0
@@ -52,7 +49,6 @@ class LeaseLoop:
         if now_s >= self._next_s and self._outage.wait_s() == 0:
             try:
                 self._renew(now_s)
-                self._tell()
                 self._next_s = now_s + self._lease.renew_s
                 self._outage.answered()
             except QueueUnavailable as error:

@@ -18,6 +18,8 @@
    notes which labels enter or exit, and every 0.25 s one script a job publishes results, events and checkpoint
    together; those of all jobs go in one round trip.
 5. **leases** (``lease_loop.py``) renews every job's lease over a connection that nothing else uses.
+6. **sharing** (``share_loop.py``) says how this worker fares and hears how others do. It gives live streams to
+   those that have less to do (``giving.py``) or takes some (``taking.py``), opened before they are ours (``ahead.py``).
 
 Every way is bounded. A finite decoder waits for a free slot, so a slow Redis holds the commits, full commits hold the
 device, and the device holds the decoders. A live decoder never waits: its freshest
@@ -36,8 +38,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
+from streamtag.core.lately import WorstLately
 from streamtag.core.motion_gate import MotionGate
 from streamtag.core.records import Claim, StreamState
+from streamtag.core.sharing import asked_per_s
 from streamtag.core.source import SourceKind
 from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.core.track import Track
@@ -48,17 +52,23 @@ from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEv
 from streamtag.logs import log
 from streamtag.metrics import SOURCES, Metrics
 from streamtag.networks.loading import LoadedNetwork
+from streamtag.pipeline.ahead import Ahead
 from streamtag.pipeline.claim_loop import ClaimLoop
 from streamtag.pipeline.commit_loop import CommitLoop
+from streamtag.pipeline.giving import Giving
 from streamtag.pipeline.health import Health
 from streamtag.pipeline.inference_loop import InferenceLoop
 from streamtag.pipeline.lease_loop import LeaseLoop
+from streamtag.pipeline.neighbours import Neighbours
 from streamtag.pipeline.outage import Outage
 from streamtag.pipeline.presence import Presence
 from streamtag.pipeline.room import Room
 from streamtag.pipeline.run import Mailbox, PendingSample, Run, RunNews, Runs
+from streamtag.pipeline.share_loop import LEAVING_S, ShareLoop
+from streamtag.pipeline.slots import Slots
+from streamtag.pipeline.taking import Taking
 from streamtag.pipeline.threads import Threads
-from streamtag.queue.session import QueueSessions
+from streamtag.queue.session import QueueSession, QueueSessions
 from streamtag.settings import Settings
 
 MAILBOX_LIMIT = 64
@@ -90,6 +100,7 @@ class Pipeline:
         self._health = health
         self._decode = decode
         self._servers = sessions.claims.servers
+        self._lag = WorstLately()
         self._mailbox = Mailbox(MAILBOX_LIMIT)
         self._inference = InferenceLoop(network, settings.batching, self._mailbox, metrics, settings.source.slots)
         self._intake = Intake(self._mailbox.is_behind, settings.batching.live_delay_s, self._inference.go_on)
@@ -103,14 +114,17 @@ class Pipeline:
             Outage("commits", metrics),
         )
         room = Room(sessions.claims, metrics)
+        slots = Slots(settings.worker.slots)
+        neighbours = Neighbours(slots, self.runs)
         self._claims = ClaimLoop(
             sessions.claims,
             self.runs,
-            settings.worker.slots,
             metrics,
             self.start_run,
             Outage("claims", metrics, self._on_redis),
             room,
+            slots,
+            neighbours,
         )
         self._leases = LeaseLoop(
             sessions.leases,
@@ -118,25 +132,36 @@ class Pipeline:
             metrics,
             self._abandon,
             self._cancel,
-            Presence(sessions.leases, network, settings.worker.slots, self.runs, metrics, health, room).tell,
             Outage("leases", metrics, self._on_redis),
         )
+        presence = Presence(
+            sessions.sharing.consumer, network, slots, self.runs, self._inference, self._lag, metrics, health, room
+        )
+        self._sharing = self._share_loop(sessions.sharing, presence, neighbours)
         self._stop_claims = threading.Event()
         self._stop = threading.Event()
 
+    def _share_loop(self, session: QueueSession, presence: Presence, neighbours: Neighbours) -> ShareLoop:
+        runs, metrics = self.runs, self._metrics
+        taking = Taking(session.handovers(), runs, metrics, self._open_ahead, self._adopt, self._let_go)
+        outage = Outage("sharing", metrics, self._on_redis)
+        return ShareLoop(session, presence, neighbours, Giving(runs, metrics), taking, outage)
+
     def start(self) -> None:
         """Start the threads, those that others hand something to before those others."""
-        self._metrics.slots.set(self._settings.worker.slots)
+        self._metrics.slots.set(Slots(self._settings.worker.slots).most)
         self._metrics.watch_states(self._states)
         self._threads.spawn("commits", self._commits.run_once, self._stop)
         self._threads.spawn("inference", lambda: self._inference.run_once(self._stop), self._stop)
         self._threads.spawn("intake", self._intake.run_once, self._stop)
         self._threads.spawn("leases", self._renew_leases, self._stop)
+        self._threads.spawn("sharing", self._sharing.run_once, self._stop)
         self._threads.spawn("claims", lambda: self._claims.run_once(self._stop_claims), self._stop_claims)
 
     def drain(self, deadline_s: float) -> None:
-        """Take no new job; hand live ones back now, finite ones when they end or at the deadline."""
+        """Take no new job; hand live ones over or back now, finite ones back when they end or at the deadline."""
         self._stop_claims.set()
+        self._give_away(min(deadline_s, time.monotonic() + LEAVING_S))
         self._threads.join("claims")
         self._stop_streams(lambda run: run.live)
         self._wait_for_runs(deadline_s)
@@ -146,7 +171,8 @@ class Pipeline:
         """End everything, in the order of the frames; the leases last, so that what is flushed is still ours."""
         self._wait_for_runs(deadline_s)
         self._stop.set()
-        self._threads.join("intake", "inference", "commits", "leases")
+        self._sharing.wake()
+        self._threads.join("intake", "inference", "commits", "sharing", "leases")
         self._intake.close()
 
     def start_run(self, claim: Claim) -> None:
@@ -155,10 +181,8 @@ class Pipeline:
         def emit(event: StreamEvent) -> None:
             self.route(run, event)  # the first event comes when intake has started the stream
 
-        source = self._settings.guarded_source(self._servers())
-        stream = Stream(claim, self._bundle.preprocessing, source, self._settings.sampling, emit, self._decode)
-        track = self._track(claim)
-        run = Run(claim, track, stream, self._gates(claim, track))
+        stream = self._stream(claim, emit)
+        run = self._run(claim, stream)
         if self.runs.add(run):
             self._metrics.leases.set(len(self.runs))
             log.info("job started", job_id=run.job_id, source=claim.job.redacted_source, delivery=claim.deliveries)
@@ -166,12 +190,47 @@ class Pipeline:
                 log.warning("its source may hold a credential, which lies in Redis until it is over", job_id=run.job_id)
             self._intake.add(stream)
 
+    def _open_ahead(self, claim: Claim) -> Ahead:
+        """Open the stream of a job that another worker offers. Called by the sharing thread, as the next two are."""
+        period_s = 1.0 / asked_per_s(claim.job.sampling, self._settings.sampling.live_fps)
+        ahead = Ahead(claim, period_s, max(1, self._settings.source.slots - 2), self._sharing.wake)
+        ahead.stream = self._stream(claim, ahead.emit)
+        self._intake.add(ahead.stream)
+        return ahead
+
+    def _adopt(self, ahead: Ahead, claim: Claim) -> None:
+        """The job of an open stream is ours: make it a run."""
+        run = self._run(claim, ahead.stream)
+        run.state = ahead.state
+
+        def deliver(event: StreamEvent) -> None:
+            self.route(run, event)
+
+        self.runs.add(run)
+        self._metrics.leases.set(len(self.runs))
+        log.info("stream taken from another worker", job_id=run.job_id, source=claim.job.redacted_source)
+        self._intake.call(ahead.stream, lambda: ahead.go_on(claim.checkpoint, deliver))
+
+    def _let_go(self, ahead: Ahead) -> None:
+        self._intake.kill(ahead.stream)
+
+    def _stream(self, claim: Claim, emit: Callable[[StreamEvent], None]) -> Stream:
+        source = self._settings.guarded_source(self._servers())
+        return Stream(claim, self._bundle.preprocessing, source, self._settings.sampling, emit, self._decode)
+
+    def _run(self, claim: Claim, stream: Stream) -> Run:
+        track, job = self._track(claim), claim.job
+        asked = asked_per_s(job.sampling, self._settings.sampling.live_fps) * len(job.regions) if job.is_live else 0.0
+        return Run(claim, track, stream, asked, self._gates(claim, track))
+
     def route(self, run: Run, event: StreamEvent) -> None:
         """Send what a stream emits on its way. Called by the intake thread."""
         match event:
             case SampleReady(session, sample, decode_s):
                 if run.live:
-                    self._metrics.lag_s.observe([max(0.0, time.time() - sample.captured_unix_s)])
+                    lag_s = max(0.0, time.time() - sample.captured_unix_s)
+                    self._metrics.lag_s.observe([lag_s])
+                    self._lag.see(lag_s, time.monotonic())
                 self._inference.put(PendingSample(run, session, sample, decode_s), self._intake.gathers)
                 return
             case FramesDecoded(count):
@@ -210,7 +269,8 @@ class Pipeline:
 
     def _abandon(self, run: Run, reason: str) -> None:
         run.lease_lost = True
-        log.warning("job given up", job_id=run.job_id, reason=reason)
+        if not run.offered_to:
+            log.warning("job given up", job_id=run.job_id, reason=reason)
         self._kill_stream(run)
 
     def _cancel(self, run: Run) -> None:
@@ -235,6 +295,12 @@ class Pipeline:
         for run in self.runs.all():
             counts[run.state, run.kind] += 1
         return counts
+
+    def _give_away(self, deadline_s: float) -> None:
+        """Let others open the live streams before they end here."""
+        self._sharing.leave(deadline_s)
+        while not self._sharing.has_left and time.monotonic() < deadline_s and self._threads.failure is None:
+            time.sleep(0.02)
 
     def _stop_streams(self, wanted: Callable[[Run], bool]) -> None:
         for run in self.runs.all():

@@ -2,68 +2,99 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from streamtag import __version__
-from streamtag.core.records import WorkerView
-from streamtag.metrics import Metrics
+from streamtag.core.lately import WorstLately
+from streamtag.core.records import MAX_OFFERS, Offer, WorkerView
+from streamtag.core.sharing import Supply
+from streamtag.metrics import Metrics, total
 from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.health import Health
+from streamtag.pipeline.inference_loop import InferenceLoop
 from streamtag.pipeline.room import Room
 from streamtag.pipeline.run import Runs
-from streamtag.queue.session import QueueSession
+from streamtag.pipeline.slots import Slots
+
+AVERAGED_S = 5.0  # over which the rate and the busy share are told
 
 
 class Presence:
-    """Says it with every renewal, in the leases thread: a worker that cannot renew is as good as gone."""
+    """Looks at this worker, in the sharing thread."""
 
     def __init__(
         self,
-        session: QueueSession,
+        worker: str,
         network: LoadedNetwork,
-        slots: int,
+        slots: Slots,
         runs: Runs,
+        device: InferenceLoop,
+        lag: WorstLately,
         metrics: Metrics,
         health: Health,
         room: Room,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._heartbeats = session.heartbeats()
-        self._worker = session.consumer
+        self._worker = worker
         self._network = network
         self._slots = slots
         self._runs = runs
+        self._device = device
+        self._lag = lag
         self._metrics = metrics
         self._health = health
         self._room = room
         self._now_s = now_s
         self._started_unix_s = round(time.time(), 3)
-        self._counted_s, self._counted = now_s(), 0
+        self._supply = Supply(now_s())
+        self._looked_s, self._counted, self._busy_s = now_s(), 0, 0.0
+        self._samples_per_s = self._busy = 0.0
 
-    def tell(self) -> None:
-        """Say that this worker is there, and how it fares."""
-        self._heartbeats.beat(
-            WorkerView(
-                worker=self._worker,
-                host=socket.gethostname(),
-                version=__version__,
-                model=self._network.bundle.name,
-                engine=self._network.engine.name,
-                slots=self._slots,
-                running=len(self._runs),
-                samples_per_s=self._rate(),
-                draining=self._health.draining,
-                started_unix_s=self._started_unix_s,
-                seen_unix_s=round(time.time(), 3),
-                short_of_memory=self._room.short,
-            )
+    def look(self, offers: Sequence[Offer], coming: int) -> WorkerView:
+        """How this worker fares by now.
+
+        Args:
+            offers: what of it is on its way to others.
+            coming: streams that are on their way here.
+        """
+        now_s, supply = self._now_s(), self._supply
+        supply.see(now_s, total(self._metrics.samples, source="live"), total(self._metrics.dropped, source="live"))
+        self._average(now_s)
+        running = self._runs.all()
+        live = [run for run in running if run.live and not run.lease_lost]
+        view = WorkerView(
+            worker=self._worker,
+            host=socket.gethostname(),
+            version=__version__,
+            model=self._network.bundle.name,
+            engine=self._network.engine.name,
+            slots=self._slots.most,
+            running=len(running),
+            samples_per_s=round(self._samples_per_s, 1),
+            draining=self._health.draining,
+            started_unix_s=self._started_unix_s,
+            seen_unix_s=round(time.time(), 3),
+            short_of_memory=self._room.short,
+            streams=len(live),
+            asked=round(sum(run.asked for run in live), 3),
+            supply=round(min(1e9, supply.per_s(self._device.per_s())), 3),
+            busy=round(self._busy, 3),
+            lag_s=round(self._lag.worst(now_s), 3),
+            drop_share=round(supply.drop_share, 3),
+            room=0 if self._room.short else max(0, self._slots.most - len(running) - coming),
+            offers=tuple(offers[:MAX_OFFERS]),
         )
+        self._metrics.tell_load(view)
+        return view
 
-    def _rate(self) -> float:
-        """Samples a second since it was last asked for."""
-        now_s, counted = self._now_s(), self._metrics.latency_s.count
-        rate = (counted - self._counted) / max(1e-3, now_s - self._counted_s)
-        self._counted_s, self._counted = now_s, counted
-        return round(rate, 1)
+    def _average(self, now_s: float) -> None:
+        passed_s, counted, busy_s = now_s - self._looked_s, self._metrics.latency_s.count, total(self._metrics.busy_s)
+        if passed_s <= 0:
+            return
+        weight = 1.0 - math.exp(-passed_s / AVERAGED_S)
+        self._samples_per_s += weight * ((counted - self._counted) / passed_s - self._samples_per_s)
+        self._busy += weight * (min(1.0, (busy_s - self._busy_s) / passed_s) - self._busy)
+        self._looked_s, self._counted, self._busy_s = now_s, counted, busy_s

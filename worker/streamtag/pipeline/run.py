@@ -28,6 +28,7 @@ class Run:
     claim: Claim
     track: Track  # the commits thread's alone
     stream: Stream  # the intake thread's; any thread may read ``healthy`` and ``progress``
+    asked: float = 0.0  # samples a second that a live stream asks for
     gates: list[MotionGate] = field(default_factory=list)  # one a region, or none; under the lock of the inference loop
 
     # Written by the commits thread, read by any.
@@ -42,6 +43,9 @@ class Run:
 
     # Written by the leases thread, read by any.
     renewed_s: float = field(default_factory=time.monotonic)  # when the last renewal that Redis took was sent
+
+    # Written by the sharing thread, read by any.
+    offered_to: str = ""  # the worker that it was last offered to: one that has it since has not robbed us
 
     # Set once, to True, by the leases or the commits thread; read by any.
     lease_lost: bool = False  # nothing more of it may be published here
@@ -72,9 +76,10 @@ class Run:
 
 
 class Runs:
-    """The jobs of this worker, by id. Any thread may read; claims adds and commits removes."""
+    """The jobs of this worker, by id. Any thread may read; claims and sharing add, commits removes."""
 
     def __init__(self) -> None:
+        self.taking = threading.Lock()  # held from before a job becomes ours in Redis until it is here
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
 

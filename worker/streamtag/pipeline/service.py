@@ -157,11 +157,11 @@ class Service:
     def _connect(self) -> QueueSessions:
         """A session for each thread that talks to Redis."""
         keys = keys_for(self.settings)
-        self._connections = [Connection(self.settings.redis, keys) for _ in range(3)]
-        claims, commits, leases = (
+        self._connections = [Connection(self.settings.redis, keys) for _ in range(4)]
+        claims, commits, leases, sharing = (
             QueueSession(connection, self.worker_id, self.settings.lease) for connection in self._connections
         )
-        return QueueSessions(claims, commits, leases)
+        return QueueSessions(claims, commits, leases, sharing)
 
     def _reach_redis(self) -> bool:
         """Wait until the threads have heard from Redis; False when told to stop before."""

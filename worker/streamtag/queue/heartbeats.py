@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import orjson
 from pydantic import ConfigDict, RootModel, ValidationError
+from redis.exceptions import ResponseError
 
 from streamtag.core.records import WorkerView
-from streamtag.queue.connection import Connection
+from streamtag.queue.connection import Connection, text
+from streamtag.queue.failures import GroupMissing
+from streamtag.queue.keys import GROUP
 from streamtag.redaction import printable
+
+MAX_BYTES = 64 * 1024  # of a heartbeat, however many and long its offers
+MAX_WORKERS = 1000
 
 
 class _Said(RootModel[WorkerView]):
@@ -26,6 +35,33 @@ class Heartbeats:
         """Say that this worker is there, for the next ``good_for_s``."""
         self._connection.script("beat", [self._key], [orjson.dumps(view.to_dict()), self._good_for_ms])
 
+    def others(self) -> list[WorkerView]:
+        """What the other workers of the queue say of themselves."""
+        keys, client = self._connection.keys, self._connection.client
+        try:
+            with self._connection.asking(f"XINFO CONSUMERS {keys.jobs}", of_queue=True):
+                rows = self._consumers()
+        except GroupMissing:
+            return []
+        names = [keys.worker(text(row["name"])) for row in rows]
+        names = [name for name in names if name != self._key][:MAX_WORKERS]
+        if not names:
+            return []
+        with self._connection.asking(f"MGET {names[0]}", of_queue=True):
+            found = client.mget(names)
+        views = [read_heartbeat(value) for value in found if value is not None]
+        return [view for view in views if view is not None]
+
+    def _consumers(self) -> list[dict[str, Any]]:
+        jobs = self._connection.keys.jobs
+        try:
+            rows: list[dict[str, Any]] = self._connection.client.xinfo_consumers(jobs, GROUP)
+        except ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            return []  # before the first job or worker
+        return rows
+
     def stop(self) -> None:
         """Say that it is gone."""
         with self._connection.asking(f"DEL {self._key}"):
@@ -34,11 +70,15 @@ class Heartbeats:
 
 def read_heartbeat(value: bytes) -> WorkerView | None:
     """What a worker said; None where it is not what a worker of this version says."""
+    if len(value) > MAX_BYTES:
+        return None
     try:
         view = _Said.model_validate_json(value).root
     except ValidationError:
         return None
     if any(isinstance(number, int) and not 0 <= number < 2**53 for number in view.to_dict().values()):
         return None  # more than JSON can say again
-    texts = {name: printable(text, 200) for name, text in view.to_dict().items() if isinstance(text, str)}
-    return WorkerView(**(view.to_dict() | texts))
+    texts: dict[str, Any] = {
+        name: printable(value, 200) for name, value in view.to_dict().items() if isinstance(value, str)
+    }
+    return replace(view, **texts)

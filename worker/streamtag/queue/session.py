@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from streamtag.queue.claims import Claims
 from streamtag.queue.commits import Commits
 from streamtag.queue.connection import Connection
+from streamtag.queue.handovers import Handovers
 from streamtag.queue.heartbeats import Heartbeats
 from streamtag.queue.leases import Leases
 from streamtag.queue.memory import RedisMemory, read_memory
@@ -37,6 +38,10 @@ class QueueSession:
         """To be seen. A worker counts for as long as its jobs are its own."""
         return Heartbeats(self.connection, self.consumer, self.lease.seconds)
 
+    def handovers(self) -> Handovers:
+        """To take what others offer."""
+        return Handovers(self.connection, self.consumer, self.claims())
+
     def servers(self) -> list[str]:
         """Where Sentinels or a cluster say that Redis is, host:port."""
         return self.connection.servers()
@@ -58,3 +63,4 @@ class QueueSessions:
     claims: QueueSession
     commits: QueueSession
     leases: QueueSession
+    sharing: QueueSession

@@ -1,0 +1,139 @@
+"""A stream that is opened before its job is ours: what it keeps, what it sends on, and how that is numbered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streamtag.core.records import Checkpoint, Claim, Counters, Sample, StreamState
+from streamtag.core.stream_state import GapNoticed, GapReason, Outcome, OutcomeKind, StateChanged
+from streamtag.ingest.stream import FramesDecoded, SampleReady, StreamEvent, Unclassified
+from streamtag.pipeline.ahead import Ahead
+
+from tests.support.loops import FakeSlots, claim
+
+# When it was opened, its owner had committed ten samples of a hundred frames, the last of second 50.
+OPENED = Checkpoint(5, 99, 50.0, "1-1", 1050.0, Counters(100, 10, 10))
+
+
+@dataclass
+class Opened:
+    """One that was opened two seconds later, of two samples a second."""
+
+    slots: FakeSlots = field(default_factory=FakeSlots)
+    delivered: list[StreamEvent] = field(default_factory=list)
+    changes: int = 0
+    hold: int = 4
+    number: int = 10
+
+    def __post_init__(self) -> None:
+        job = claim("cam", "rtsp://cam/1").job
+        self.ahead = Ahead(Claim(job, "1-1", 1, 0, OPENED), 0.5, self.hold, self.changed)
+
+    def changed(self) -> None:
+        self.changes += 1
+
+    def sample(self, captured_s: float) -> Sample:
+        """The next, with ten frames before it; its time is that of its capture, and a little off."""
+        self.number += 1
+        decoded = 10 * self.number
+        return Sample(decoded - 1, captured_s + 0.1, 1000.0 + captured_s, self.number, 0.0, decoded, self.number)
+
+    def sees(self, *captured_s: float) -> None:
+        for one in captured_s:
+            self.ahead.emit(SampleReady(self.slots.as_session(), self.sample(one), 0.0))
+
+    def take(self, last_s: float = 52.0, sampled: int = 14, decoded: int = 140) -> None:
+        """Take the job, whose owner has committed that much by then."""
+        counters = Counters(decoded, sampled, sampled)
+        checkpoint = Checkpoint(9, decoded - 1, last_s, "2-2", 1000.0 + last_s, counters)
+        self.ahead.go_on(checkpoint, self.delivered.append)
+
+    @property
+    def samples(self) -> list[Sample]:
+        return [one.sample for one in self.delivered if isinstance(one, SampleReady | Unclassified)]
+
+
+def test_before_it_is_ours_it_keeps_its_newest_samples_and_tells_nothing() -> None:
+    opened = Opened()
+    opened.ahead.emit(FramesDecoded(3))
+    opened.ahead.emit(GapNoticed(GapReason.HANDOVER))
+    assert not opened.ahead.ready
+    opened.sees(52.0, 52.5, 53.0, 53.5, 54.0, 54.5)
+    assert opened.ahead.ready
+    assert opened.changes == 1
+    assert opened.slots.released == [11, 12]
+    assert opened.delivered == []
+
+
+def test_what_its_owner_had_not_committed_is_sent_on_and_counted_on_without_a_hole() -> None:
+    opened = Opened()
+    opened.sees(51.5, 52.0, 52.5, 53.0)
+    opened.take(last_s=52.0)
+    opened.sees(53.5)
+    assert opened.slots.released == [11, 12], "those its owner has published"
+    assert [one.captured_unix_s for one in opened.samples] == [1052.5, 1053.0, 1053.5]
+    assert [one.sampled for one in opened.samples] == [15, 16, 17]
+    assert [one.decoded for one in opened.samples] == [150, 160, 170]
+    assert [one.index for one in opened.samples] == [149, 159, 169]
+    assert [one.pts_s for one in opened.samples] == [52.5, 53.0, 53.5], "the time of the owner's goes on"
+    assert [type(one) for one in opened.delivered] == [SampleReady] * 3
+
+
+def test_with_nothing_new_by_then_it_goes_on_with_the_next() -> None:
+    opened = Opened()
+    opened.sees(52.0)
+    opened.take(last_s=51.9, sampled=20)
+    assert opened.delivered == []
+    assert opened.slots.released == [11], "as good as the same time: the same picture"
+    opened.sees(52.4)
+    assert [(one.sampled, round(one.pts_s, 6)) for one in opened.samples] == [(21, 52.4)]
+
+
+def test_samples_without_a_picture_are_counted_in_their_order() -> None:
+    opened = Opened()
+    opened.ahead.emit(Unclassified(opened.sample(52.0), True, "backpressure"))
+    assert not opened.ahead.ready
+    opened.sees(52.5)
+    opened.ahead.emit(Unclassified(opened.sample(53.0), True, "backpressure"))
+    opened.take(last_s=52.0)
+    assert [type(one) for one in opened.delivered] == [SampleReady, Unclassified]
+    assert [one.sampled for one in opened.samples] == [15, 16]
+
+
+def test_a_hole_is_declared_and_what_is_none_is_not() -> None:
+    opened = Opened()
+    opened.sees(52.4)
+    opened.take(last_s=52.0)
+    assert [one for one in opened.delivered if isinstance(one, GapNoticed)] == []
+    late = Opened()
+    late.sees(55.0)
+    late.take(last_s=52.0)
+    assert late.delivered[0] == GapNoticed(GapReason.HANDOVER)
+
+
+def test_a_camera_that_goes_away_meanwhile_makes_it_no_more_ready() -> None:
+    opened = Opened()
+    opened.sees(52.0)
+    opened.ahead.emit(StateChanged(StreamState.RECONNECTING, "gone"))
+    assert not opened.ahead.ready
+    opened.ahead.emit(Outcome(OutcomeKind.REJECTED, 120, 12, "too large"))
+    assert opened.ahead.over
+
+
+def test_an_end_between_the_taking_and_the_first_event_is_told_with_its_own_numbers() -> None:
+    opened = Opened()
+    opened.sees(52.5)
+    opened.ahead.emit(Outcome(OutcomeKind.REJECTED, 115, 11, "too large"))
+    opened.take(last_s=52.0)
+    assert opened.delivered[-1] == Outcome(OutcomeKind.REJECTED, 155, 15, "too large")
+    assert opened.samples[-1].sampled == 15
+
+
+def test_states_are_told_once_it_is_ours() -> None:
+    opened = Opened()
+    opened.ahead.emit(StateChanged(StreamState.LIVE))
+    opened.sees(52.5)
+    opened.take()
+    opened.ahead.emit(StateChanged(StreamState.STALLED))
+    assert opened.ahead.state is StreamState.LIVE
+    assert opened.delivered[-1] == StateChanged(StreamState.STALLED)
