@@ -101,6 +101,22 @@ class QueueModel:
         known.status, known.owner, known.entry_id, known.at_risk = JobStatus.RUNNING, worker, entry_id, True
         return "OK"
 
+    def take(self, job_id: str, owner: str, fence: int, entry_id: str, taker: str) -> str:
+        """Of what was offered: ``OK``, ``LOST`` or ``CANCELLED``."""
+        job, entry = self.jobs.get(job_id), self.entries.get(entry_id)
+        if job is None or job.status is not JobStatus.RUNNING or entry is None or not entry.pending_to:
+            return "LOST"
+        if job.is_held(taker, fence + 1, entry_id):
+            return "OK"  # asked again
+        if not job.is_held(owner, fence, entry_id) or entry.pending_to != owner:
+            return "LOST"
+        if job.cancel_asked:
+            return "CANCELLED"
+        job.fences.append(fence + 1)
+        job.owner, job.at_risk = taker, True
+        self._hear(entry_id, taker)
+        return "OK"
+
     def commit(self, job_id: str, owner: str, fence: int, entry_id: str, ids: list[str], at_risk: bool) -> str:
         """``OK``, ``LOST`` or ``CANCELLED``."""
         job = self.jobs.get(job_id)

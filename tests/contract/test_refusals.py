@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import streamtag.queue
 from streamtag.core.job import Job
-from streamtag.core.records import JobStatus, WorkerView
+from streamtag.core.records import JobStatus, Offer, WorkerView
 from streamtag.errors import QueueRefused, QueueUnavailable, StreamtagError
 from streamtag.queue.connection import Connection, text
+from streamtag.queue.handovers import Handovers
 from streamtag.queue.orphans import Orphan, OrphanKind, Orphans
 from streamtag.queue.published import DeadLetter
 
@@ -71,6 +72,8 @@ def _everything(queue: Queue, side: Side) -> Iterator[Callable[[], object]]:
     yield lambda: side.claims.acquire(entry)
     yield lambda: side.commits.commit(claim, step(0), LIVE, None)
     yield lambda: side.leases.renew([claim])
+    offer = Offer("j", claim.entry_id, claim.fence, "two", 1.0)
+    yield lambda: Handovers(queue.connection, "two", side.claims).take(offer, "one", claim)
     yield lambda: side.commits.release(claim)
     yield lambda: side.commits.finish(claim, JobStatus.DONE, "", "ended", 0.0)
     yield lambda: side.commits.dead_letter(claim, "no")
@@ -91,6 +94,7 @@ def test_every_answer_of_every_script_is_reached(queue: Queue, heard: set[tuple[
     for end in ("done", "failed", "released", "cancelled"):
         _live_and_end(queue, one, end)
     _deliver_twice(queue, one, two)
+    _move(queue, one, two)
     _requeue(queue, one)
     _leave_behind(queue)
     _occupy_keys(queue, one)
@@ -137,6 +141,21 @@ def _deliver_twice(queue: Queue, one: Side, two: Side) -> None:
     assert one.claims.acquire(duplicate) is None
     one.commits.dead_letter_entry(duplicate, "no")
     _tried(lambda: producer.cancel("nobody"))
+
+
+def _move(queue: Queue, one: Side, two: Side) -> None:
+    """A live job that is offered, and taken or not."""
+    queue.submit("moves", "rtsp://camera.lan/1")
+    claim = one.take()
+    offer = Offer("moves", claim.entry_id, claim.fence, "two", 1.0)
+    takes = Handovers(queue.connection, "two", two.claims)
+    queue.producer.cancel("moves")
+    assert takes.take(offer, "one", claim) is None
+    queue.connection.client.hdel(queue.keys.job("moves"), "cancel")
+    taken = takes.take(offer, "one", claim)
+    assert taken is not None
+    assert Handovers(queue.connection, "one", one.claims).take(offer, "one", claim) is None
+    two.commits.finish(taken, JobStatus.DONE, "", "ended", 0.0)
 
 
 def _requeue(queue: Queue, one: Side) -> None:

@@ -34,7 +34,7 @@ LEAST_STEPS = 2000
 # A test that does not come by each of these tests less than it says. (Every refusal has a test of its own elsewhere.)
 REACHED = {
     *(f"acquire {answer}" for answer in ("OK", "DUPLICATE")),
-    *(f"{what} {answer}" for what in ("commit", "renew", "release") for answer in ("OK", "LOST")),
+    *(f"{what} {answer}" for what in ("commit", "renew", "release", "take") for answer in ("OK", "LOST")),
     *(f"{what} OK" for what in ("done", "failed", "requeue")),
     *(f"cancel {answer}" for answer in ("cancelled", "cancelling")),
 }
@@ -149,6 +149,18 @@ class Protocol(RuleBasedStateMachine):
     @rule(which=ANY, results=st.integers(0, 3))
     def commit_as_a_zombie(self, which: int, results: int) -> None:
         self.both.commit(_one_of(self.both.stale(), which), results, decoding=True)
+
+    @precondition(lambda self: self.both.current())
+    @rule(which=ANY, name=WORKER, reply_lost=st.booleans())
+    def take_what_is_offered(self, which: int, name: str, reply_lost: bool) -> None:
+        hold = _one_of(self.both.current(), which)
+        for lost in [True] * reply_lost + [False]:
+            self.both.take(hold, name, lost)
+
+    @precondition(lambda self: self.both.stale() and self.now_and_then())
+    @rule(which=ANY, name=WORKER)
+    def take_what_was_offered_long_ago(self, which: int, name: str) -> None:
+        self.both.take(_one_of(self.both.stale(), which), name)
 
     @rule(name=WORKER, twice=st.booleans())
     def renew(self, name: str, twice: bool) -> None:

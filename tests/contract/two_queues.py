@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamtag.core.job import Job
-from streamtag.core.records import Checkpoint, Claim, Counters, JobStatus, StreamState
+from streamtag.core.records import Checkpoint, Claim, Counters, JobStatus, Offer, StreamState
 from streamtag.core.track import Commit
 from streamtag.errors import JobCancelled, JobNotFound, LeaseLost, RejectJob, StreamtagError
 from streamtag.queue.claims import Entry
 from streamtag.queue.commits import Commits
+from streamtag.queue.handovers import Handovers
 from streamtag.queue.keys import GROUP
 from streamtag.settings import LeaseSettings
 
@@ -169,6 +170,20 @@ class TwoQueues:
         assert checkpoint.counters.sampled == len(job.published)
         if not reply_lost:
             self.holds.append(Hold(name, claim, checkpoint.seq, checkpoint.counters.sampled))
+
+    def take(self, hold: Hold, taker: str, reply_lost: bool = False) -> None:
+        """What a claim's worker offered, or has offered long ago."""
+        job_id, owner, fence, entry_id = hold.key
+        expected = self.model.take(*hold.key, taker)
+        offer = Offer(job_id, entry_id, fence, taker, 1.0)
+        claim = Handovers(self.queue.connection, taker, self.sides[taker].claims).take(offer, owner, hold.claim)
+        assert (claim is not None) == (expected == "OK")
+        self.outcomes[f"take {expected}"] += 1
+        if claim is not None:
+            job, checkpoint = self.model.jobs[job_id], claim.checkpoint
+            assert (claim.fence, claim.crashes, checkpoint.seq) == (job.fence, job.crashes, job.seq)
+            if not reply_lost:
+                self.holds.append(Hold(taker, claim, checkpoint.seq, checkpoint.counters.sampled))
 
     def commit(self, hold: Hold, results: int, decoding: bool, reply_lost: bool = False) -> None:
         ids, step = self._next_step(hold, results)
