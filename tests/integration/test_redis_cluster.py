@@ -12,9 +12,10 @@ import pytest
 from redis.crc import key_slot
 from streamtag.client import Client
 from streamtag.configuration import load
-from streamtag.core.records import JobStatus, StreamState
+from streamtag.core.records import JobStatus, Offer, StreamState
 from streamtag.errors import QueueUnavailable
 from streamtag.queue.commits import Commits, Step
+from streamtag.queue.handovers import Handovers
 from streamtag.queue.keys import GROUP
 from streamtag.queue.orphans import Orphans
 from streamtag.settings import Settings
@@ -73,7 +74,13 @@ def test_shards_lie_on_masters_of_their_own_and_each_works(cluster: RedisCluster
         one = queue.worker("one")
         claim = one.take()
         assert one.leases.renew([claim]) == ["OK"]
-        one.commits.finish(claim, JobStatus.DONE, "", StreamState.ENDED, 1.5)
+        two = queue.worker("two")
+        queue.connection.client.xgroup_createconsumer(queue.keys.jobs, GROUP, "two")
+        assert one.heartbeats.others() == []
+        offer = Offer("j", claim.entry_id, claim.fence, "two", 1.0)
+        taken = Handovers(queue.connection, "two", two.claims).take(offer, "one", claim)
+        assert taken is not None
+        two.commits.finish(taken, JobStatus.DONE, "", StreamState.ENDED, 1.5)
         assert [view.job_id for view in queue.producer.views()] == ["j"]
         assert queue.producer.view("j").status is JobStatus.DONE
         with owner.client() as client:

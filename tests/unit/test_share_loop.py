@@ -157,9 +157,10 @@ def test_beside_an_emptier_worker_one_stream_is_offered_once_things_have_settled
 
 def test_a_stream_that_is_not_taken_stays_and_is_offered_to_that_worker_no_more_for_a_while() -> None:
     bench = Bench(queue=FakeSharing(others_say=[view("idle", 0, 10, 100.0)]))
-    bench.add("a", "b", "c")
+    run, *_ = bench.add("a", "b", "c")
     bench.turn(SETTLED_S + OFFER_S + 1)
     assert bench.offered == []
+    assert run.offered_to == ""
     assert bench.moves("not_taken") == 1
     bench.turn(20.0)
     assert bench.moves("not_taken") == 1
@@ -191,7 +192,6 @@ def test_a_stream_that_is_not_seen_here_is_not_moved(state: StreamState) -> None
 def test_a_worker_that_says_nothing_new_is_nobody_to_count_on() -> None:
     bench = Bench(queue=FakeSharing(others_say=[view("silent", 0, 10, 100.0)]))
     bench.add("a", "b", "c")
-    bench.runs.all()[0].offered_to = ""
     bench.turn(SETTLED_S)
     bench.clock.now_s += SILENT_S
     bench.turn(5.0)

@@ -52,6 +52,7 @@ class Giving:
                 del self._offers[job_id]
             elif now_s > until_s:
                 del self._offers[job_id]
+                run.offered_to = ""
                 self._avoided[offer.to] = now_s + AVOID_S
                 self.rest(job_id, now_s)
                 self._metrics.moves.labels("not_taken").inc()

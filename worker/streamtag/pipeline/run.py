@@ -45,7 +45,7 @@ class Run:
     renewed_s: float = field(default_factory=time.monotonic)  # when the last renewal that Redis took was sent
 
     # Written by the sharing thread, read by any.
-    offered_to: str = ""  # the worker that it was last offered to: one that has it since has not robbed us
+    offered_to: str = ""  # a worker that may take it at any time: it has not robbed us then
 
     # Set once, to True, by the leases or the commits thread; read by any.
     lease_lost: bool = False  # nothing more of it may be published here
