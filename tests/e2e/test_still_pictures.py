@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from streamtag.settings import Settings
 from streamtag.tools.drawing.writing import open_video
 
@@ -25,11 +26,13 @@ def film(path: Path, seconds: int, step_px: int) -> str:
     return str(path)
 
 
+@pytest.mark.long
 def test_a_still_film_is_classified_once_in_a_while_and_a_moving_one_always(
     settings: Settings, workers: list[Worker], tmp_path: Path
 ) -> None:
+    """On one thread of the device, which a worker of many cameras may want."""
     still, moving = film(tmp_path / "still.mp4", 6, 0), film(tmp_path / "moving.mp4", 6, 7)
-    worker = start_worker(workers, settings)
+    worker = start_worker(workers, settings, "engine.threads=1")
     gate = ("--fps", str(FPS), "--motion-gate", "0.03", "--motion-gate-max-s", "2", "--wait", "--json")
     ran = run_cli(settings, "submit", still, moving, *gate)
     assert ran.returncode == 0, ran.stderr

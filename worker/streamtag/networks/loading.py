@@ -146,6 +146,11 @@ def import_keras(settings: EngineSettings, on_step: OnStep = _ignore) -> None:
     with quiet_stderr():
         import keras  # noqa: F401, PLC0415 - see above
 
+        if settings.threads and settings.name in ("auto", "tf_graph", "tf_xla"):
+            from streamtag.networks.engines.tensorflow_engines import limit_threads  # noqa: PLC0415 - see above
+
+            limit_threads(settings.threads)
+
 
 def _engine(model: Any, bundle: Bundle, settings: EngineSettings) -> Engine:
     # Each framework is imported only where its engine is wanted: it may be absent, and it takes seconds.

@@ -111,13 +111,20 @@ class TensorFlowEngine(Engine):
         return _Tensor(self._functions[len(pictures)](tf.constant(pictures)))
 
 
+def limit_threads(threads: int) -> None:
+    """Have TensorFlow compute with so many threads. Before anything is built: then they are there already.
+
+    Raises:
+        ConfigError: it has others in this process.
+    """
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:
+        raise ConfigError(f"engine.threads: {error}") from None
+
+
 def _configure(settings: EngineSettings, jit_compile: bool) -> None:
-    if settings.threads:
-        try:
-            tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
-        except RuntimeError as error:
-            raise ConfigError(f"engine.threads: {error}") from None
     bfloat16 = settings.precision == "bfloat16" and not jit_compile
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": bfloat16})
 
