@@ -104,6 +104,20 @@ def test_samples_of_a_live_stream_are_key_frames_where_these_come_often_enough()
     assert all(index % 10 == 0 for index in sparse(frames_with_keys(10, 10), 1.0)[2:])
 
 
+def test_it_is_known_when_only_a_key_frame_can_be_kept() -> None:
+    sampler = SparseSampler(Sampling(), 1.0, "auto")
+    known = []
+    for index, (pts_s, key) in enumerate(frames_with_keys(4, 25)):
+        sampler.keep(index, pts_s, key)
+        known.append(sampler.only_keys)
+    assert not any(known[:25]), "how often they come is not known yet"
+    assert all(known[50:])
+    for index in range(100, 150):  # and no more of them
+        sampler.keep(index, index / 25, False)
+    assert not sampler.only_keys
+    assert SparseSampler(Sampling(keyframes=True), 5.0, "keyframes").only_keys
+
+
 def test_key_frames_that_come_just_so_often_are_all_kept_however_they_tremble() -> None:
     frames = [
         (second + place / 25 + (0.01 if second % 2 else -0.01) * (place == 0), place == 0)

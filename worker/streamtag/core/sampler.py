@@ -77,6 +77,11 @@ class SparseSampler:
             self._kept_s = pts_s
         return kept
 
+    @property
+    def only_keys(self) -> bool:
+        """Whether only a key frame can be the next to be kept, as things stand."""
+        return self._mode == "keyframes" or self._origin_s is not None
+
     def _wants(self, index: int, pts_s: float, key: bool) -> bool:
         if self._fps is None:
             return (key or self._mode != "keyframes") and self._grid.keep(index, pts_s)

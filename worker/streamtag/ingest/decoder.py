@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import cv2
@@ -101,6 +102,12 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
         decoder.tell(wire.DecoderFailed(FailureKind.REJECT, reason))
 
 
+def _keep_sparsely(reader: StreamReader, sampler: SparseSampler, index: int, pts_s: float, key: bool) -> bool:
+    kept = sampler.keep(index, pts_s, key)
+    reader.wait_for_keys(sampler.only_keys)
+    return kept
+
+
 def _open(request: Request, log: ErrorLog) -> Reader:
     source = request.source
     if request.credential:  # before the cage closes: nothing in it can read the folder
@@ -181,7 +188,9 @@ class Decoder:
 
     def _sampler(self, reader: Reader, sampling: Sampling) -> Callable[[int, float, bool], bool]:
         if isinstance(reader, StreamReader):
-            return SparseSampler(sampling, self._request.default_fps, self._request.decode_mode).keep
+            return partial(
+                _keep_sparsely, reader, SparseSampler(sampling, self._request.default_fps, self._request.decode_mode)
+            )
         sampler = Sampler(sampling, self._request.default_fps)
         return lambda index, pts_s, _key: sampler.keep(index, pts_s)
 

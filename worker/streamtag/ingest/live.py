@@ -106,6 +106,10 @@ class StreamReader:
         self._follow(arrived)
         return True
 
+    def wait_for_keys(self, only: bool) -> None:
+        """Whether it is enough to be told promptly of key frames: nobody waits for the others."""
+        self._feed.patient = only
+
     def _follow(self, arrived: Arrived) -> None:
         """Keep what later frames need of this one."""
         if arrived.fate is Fate.LAGGING:

@@ -36,6 +36,8 @@ SETTLE_S = 1.0
 QUIET_S = 0.3
 # Packets that come this much faster than they were made were kept.
 BURST_PACE = 0.4
+# How long packets that nobody waits for may lie: to be woken for each costs as much as all that is done with it.
+PATIENCE_S = 0.25
 # What may wait for the decoder. Beyond it the network waits, and what comes from there is known to be late.
 WAITING_BYTES = 32 * 1024**2
 # Frames may be sent in another order than they are shown in, by no more than this.
@@ -78,6 +80,7 @@ class PacketFeed:
         self._error: Exception | None = None
         self._settled = False
         self._raw_s = -math.inf
+        self.patient = False  # only key frames are wanted at once; written by who takes
         self.last_s = time.monotonic()  # when a packet last came
         self._thread = threading.Thread(target=self._drain, name="packets", daemon=True)
         self._thread.start()
@@ -92,7 +95,7 @@ class PacketFeed:
             if not self._settled:
                 self._settle()
             while not self._packets and not self._ended:
-                self._changed.wait()
+                self._changed.wait(PATIENCE_S if self.patient else None)
             if not self._packets:
                 if self._error is not None:
                     raise self._error
@@ -158,7 +161,8 @@ class PacketFeed:
                 self._changed.wait()
             self._waiting_bytes += packet.size
             self._packets.append(Arrived(packet, packet.is_keyframe, raw_s, seen_s, arrived_s))
-            self._changed.notify_all()
+            if packet.is_keyframe or not self.patient:
+                self._changed.notify_all()
 
     def _camera_time(self, packet: Packet[VideoStream]) -> float | None:
         if packet.pts is None:

@@ -1,0 +1,95 @@
+"""How packets of a live stream are handed over, from a container without a network."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from streamtag.ingest import packets
+from streamtag.ingest.packets import Arrived, PacketFeed
+
+
+@dataclass
+class FakePacket:
+    is_keyframe: bool
+    size: int = 1
+    pts: None = None
+
+
+@dataclass
+class FakeContainer:
+    """Gives what it is sent."""
+
+    sent: queue.Queue[FakePacket | None] = field(default_factory=queue.Queue)
+
+    def demux(self, _stream: object) -> Iterator[FakePacket]:
+        while (packet := self.sent.get(timeout=30)) is not None:
+            yield packet
+
+
+class AllRead:
+    def all_read(self) -> bool:
+        return True
+
+
+@dataclass
+class Taker:
+    """Takes packets in a thread, as a decoder does."""
+
+    feed: PacketFeed
+    patient: bool = False  # from the next packet on
+    taken: queue.Queue[Arrived | None] = field(default_factory=queue.Queue)
+
+    def start(self) -> None:
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self) -> None:
+        arrived: Arrived | None
+        while (arrived := self.feed.take()) is not None:
+            self.feed.patient = self.patient
+            self.taken.put(arrived)
+        self.taken.put(None)
+
+
+def test_who_waits_for_key_frames_is_told_of_them_at_once_and_of_the_others_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packets, "PATIENCE_S", 60.0)
+    container = FakeContainer()
+    stream: Any = None
+    feed = PacketFeed(cast(Any, container), stream, cast(Any, AllRead()), 60.0)
+    taker = Taker(feed)
+    container.sent.put(FakePacket(is_keyframe=True))
+    taker.start()
+    assert taker.taken.get(timeout=20) is not None
+    container.sent.put(FakePacket(is_keyframe=False))
+    assert taker.taken.get(timeout=20) is not None, "somebody waits for it"
+    taker.patient = True
+    container.sent.put(FakePacket(is_keyframe=False))
+    assert taker.taken.get(timeout=20) is not None
+    container.sent.put(FakePacket(is_keyframe=False))
+    with pytest.raises(queue.Empty):
+        taker.taken.get(timeout=0.3)
+    container.sent.put(FakePacket(is_keyframe=True))
+    found = [taker.taken.get(timeout=20) for _ in range(2)]
+    assert [one is not None and one.key for one in found] == [False, True]
+    container.sent.put(None)
+    assert taker.taken.get(timeout=20) is None
+
+
+def test_nobody_is_patient_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packets, "PATIENCE_S", 0.05)
+    container = FakeContainer()
+    feed = PacketFeed(cast(Any, container), cast(Any, None), cast(Any, AllRead()), 60.0)
+    feed.patient = True
+    taker = Taker(feed, patient=True)
+    taker.start()
+    container.sent.put(FakePacket(is_keyframe=False))
+    assert taker.taken.get(timeout=20) is not None
+    container.sent.put(FakePacket(is_keyframe=False))
+    assert taker.taken.get(timeout=20) is not None
+    container.sent.put(None)
