@@ -64,8 +64,11 @@ $(VENV)/.demo $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.demo: EXTRAS := demo
 $(VENV)/.dev: EXTRAS := demo,dev,openvino,jax,train
 
-system:
+system: $(BIN)/kubectl
 	@scripts/system-packages $(SYSTEM)
+
+$(BIN)/kubectl: | $(BIN)/python
+	@scripts/get-kubectl $(BIN)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
