@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamtag.core.records import Checkpoint, Claim, Counters, Sample, StreamState
 from streamtag.core.stream_state import GapNoticed, GapReason, Outcome, OutcomeKind, StateChanged
@@ -137,3 +137,15 @@ def test_states_are_told_once_it_is_ours() -> None:
     opened.ahead.emit(StateChanged(StreamState.STALLED))
     assert opened.ahead.state is StreamState.LIVE
     assert opened.delivered[-1] == StateChanged(StreamState.STALLED)
+
+
+def test_the_regions_of_a_frame_are_kept_and_passed_over_together() -> None:
+    opened = Opened()
+    for frame, captured_s in enumerate((51.5, 52.0, 52.5)):
+        for region in range(2):
+            one = replace(opened.sample(captured_s), index=100 + frame, decoded=101 + frame, region=region)
+            opened.ahead.emit(SampleReady(opened.slots.as_session(), one, 0.0))
+    opened.take(last_s=52.0, sampled=17, decoded=140)
+    assert [(one.sampled, one.region) for one in opened.samples] == [(18, 0), (19, 1)]
+    assert {one.index for one in opened.samples} == {140}
+    assert opened.slots.released == [11, 12, 13, 14]

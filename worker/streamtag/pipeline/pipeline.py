@@ -48,6 +48,7 @@ from streamtag.core.track import Track
 from streamtag.ingest import decoder
 from streamtag.ingest.intake import Intake
 from streamtag.ingest.session import Decode
+from streamtag.ingest.slots import MAX_SLOTS
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.logs import log
 from streamtag.metrics import SOURCES, Metrics
@@ -193,7 +194,10 @@ class Pipeline:
     def _open_ahead(self, claim: Claim) -> Ahead:
         """Open the stream of a job that another worker offers. Called by the sharing thread, as the next two are."""
         period_s = 1.0 / asked_per_s(claim.job.sampling, self._settings.sampling.live_fps)
-        ahead = Ahead(claim, period_s, max(1, self._settings.source.slots - 2), self._sharing.wake)
+        # Whole frames, of which each region takes a slot; the next one must find some free.
+        regions, slots = len(claim.job.regions), self._settings.source.slots
+        hold = max(1, min(slots, MAX_SLOTS // regions) - 2) * regions
+        ahead = Ahead(claim, period_s, hold, self._sharing.wake)
         ahead.stream = self._stream(claim, ahead.emit)
         self._intake.add(ahead.stream)
         return ahead
