@@ -131,6 +131,7 @@ def test_after_sigterm_results_come_from_elsewhere_within_two_seconds(
     assert first.said("job moved")
 
 
+@pytest.mark.long
 def test_after_sigkill_others_go_on_once_the_lease_is_over(
     settings: Settings, client: Client, workers: list[Worker], camera: RtspServer
 ) -> None:

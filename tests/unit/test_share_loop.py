@@ -78,6 +78,7 @@ class Bench:
     metrics: Metrics = field(default_factory=Metrics)
     opened: list[Ahead] = field(default_factory=list)
     let_go: list[str] = field(default_factory=list)
+    bad_start: bool = False
 
     def __post_init__(self) -> None:
         self.presence = FakePresence(self.runs)
@@ -94,6 +95,8 @@ class Bench:
         return self.opened[-1]
 
     def _adopt(self, ahead: Ahead, held: Claim) -> None:
+        if self.bad_start:
+            raise ValueError("smoother state")
         self.add(held.job.job_id)
 
     def _let_go(self, ahead: Ahead) -> None:
@@ -242,6 +245,16 @@ def test_what_is_withdrawn_or_ends_or_is_gone_is_let_go(end: str) -> None:
     bench.turn(1.0)
     assert bench.let_go == ["cam"]
     assert bench.runs.all() == []
+
+
+def test_what_is_taken_and_cannot_be_begun_is_let_go() -> None:
+    """Nobody renews it: its lease ends, and who acquires it says what is wrong."""
+    bench = Bench(queue=FakeSharing(others_say=[offering()]), bad_start=True)
+    bench.turn()
+    bench.opened[0].ready = True
+    bench.turn(1.0)
+    assert bench.queue.taken == ["cam of other"]
+    assert bench.let_go == ["cam"]
 
 
 def test_an_offer_that_cannot_be_read_harms_nothing() -> None:

@@ -100,8 +100,8 @@ class Taking:
             claim = self._handovers.take(opening.offer, key[0], opening.ahead.claim)
             if claim is None:
                 raise LookupError("its owner has not got it any more")
-            del self._openings[key]
             self._adopt(opening.ahead, claim)
+        del self._openings[key]
         self._metrics.moves.labels("taken").inc()
         return True
 
