@@ -7,11 +7,15 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from streamtag.client import Client
+from streamtag.networks.engines.base import Done
+from streamtag.networks.engines.null import NullEngine
+from streamtag.pipeline.service import Service
 from streamtag.settings import Settings
 
-from tests.support import NULL, RtspServer, Worker, eventually, start_worker
+from tests.support import NULL, RedisServer, RtspServer, Worker, drawn_camera, eventually, settings_for, start_worker
 from tests.support.invariants import LeftByJob, assert_account_closes, assert_indices_once, read_job
 
 PERIOD_S = 0.5
@@ -148,6 +152,40 @@ def test_after_sigkill_others_go_on_once_the_lease_is_over(
     eventually(lambda: all(client.status(job).counters.published > at[job] + 1 for job in mine), "all go on", 60)
     assert time.monotonic() - began_s < lease_s + BUSY * 3.0
     assert all(len(read_job(client, job).gaps) == 1 for job in mine), "what nobody looked at is declared"
+
+
+@pytest.mark.long
+def test_a_worker_that_cannot_keep_up_gives_streams_to_one_that_can(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten samples a second of thirty: by their number it would keep three of six streams."""
+    settings = settings_for(redis_server, engine__name="null", engine__buckets=[1, 2, 4, 8], worker__slots=16)
+    slow, fast = (Service(settings, decode=drawn_camera.main) for _ in range(2))
+    answer, engines = NullEngine.dispatch, []
+
+    def slowly(engine: NullEngine, pictures: np.ndarray) -> Done:
+        engines.append(engine)
+        if engine is engines[0]:
+            time.sleep(0.8)
+        return answer(engine, pictures)
+
+    with Client(settings=settings) as client:
+        slow.start()
+        try:
+            monkeypatch.setattr(NullEngine, "dispatch", slowly)
+            jobs = [client.submit(f"/camera-{number}/5", live=True, fps=5).job_id for number in range(6)]
+            wait_until_all_run(client, jobs)
+            fast.start()
+            level = {slow.worker_id: 2, fast.worker_id: 4}
+            eventually(
+                lambda: {view.worker: view.streams for view in client.workers()} == level, "two stay", 2 * FAIR_S
+            )
+            time.sleep(5.0)
+            assert {view.worker: view.streams for view in client.workers()} == level, "and they stay so"
+        finally:
+            for service in (slow, fast):
+                if service.health.warm:
+                    service.drain()
 
 
 @pytest.mark.long

@@ -272,3 +272,13 @@ def test_every_sample_leaves_once_and_each_stream_in_order(streams: list[int], p
         numbers = [number for owner, number in seen if owner == stream]
         assert numbers == sorted(numbers)
     assert found.waiting == 0
+
+
+def test_what_a_device_can_take_follows_what_its_buckets_cost() -> None:
+    batcher: Batcher[str] = Batcher([1, 4], 4, {1: 0.1, 4: 0.2})
+    assert batcher.per_s() == pytest.approx(20.0)
+    batcher.measured(4, 0.4)
+    assert batcher.per_s() == pytest.approx(10.0)
+    batcher.measured(4, 0.8)
+    assert 5.0 < batcher.per_s() <= 10.0
+    assert Batcher[str]([1, 4], 4, {}).per_s() == 0.0

@@ -15,7 +15,7 @@ from streamtag.pipeline.claim_loop import SUSPECT_PATIENCE_S, ClaimLoop
 from streamtag.pipeline.neighbours import Neighbours
 from streamtag.pipeline.room import LOOK_S, Room
 from streamtag.pipeline.run import Runs
-from streamtag.pipeline.slots import Slots
+from streamtag.pipeline.slots import AUTO_FINITE, AUTO_JOBS, Slots
 from streamtag.queue.claims import Entry
 from streamtag.queue.memory import RedisMemory
 
@@ -300,3 +300,13 @@ def test_auto_takes_new_jobs_while_the_device_can_serve_more() -> None:
     bench.clock.now_s += LEASE.reclaim_s
     bench.turn()
     assert bench.started[-1] == "begun", "what was begun elsewhere goes on"
+
+
+def test_auto_bounds_finite_jobs_and_all_of_them() -> None:
+    films = [run_of(f"film-{number}") for number in range(AUTO_FINITE - 1)]
+    cameras = [run_of(f"cam-{number}", f"rtsp://cam-{number}/1") for number in range(AUTO_JOBS)]
+    auto = Slots("auto")
+    assert auto.free(films) == 1
+    assert auto.free(cameras[:-3]) == 3
+    assert auto.free([*films, *cameras[:20]]) == 1
+    assert Slots(40).free(films) == 40 - len(films)
