@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 3
+JOBS ?= 4
 RERUNS ?= 0
 # What the tests need from Debian: a Redis, GStreamer's RTSP server with its Python bindings and an H.264 encoder, a
 # browser to open reports in, a font with more than Latin letters, and Prometheus with its Alertmanager.

@@ -201,7 +201,8 @@ def _one_of(holds: list[Hold], which: int) -> Hold:
     return holds[which % len(holds)]
 
 
-@pytest.mark.parametrize("server", ["new", pytest.param("old", marks=pytest.mark.long)], indirect=True)
+@pytest.mark.long
+@pytest.mark.parametrize("server", ["new", "old"], indirect=True)
 @pytest.mark.timeout(900)  # a failure is made small before it is told
 def test_the_scripts_do_what_the_model_says(server: RedisServer) -> None:
     Protocol.url = server.url

@@ -56,6 +56,7 @@ def test_classify_gives_labels_or_an_error_and_draws(settings: Settings, clip: P
     assert "overwrite" in own.stderr
 
 
+@pytest.mark.long
 def test_what_is_waited_for_is_shown_from_the_first_moment(settings: Settings, tmp_path: Path) -> None:
     """Also while the libraries' own remarks are silenced."""
     cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))
@@ -90,6 +91,7 @@ def test_networks_side_by_side_and_bars_beside_the_picture(
     assert "name two networks" in run_cli(settings, *command[:-1], "squeezenet").stderr
 
 
+@pytest.mark.long
 def test_pictures_of_a_web_server_are_upright_pictures(shared_data: Path, settings: Settings) -> None:
     """By file and by URL the same answer, also where EXIF turns the picture; a broken one harms no other."""
     folder = shared_data / "images" / "exif_orientation"

@@ -24,6 +24,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@pytest.mark.long
 def test_every_sample_of_a_video_is_a_row_for_each_label(settings: Settings, clip: Path, tmp_path: Path) -> None:
     table = tmp_path / "samples.csv"
     ran = run_cli(settings, "classify", str(clip), "--csv", str(table), "--top", "2", "--json", "--model", "demo")
@@ -109,6 +110,7 @@ def test_odd_sizes_and_uneven_times_are_kept(tmp_path: Path) -> None:
     assert np.allclose(np.array(shown, float), times_s, atol=0.002)
 
 
+@pytest.mark.long
 def test_a_person_sees_at_once_what_takes_its_time(settings: Settings, clip: Path) -> None:
     with Terminal(settings, "classify", str(clip), "--model", "demo", "--set", "log.level=debug") as terminal:
         terminal.see("importing TensorFlow")

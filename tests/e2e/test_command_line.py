@@ -29,6 +29,8 @@ def test_submit_waits_and_says_how_it_ended(served: tuple[Settings, Worker], cli
         "failed": 0,
         "dropped_by_reason": 0,
         "failed_by_reason": 0,
+        "reused": 0,
+        "regions": 1,
     }
 
 
@@ -42,7 +44,7 @@ def test_results_and_events_of_a_job(served: tuple[Settings, Worker], clip: Path
     assert followed.returncode == 0, followed.stderr
     results = json_lines(followed.stdout)
     assert len(results) == 40
-    assert set(results[0]) == {"id", "index", "pts_s", "labels", "active", "change", "path"}
+    assert set(results[0]) == {"id", "index", "pts_s", "labels", "active", "change", "path", "region", "reused"}
     assert set(results[0]["labels"][0]) == {"class_id", "name", "score", "smoothed"}
     assert json_lines(run_cli(settings, "tail", "tailed", "--lines", "3", "--json").stdout) == results[-3:]
     events = json_lines(run_cli(settings, "tail", "tailed", "--events", "--json").stdout)

@@ -18,6 +18,7 @@ from tests.support import RedisServer, environment, eventually, json_lines, run_
 from tests.support.terminal import Terminal
 
 
+@pytest.mark.long
 def test_the_demo_tags_the_real_world(redis_server: RedisServer, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     settings = settings_for(redis_server, model__name="efficientnet-lite0")

@@ -51,6 +51,7 @@ def test_what_is_no_region_is_refused_at_the_door(given: list[str], told: str) -
         named_regions(given)
 
 
+@pytest.mark.long
 def test_classify_answers_for_each_region_and_draws_them(settings: Settings, clip: Path, tmp_path: Path) -> None:
     picture = tmp_path / "one.png"
     cv2.imwrite(str(picture), cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG).read()[1])

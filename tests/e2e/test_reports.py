@@ -75,6 +75,7 @@ def test_a_report_is_one_file_that_a_browser_shows_whole(drawn: Path, tmp_path: 
         assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@pytest.mark.long
 def test_evaluation_of_the_wrong_folder_is_named(drawn: Path, tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "unicorn").mkdir()
     (tmp_path / "star").mkdir()

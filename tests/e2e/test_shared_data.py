@@ -46,6 +46,7 @@ def test_a_bottle_is_a_bottle_all_through(tagging: tuple[Settings, Worker], shar
     assert np.mean(["water_bottle" in result.active for result in results]) >= 0.9
 
 
+@pytest.mark.long
 def test_eight_jobs_share_batches(settings: Settings, workers: list[Worker], shared_data: Path) -> None:
     # So long a delay that a batch waits to be full however slowly this machine decodes.
     worker = start_worker(workers, settings, *NULL, "engine.buckets=[1,8]", "batching.finite_delay_s=3")

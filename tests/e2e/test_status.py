@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
@@ -156,6 +157,7 @@ def test_watch_outlives_an_outage(tmp_path: Path) -> None:
             assert terminal.process.returncode == 130
 
 
+@pytest.mark.long
 def test_workers_are_listed_and_full_ones_make_jobs_wait(
     settings: Settings, client: Client, long_clip: Path, workers: list[Worker]
 ) -> None:

@@ -98,6 +98,7 @@ def test_an_empty_source_is_refused(settings: Settings, client: Client) -> None:
     assert client.jobs() == []
 
 
+@pytest.mark.long
 def test_a_bar_and_the_log_of_a_worker_beside_it_do_not_run_into_each_other(
     settings: Settings, long_clip: Path
 ) -> None:

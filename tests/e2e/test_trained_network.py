@@ -53,6 +53,7 @@ def test_jobs_and_classify_say_the_same_of_photographs(tagging: Settings) -> Non
         assert result.labels[0].score == pytest.approx(line["labels"][0]["score"], abs=1e-3)
 
 
+@pytest.mark.long
 def test_a_folder_is_tagged_picture_by_picture(tagging: Settings, tmp_path: Path) -> None:
     for name in ("chelsea.png", "coffee.png"):
         (tmp_path / name).symlink_to(photograph(name))

@@ -92,6 +92,7 @@ def test_a_decoder_is_killed_again_and_again(
     eventually(as_before, "the worker holds what it held before", 20)
 
 
+@pytest.mark.long
 def test_a_stopped_decoder_is_killed_by_the_watchdog_and_its_film_read_on(
     redis_server: RedisServer, client: Client, settings: Settings, workers: list[Worker], films: list[Path]
 ) -> None:

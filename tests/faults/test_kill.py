@@ -103,6 +103,7 @@ def test_a_paused_worker_publishes_nothing_once_another_has_its_job(
     assert paused.process.poll() is None
 
 
+@pytest.mark.long
 def test_sigterm_hands_a_finite_job_over_and_nothing_is_lost(
     undisturbed: LeftByJob, client: Client, settings: Settings, workers: list[Worker], long_clip: Path
 ) -> None:
@@ -130,6 +131,7 @@ def test_drain_lets_a_finite_job_end_where_it_can(
     assert client.status(job).status is JobStatus.DONE
 
 
+@pytest.mark.long
 def test_a_second_signal_leaves_at_once(
     client: Client, settings: Settings, workers: list[Worker], long_clip: Path
 ) -> None:
@@ -185,7 +187,8 @@ def test_a_worker_started_before_its_redis_waits_says_so_and_then_works(
         assert client.wait(client.submit(str(clip)).job_id, 60).counters.published == 40
 
 
-@pytest.mark.parametrize("away_s", [0.5, pytest.param(5.0, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("away_s", [0.5, 5.0])
 def test_redis_restarted_in_the_middle_costs_nothing(
     undisturbed: LeftByJob, own_redis: RedisServer, workers: list[Worker], long_clip: Path, away_s: float
 ) -> None:

@@ -73,6 +73,7 @@ def test_no_more_descriptors(
     Full(client, redis_server, worker, clip).waits_and_then_runs(full, "no descriptors left (ulimit -n)")
 
 
+@pytest.mark.long
 def test_no_more_room_for_pictures(
     client: Client, settings: Settings, redis_server: RedisServer, workers: list[Worker], clip: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_clients_that_are_dropped_forty_times(troubled: Trial) -> None:
     again_and_again(troubled, lambda raw: raw.client_kill_filter(_type="normal", skipme=True), 40)
 
 
+@pytest.mark.long
 def test_scripts_that_are_forgotten_forty_times(troubled: Trial) -> None:
     again_and_again(troubled, lambda raw: raw.script_flush(), 40)
 

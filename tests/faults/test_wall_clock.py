@@ -7,6 +7,7 @@ import struct
 from functools import partial
 from pathlib import Path
 
+import pytest
 from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
@@ -45,6 +46,7 @@ class SteppedClock:
             file.write(struct.pack("d", offset_s))
 
 
+@pytest.mark.long
 def test_a_clock_that_is_set_forth_and_back(
     client: Client,
     settings: Settings,

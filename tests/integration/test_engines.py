@@ -59,6 +59,7 @@ def test_bfloat16_chooses_the_same_labels(name: str, demo: tuple[Bundle, Any]) -
     assert (engine.predict(pictures).argmax(axis=1) == classes).mean() > 0.95
 
 
+@pytest.mark.long
 def test_the_demo_network_knows_what_it_never_saw(demo: tuple[Bundle, Any]) -> None:
     """At least 97 % of held-out drawn frames: seeds that neither training nor its validation used."""
     bundle, model = demo

@@ -54,6 +54,7 @@ def test_a_slim_checkpoint_gives_what_slim_computes(
     np.testing.assert_allclose(np.asarray(model(x, training=False)), expected, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_another_network_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "x.ckpt"
     write_checkpoint(path, {"Other/weights": np.zeros(3, np.float32)}, 2)

@@ -55,6 +55,7 @@ def test_pictures_without_times_go_by_the_time_of_their_arrival() -> None:
     assert last.index - first.index < 2 * (last.sampled - first.sampled)  # most of them are samples
 
 
+@pytest.mark.long
 def test_a_playlist_that_goes_on_is_a_live_job_also_for_its_next_owner(
     client: Client, settings: Settings, workers: list[Worker], tmp_path: Path
 ) -> None:

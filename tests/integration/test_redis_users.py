@@ -262,6 +262,7 @@ def test_the_worker_s_file_also_serves_the_oldest_server(tmp_path: Path) -> None
                 client.execute_command(*command.split(" "))
 
 
+@pytest.mark.long
 def test_people_and_a_worker_do_all_their_work_as_these_users(
     server: RedisServer, workers: list[Worker], clip: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
@@ -58,6 +59,7 @@ def test_a_camera_is_tagged_lost_found_again_and_handed_over(
     assert counters.handled == counters.sampled
 
 
+@pytest.mark.long
 def test_a_server_that_stalls_is_noticed(
     camera: RtspServer, client: Client, settings: Settings, workers: list[Worker]
 ) -> None:
@@ -93,6 +95,7 @@ def test_wrong_credentials_are_told_and_never_printed(
         server.stop()
 
 
+@pytest.mark.long
 def test_black_and_frozen_pictures_are_named(
     camera: RtspServer, client: Client, settings: Settings, workers: list[Worker]
 ) -> None:

@@ -254,6 +254,7 @@ def test_wrong_options_are_named(
     assert says in ran.stderr
 
 
+@pytest.mark.long
 def test_thresholds_and_temperature_are_written_and_then_applied(
     trained: Path, pictures: Path, settings: Settings
 ) -> None:

@@ -147,6 +147,7 @@ def _master(settings: RedisSettings, server: dict[str, Any], common: dict[str, A
     tls = {name: value for name, value in server.items() if name.startswith("ssl_")}
     encrypted = {"ssl": True} if server.pop("connection_class", None) is SSLConnection else {}
     to_sentinel = common | {"socket_timeout": common["socket_connect_timeout"]} | own | tls | encrypted
+    del to_sentinel["command_packer"]  # a client is asked here for what only its connections take
     nodes = [Node.parse(text) for text in settings.sentinels]
     sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
         [(node.host, node.port) for node in nodes], sentinel_kwargs=to_sentinel
