@@ -52,6 +52,7 @@ def test_a_table_on_standard_output_has_it_for_itself(settings: Settings, clip: 
     assert (nowhere.returncode, "cannot be written" in nowhere.stderr) == (1, True)
 
 
+@pytest.mark.long
 def test_a_timeline_is_drawn_of_one_video(settings: Settings, clip: Path, tmp_path: Path) -> None:
     picture = tmp_path / "timeline.png"
     ran = run_cli(settings, "classify", str(clip), "--timeline", str(picture), *NULL)

@@ -158,6 +158,7 @@ def test_cancel(redis_server: RedisServer, clip: Path) -> None:
     assert "no job 'unknown'" in unknown.stderr
 
 
+@pytest.mark.long
 def test_a_running_job_is_cancelled_and_its_account_closes(served: tuple[Settings, Worker], long_clip: Path) -> None:
     settings, _ = served
     with Client(settings=settings) as client:

@@ -46,6 +46,7 @@ def test_the_plumbing_benchmark_runs(settings: Settings) -> None:
     assert line["classes"] == 1000
 
 
+@pytest.mark.long
 def test_the_plumbing_benchmark_of_live_streams_runs(settings: Settings) -> None:
     ran = run_cli(settings, "bench", "plumbing", "--streams", "3", "--samples", "10", "--rate", "5", "--json")
     assert ran.returncode == 0, ran.stderr
@@ -54,6 +55,7 @@ def test_the_plumbing_benchmark_of_live_streams_runs(settings: Settings) -> None
     assert 0 < line["latency_ms"] < 5000
 
 
+@pytest.mark.long
 def test_the_memory_benchmark_measures_each_thing_by_itself(settings: Settings) -> None:
     """More labels make a result larger, and nothing else; a checkpoint holds a number for each class."""
     few = ("--jobs", "4", "--samples", "500")

@@ -32,6 +32,7 @@ def offered(settings: Settings, line: str, **more: str) -> list[str]:
     return ran.stdout.split()
 
 
+@pytest.mark.long
 def test_networks_and_job_ids_are_completed(settings: Settings, client: Client) -> None:
     for job_id in ("gate-1", "gate-2", "yard"):
         client.submit("a.mp4", job_id=job_id)

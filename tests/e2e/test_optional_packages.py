@@ -55,6 +55,7 @@ def pictures(tmp_path: Path) -> Path:
         (("classify", "{pictures}/star/1.png", "--set", "engine.name=openvino"), "openvino", "openvino"),
     ],
 )
+@pytest.mark.long
 def test_a_missing_package_is_named_before_the_work(
     command: tuple[str, ...], module: str, package: str, pictures: Path, tmp_path: Path, settings: Settings
 ) -> None:

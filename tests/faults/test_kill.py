@@ -120,6 +120,7 @@ def test_sigterm_hands_a_finite_job_over_and_nothing_is_lost(
     assert_same(read_job(client, job), undisturbed)
 
 
+@pytest.mark.long
 def test_drain_lets_a_finite_job_end_where_it_can(
     client: Client, settings: Settings, workers: list[Worker], clip: Path
 ) -> None:

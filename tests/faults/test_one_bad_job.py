@@ -75,6 +75,7 @@ SURROGATE = '{"job_id":"bad","source":"caf\\udce9.mp4"}'
 @pytest.mark.parametrize(
     "entry", [NESTED, HUGE, SURROGATE, b"\xff\xfe", ""], ids=["deep", "huge", "half", "bytes", "none"]
 )
+@pytest.mark.long
 def test_a_message_that_nobody_can_read_ends_alone(
     entry: str | bytes,
     redis_server: RedisServer,

@@ -49,6 +49,7 @@ def test_lost_replies_cost_nothing(proxy: RedisProxy, behind: Trial, wanted: int
         assert any(mark in request for request in proxy.lost[before:])
 
 
+@pytest.mark.long
 def test_a_second_for_each_question_costs_nothing(proxy: RedisProxy, behind: Trial) -> None:
     with proxy.slow(0.5):
         behind.submit(2)

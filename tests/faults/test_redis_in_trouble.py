@@ -60,6 +60,7 @@ def test_scripts_that_are_forgotten_forty_times(troubled: Trial) -> None:
     again_and_again(troubled, lambda raw: raw.script_flush(), 40)
 
 
+@pytest.mark.long
 def test_pauses_of_half_a_second(troubled: Trial) -> None:
     again_and_again(troubled, lambda raw: raw.client_pause(500), 6)
 

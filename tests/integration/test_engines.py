@@ -52,6 +52,7 @@ def test_an_engine_says_what_plain_keras_says(name: str, demo: tuple[Bundle, Any
 
 
 @pytest.mark.parametrize("name", ["tf_graph", "openvino", pytest.param("tf_xla", marks=pytest.mark.long)])
+@pytest.mark.long
 def test_bfloat16_chooses_the_same_labels(name: str, demo: tuple[Bundle, Any]) -> None:
     bundle, model = demo
     engine = compile_model(model, bundle, EngineSettings(name=name, buckets=[28], precision="bfloat16")).engine
@@ -185,6 +186,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path, demo: tuple[Bundle, A
         build(replace(bundle, weights=str(text)))
 
 
+@pytest.mark.long
 def test_labels_that_do_not_fit_are_named(tmp_path: Path) -> None:
     path = tmp_path / "labels.json"
     path.write_text(json.dumps(["one", "two"]))

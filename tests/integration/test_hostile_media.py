@@ -110,6 +110,7 @@ HTTP_STREAMS = {
 
 @pytest.mark.parametrize("name", ["film.mp4", "picture.png", "list.m3u8"])
 @pytest.mark.parametrize("stream", HTTP_STREAMS)
+@pytest.mark.long
 def test_a_server_that_never_comes_to_an_end_is_left_in_time(stream: str, name: str) -> None:
     began_s = time.monotonic()
     with Trap("127.0.0.1", HTTP_STREAMS[stream]) as server:

@@ -26,6 +26,7 @@ from tests.support.bundles import random_bundle
         *(pytest.param(one, marks=pytest.mark.long) for one in ("inceptionv3", "inceptionv4")),
     ],
 )
+@pytest.mark.long
 def test_a_head_on_a_backbone_is_the_same_after_save_and_load(tmp_path: Path, name: str) -> None:
     """The backbone is cut out of a whole network; the bundle builds it without one. Weights must find their layers."""
     bundle = random_bundle(name)

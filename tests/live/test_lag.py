@@ -57,7 +57,7 @@ def test_what_a_camera_had_kept_is_not_taken_for_new() -> None:
     assert all(one.error_s < SLACK_S for one in seen(heard))
 
 
-@pytest.mark.parametrize("speed", [0.5, 2.0])
+@pytest.mark.parametrize("speed", [pytest.param(0.5, marks=pytest.mark.long), 2.0])
 def test_the_rate_asked_for_is_that_of_our_clock_whatever_the_camera_s(speed: float) -> None:
     """Its first seconds are left out: the speed of a clock has to be learnt."""
     with clock_cameras(cam={"fps": 10, "speed": speed}) as cameras:
