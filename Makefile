@@ -27,6 +27,7 @@ test: setup system
 
 soak: setup system
 	$(BIN)/python -m tests.faults.soak --seconds $(SOAK_S)
+
 # What live cameras get, measured; what it gave is in tests/bench/RESULTS.md.
 bench-live: setup system
 	$(BIN)/python -m tests.bench.live

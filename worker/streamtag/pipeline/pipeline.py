@@ -116,6 +116,7 @@ class Pipeline:
         )
         room = Room(sessions.claims, metrics)
         slots = Slots(settings.worker.slots)
+        metrics.slots.set(slots.most)
         neighbours = Neighbours(slots, self.runs)
         self._claims = ClaimLoop(
             sessions.claims,
@@ -150,7 +151,6 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads, those that others hand something to before those others."""
-        self._metrics.slots.set(Slots(self._settings.worker.slots).most)
         self._metrics.watch_states(self._states)
         self._threads.spawn("commits", self._commits.run_once, self._stop)
         self._threads.spawn("inference", lambda: self._inference.run_once(self._stop), self._stop)

@@ -31,7 +31,7 @@ def open_client(settings: RedisSettings, key: str, timeout_s: float | None = Non
     Raises:
         ConfigError: the address cannot be one, or a file of the certificate is not there.
     """
-    server = _server(settings)
+    server = _server(settings) | {"command_packer": Packer()}
     common = _common(settings, timeout_s)
     if settings.sentinels:
         return _master(settings, server, common)
@@ -132,7 +132,6 @@ def _common(settings: RedisSettings, timeout_s: float | None) -> dict[str, Any]:
         # The answers to stream commands have another shape under RESP3.
         "protocol": 2,
         "client_name": "streamtag",
-        "command_packer": Packer(),
         # Older servers do not know CLIENT SETINFO, which would need a right of its own besides.
         "driver_info": None,
     }
@@ -147,7 +146,6 @@ def _master(settings: RedisSettings, server: dict[str, Any], common: dict[str, A
     tls = {name: value for name, value in server.items() if name.startswith("ssl_")}
     encrypted = {"ssl": True} if server.pop("connection_class", None) is SSLConnection else {}
     to_sentinel = common | {"socket_timeout": common["socket_connect_timeout"]} | own | tls | encrypted
-    del to_sentinel["command_packer"]  # a client is asked here for what only its connections take
     nodes = [Node.parse(text) for text in settings.sentinels]
     sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
         [(node.host, node.port) for node in nodes], sentinel_kwargs=to_sentinel
