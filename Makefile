@@ -9,12 +9,22 @@ RERUNS ?= 0
 # browser to open reports in, a font with more than Latin letters, and Prometheus with its Alertmanager.
 SYSTEM := redis-server gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly chromium chromium-driver fontconfig fonts-droid-fallback prometheus \
-	prometheus-alertmanager
+	prometheus-alertmanager wordnet-base mosquitto
+
+# What builds and runs images without a daemon, and what makes a base image of Debian's packages.
+CONTAINERS := podman runc buildah netavark aardvark-dns catatonit iptables mmdebstrap
+
+# The name of the image, and what builds it.
+IMAGE ?= streamtag:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' worker/streamtag/__init__.py)
+ENGINE ?= $(firstword $(notdir $(shell command -v docker podman buildah)))
 
 # Twenty minutes of everything that goes wrong, or SOAK_S seconds; its outcome is in tests/faults/RESULTS.md.
 SOAK_S ?= 1200
 
-.PHONY: demo test soak bench-live alert-test check lint types imports setup system clean
+# What is in an image of that name, by name and version (CycloneDX).
+SBOM ?= streamtag.cdx.json
+
+.PHONY: demo test soak bench-live bench-fleet alert-test previews image image-sbom image-test check lint types imports setup system clean
 
 demo: $(VENV)/.demo
 	$(BIN)/streamtag demo
@@ -32,10 +42,52 @@ soak: setup system
 bench-live: setup system
 	$(BIN)/python -m tests.bench.live
 	$(BIN)/python -m tests.bench.overload
+	$(BIN)/python -m tests.bench.crowded
+
+# A fleet of five hundred workers and ten thousand jobs, simulated on real Redis servers; docs/scale.md says what it means.
+bench-fleet: setup system
+	$(BIN)/python -m tests.bench.fleet
+
+# Networks compiled for a card that is not here, and what their programs do; its outcome is in tests/bench/GPU.md. TARGET is
+# the card's configuration as XLA publishes it (gpu_specs/*.txtpb). Needs 6 GB: not in CI.
+NETWORKS ?= inceptionv3 xception mobilenetv2 squeezenet efficientnet-lite0
+
+.PHONY: gpu-compile
+gpu-compile: EXTRAS := gpu-compile
+gpu-compile: | $(BIN)/python
+	@test -n "$(TARGET)" || { echo "give the card: make gpu-compile TARGET=h100_sxm.txtpb"; exit 1; }
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	PYTHONPATH=. $(BIN)/python -m tests.bench.gpu_compile $(TARGET) --networks $(NETWORKS)
 
 # Real alerts: a camera, a worker and Redis go, and somebody is told; then they come back.
 alert-test: setup system
 	$(BIN)/python -m pytest tests/alerts
+
+# The pictures of the dashboards in docs/dashboards, from a worker and cameras that run for two minutes.
+previews: setup system
+	$(BIN)/python -m tests.alerts.previews
+
+# The pictures of the page in docs/page, of planted streams with drawn pictures; and what it costs its server and a browser.
+.PHONY: screenshots bench-page
+screenshots: setup system
+	$(BIN)/python -m tests.bench.screenshots
+
+bench-page: setup system
+	$(BIN)/python -m tests.bench.page
+
+
+# VARIANT=cuda for NVIDIA's cards; WEIGHTS="xception vgg16" bakes in weights; BASE= another Debian 12.
+image:
+	$(ENGINE) build --tag $(IMAGE) --build-arg VERSION=$(lastword $(subst :, ,$(IMAGE))) \
+		--build-arg REVISION=$(shell git rev-parse HEAD) $(foreach name,BASE VARIANT WEIGHTS,$(if $($(name)),--build-arg $(name)="$($(name))")) .
+
+image-sbom: setup
+	scripts/image-sbom $(ENGINE) $(IMAGE) $(SBOM)
+
+# The real Dockerfile, built without a daemon, and what was built at work. As root; keeps 4 GB in ~/.cache/streamtag/image.
+image-test: setup system
+	@scripts/system-packages $(CONTAINERS)
+	$(BIN)/python -m pytest tests/image
 
 check: lint types imports
 
@@ -62,11 +114,11 @@ $(VENV)/.demo $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
-$(VENV)/.demo: EXTRAS := demo
-$(VENV)/.dev: EXTRAS := demo,dev,openvino,jax,train
+$(VENV)/.demo: EXTRAS := demo,view
+$(VENV)/.dev: EXTRAS := demo,dev,export,jax,notify,quantise,train,view
 
 system: $(BIN)/kubectl
-	@scripts/system-packages $(SYSTEM)
+	@scripts/system-packages $(SYSTEM) $(if $(LONG),$(CONTAINERS))
 
 $(BIN)/kubectl: | $(BIN)/python
 	@scripts/get-kubectl $(BIN)

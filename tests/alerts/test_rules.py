@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
-from streamtag.metrics import Metrics
-from streamtag.tools.exporter import QueueCollector
+from streamtag.tools.metrics_page import exporter_families, notifier_families, worker_families
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "config" / "prometheus" / "rules.yaml"
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 NEVER_OURS = {"up"}  # of Prometheus itself
 INSTANCE = 'instance="w:9108"'
+RUNNERS = ('instance="n:9108"', 'instance="o:9108"')  # of streamtag notify
 QUEUE = 'model="m", shard="0"'
 
 
@@ -60,6 +61,41 @@ def jobs(outcome: str, values: str) -> dict[str, str]:
 
 def queue(**figures: str) -> dict[str, str]:
     return {f"streamtag_queue_{name}{{{QUEUE}}}": values for name, values in figures.items()}
+
+
+def progress(values: str) -> dict[str, str]:
+    return {f"streamtag_last_progress_timestamp_seconds{{{INSTANCE}}}": values}
+
+
+def staleness(**states: str) -> dict[str, str]:
+    return {
+        f'streamtag_stream_staleness_seconds{{{INSTANCE}, state="{state}"}}': values for state, values in states.items()
+    }
+
+
+def redis_answers(share_beyond_half_a_second: float) -> dict[str, str]:
+    bucket = f"streamtag_redis_seconds_bucket{{{INSTANCE}, "
+    return {
+        f'{bucket}thread="commits", le="0.3"}}': f"0+{round(6000 * (1 - share_beyond_half_a_second))}x60",
+        f'{bucket}thread="commits", le="1.0"}}': "0+6000x60",
+        f'{bucket}thread="commits", le="+Inf"}}': "0+6000x60",
+    }
+
+
+def replicas(current: str, most: int) -> dict[str, str]:
+    autoscaler = 'namespace="n", horizontalpodautoscaler="keda-hpa-streamtag-worker"'
+    return {
+        f"kube_horizontalpodautoscaler_status_current_replicas{{{autoscaler}}}": current,
+        f"kube_horizontalpodautoscaler_spec_max_replicas{{{autoscaler}}}": f"{most}x60",
+    }
+
+
+def events(outcome: str, values: str) -> dict[str, str]:
+    return {f'streamtag_notify_events_total{{{RUNNERS[0]}, sink="alarm", outcome="{outcome}"}}': values}
+
+
+def undelivered(values: str) -> dict[str, str]:
+    return {f'streamtag_notify_oldest_undelivered_seconds{{{RUNNERS[0]}, sink="alarm"}}': values}
 
 
 def drops(share: float) -> dict[str, str]:
@@ -110,14 +146,14 @@ CASES = [
     ),
     Case(
         "StreamtagWorkerMakesNoProgress",
-        streams(live=3) | {f'streamtag_samples_published_total{{{INSTANCE}, source="live"}}': "7x40"},
-        streams(live=3) | {f'streamtag_samples_published_total{{{INSTANCE}, source="live"}}': "0+60x40"},
+        streams(live=3) | progress("7x40"),
+        streams(live=3) | progress("0+60x40"),
         20,
     ),
     Case(
         "StreamtagWorkerMakesNoProgress",
         {},
-        streams(reconnecting=3) | {f'streamtag_samples_published_total{{{INSTANCE}, source="live"}}': "7x40"},
+        streams(reconnecting=3) | progress("7x40"),
         20,
         "silent while its cameras are off",
     ),
@@ -137,12 +173,42 @@ CASES = [
         {f"streamtag_draining{{{INSTANCE}}}": "0x5 1x20"},
         {f"streamtag_draining{{{INSTANCE}}}": "0x10 1 stale"},
     ),
+    Case(
+        "StreamtagDecodersFail",
+        {f'streamtag_decoder_restarts_total{{{INSTANCE}, cause="died"}}': "0x5 8x20"},
+        {
+            f'streamtag_decoder_restarts_total{{{INSTANCE}, cause="unreachable"}}': "0+10x25",
+            f'streamtag_decoder_restarts_total{{{INSTANCE}, cause="died"}}': "0x5 2x20",
+        },
+    ),
+    Case("StreamtagRedisSlow", redis_answers(0.2), redis_answers(0.01), 20),
+    Case("StreamtagStreamStale", staleness(live="0+60x20"), staleness(live="1x20", reconnecting="0+60x20")),
+    Case("StreamtagAtMaxReplicas", replicas("50x40", 50), replicas("49x40", 50), 20),
+    Case(
+        "StreamtagScalerErrors",
+        {'keda_scaler_detail_errors_total{namespace="n", scaledObject="streamtag-worker"}': "0+1x30"},
+        {'keda_scaler_detail_errors_total{namespace="n", scaledObject="other"}': "0+1x30"},
+        20,
+    ),
     Case("StreamtagCamerasDark", streams(live=7, stalled=1, black=2), streams(live=9, reconnecting=1)),
     Case("StreamtagCamerasDark", {}, streams(live=1, reconnecting=2), 12, "silent about a few cameras"),
     Case("StreamtagCameraDown", streams(live=9, reconnecting=1), streams(live=9, frozen=1), 15),
     Case("StreamtagCameraRefusesPassword", streams(auth_failed=1), streams(reconnecting=1)),
     Case("StreamtagCameraStill", streams(live=2, black=1), streams(live=2), 40),
     Case("StreamtagSamplesDropped", drops(0.08), drops(0.01), 30),
+    Case("StreamtagNotificationsUndelivered", undelivered("0+60x20"), undelivered("0 60 120 180 240 0x15")),
+    Case(
+        "StreamtagNobodyNotifies",
+        {f"streamtag_notify_lease{{{RUNNERS[0]}}}": "0x20", f"streamtag_notify_lease{{{RUNNERS[1]}}}": "1 0x20"},
+        {f"streamtag_notify_lease{{{RUNNERS[0]}}}": "0x20", f"streamtag_notify_lease{{{RUNNERS[1]}}}": "1x20"},
+    ),
+    Case(
+        "StreamtagNobodyNotifies",
+        {f'up{{job="streamtag-notify", {RUNNERS[0]}}}': "0x20", f'up{{job="streamtag-notify", {RUNNERS[1]}}}': "0x20"},
+        {f'up{{job="streamtag-notify", {RUNNERS[0]}}}': "0x20", f'up{{job="streamtag-notify", {RUNNERS[1]}}}': "1x20"},
+        name="by what cannot be scraped",
+    ),
+    Case("StreamtagNotificationsGivenUp", events("expired", "0x5 1x20"), events("delivered", "0+5x20")),
     Case("StreamtagLag", lag(0.1), lag(0.01), 30),
 ]
 
@@ -197,15 +263,18 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     assert {case.alert for case in CASES if case.silent} == names
 
 
+def exported_by(families: Iterable[Metric]) -> set[str]:
+    """The names of all series."""
+    families = list(families)
+    names = {sample.name for family in families for sample in family.samples} | {family.name for family in families}
+    return names | {f"{family.name}_bucket" for family in families if family.type == "histogram"}
+
+
 def test_every_metric_that_a_rule_asks_for_is_exported() -> None:
-    metrics = Metrics()
-    metrics.watch_states(lambda: {("live", "live"): 1})
-    metrics.watch_compiles(lambda: 0)
-    families: list[Metric] = [*metrics.registry.collect(), *QueueCollector([]).collect()]
-    exported = {sample.name for family in families for sample in family.samples} | {family.name for family in families}
-    exported |= {f"{family.name}_bucket" for family in families if family.type == "histogram"}
+    exported = exported_by([*worker_families(), *exporter_families(), *notifier_families()])
     recorded = {rule["record"] for rule in rules() if "record" in rule}
-    asked = {name for rule in rules() for name in re.findall(r"streamtag[\w:]+", rule["expr"])}
+    expressions = [re.sub(r"by \([^)]*\)", "", rule["expr"]) for rule in rules()]
+    asked = {name for one in expressions for name in re.findall(r"streamtag[\w:]+", one)}
     assert asked - recorded - NEVER_OURS <= exported, asked - recorded - exported
     assert recorded <= asked, "a rule that nothing uses"
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import av
 import psutil
 from streamtag.core.job import Sampling
 from streamtag.core.stream_state import GapReason
-from streamtag.settings import SourceSettings
+from streamtag.settings import Settings, SourceSettings
+from streamtag.tools.bench import plumbing
 
 from tests.support.rtsp import ClockCameras, clock_cameras
 from tests.support.stream_reading import Heard
@@ -56,6 +59,21 @@ def _first(cameras: ClockCameras, name: str) -> str:
     return f"the first sample is frame {first.sample.index}, truly {first.lag_s:.2f} s old and said to be {said_s:.2f}"
 
 
+def _key_frames_alone(url: str) -> float:
+    """The share of a core that it takes to read a camera's packets and to decode its key frames; they are not used."""
+    with av.open(url, options={"rtsp_transport": "tcp"}) as opened:
+        video = opened.streams.video[0]
+        video.codec_context.skip_frame = "NONKEY"
+        video.codec_context.thread_count = 1
+        frames = opened.decode(video)
+        next(frames)
+        began_s, cpu_s = time.monotonic(), time.thread_time()
+        for _ in frames:
+            if time.monotonic() - began_s >= SECONDS:
+                break
+        return (time.thread_time() - cpu_s) / (time.monotonic() - began_s)
+
+
 def _processor(cameras: ClockCameras) -> str:
     """Of one core, of the same camera in the same run."""
     shares = []
@@ -63,7 +81,17 @@ def _processor(cameras: ClockCameras) -> str:
         heard = watch(cameras.url("large"), Sampling(fps=1, decode=decode), _for(SECONDS))
         wall_s = heard.taken_unix_s[-1] - heard.taken_unix_s[2]
         shares.append(sum(heard.decode_s[3:]) / wall_s)
-    return f"auto {shares[0]:.1%} of a core, all {shares[1]:.1%}: a ratio of {shares[0] / shares[1]:.2f}"
+    alone = _key_frames_alone(cameras.url("large"))
+    ours = f"auto {shares[0]:.1%} of a core, all {shares[1]:.1%}: a ratio of {shares[0] / shares[1]:.2f}"
+    return f"{ours}; packets read and key frames decoded by PyAV, and nothing made of them: {alone:.1%}"
+
+
+def _plumbing() -> str:
+    figures = plumbing.measure(Settings(log={"level": "error"}), 48, SECONDS, 1.0, lambda done: None)
+    return (
+        f"{figures['cpu_us_per_sample'] / 1000:.2f} ms a sample, batches of {figures['mean_batch_size']}, "
+        f"results after {figures['latency_ms']:.0f} ms"
+    )
 
 
 def _clock(cameras: ClockCameras, name: str) -> str:
@@ -81,6 +109,7 @@ def rows(cameras: ClockCameras) -> Iterator[tuple[str, str]]:
     yield "a camera at 5 frames/s is opened", _first(cameras, "few")
     yield "a camera that sends six old frames at first", _first(cameras, "kept")
     yield "1 sample/s at 1080p25, a key frame a second", _processor(cameras)
+    yield "CPU of the worker's own process, 48 cameras at 1 sample/s", _plumbing()
     yield "a camera's clock at half speed", _clock(cameras, "half")
     yield "a camera's clock at double speed", _clock(cameras, "double")
     yield "a camera's clock that jumps by 1,000 s", _clock(cameras, "set")

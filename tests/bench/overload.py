@@ -112,6 +112,7 @@ def main() -> None:
             model__weights="random",
             engine__precision="float32",
             engine__buckets=BUCKETS,
+            worker__slots=STREAMS,  # by itself it would take no more of them than its device can serve
         )
         for what, measured in rows(settings, seconds):
             sys.stdout.write(f"| {what} | {measured} |\n")

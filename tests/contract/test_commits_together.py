@@ -10,10 +10,11 @@ import pytest
 from streamtag.core.records import Claim
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.queue import commits as commits_module
-from streamtag.queue.commits import Step
-from streamtag.queue.connection import Call
+from streamtag.queue.claims import Claims
+from streamtag.queue.commits import Commits, Step
+from streamtag.queue.connection import Call, Connection
 
-from tests.contract.sides import LIVE, Queue, Side, lapse, step
+from tests.contract.sides import LEASE, LIVE, Queue, Side, lapse, step
 
 
 def taken(queue: Queue, *names: str) -> tuple[Side, list[Claim]]:
@@ -38,6 +39,13 @@ def test_all_of_them_are_published_and_checkpointed(queue: Queue) -> None:
     assert one.commits.commit_each(steps(claims, 1, "6-1", "7-1")) == [None] * 3
     assert published(queue, "a", "b", "c") == [["5-1", "6-1", "7-1"]] * 3
     assert len(queue.producer.events()) == 6
+
+
+def test_they_are_asked_for_in_one_round_trip(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, claims = taken(queue, "a", "b", "c")
+    assert one.commits.commit_each(steps(claims, 0, "5-1")) == [None] * 3  # the server knows the script by now
+    monkeypatch.setattr(queue.connection, "script", lambda *_: pytest.fail("one was asked for by itself"))
+    assert one.commits.commit_each(steps(claims, 1, "6-1")) == [None] * 3
     assert {(view.state, view.progress, view.reason) for view in queue.producer.views()} == {("live", 0.5, "fine")}
 
 
@@ -147,3 +155,19 @@ def test_without_a_server_none_of_the_rest_is_asked_for(queue: Queue, monkeypatc
     monkeypatch.setattr(commits_module, "BATCH_STEPS", 1)
     assert [type(trouble) for trouble in one.commits.commit_each(steps(claims, 0, "5-1"))] == [QueueUnavailable] * 3
     assert asked == [1]
+
+
+def test_a_round_trip_is_timed_as_one_and_a_wait_for_jobs_not_at_all(queue: Queue) -> None:
+    _, claims = taken(queue, "a", "b", "c")
+    took_s: list[float] = []
+    connection = Connection(queue.settings.redis, queue.keys, answered=took_s.append)
+    try:
+        assert Commits(connection, "one", 30.0).commit_each(steps(claims, 0, "5-1")) == [None] * 3
+        took_s.clear()  # the script was read, and its text sent, the first time
+        assert Commits(connection, "one", 30.0).commit_each(steps(claims, 1, "6-1")) == [None] * 3
+        assert len(took_s) == 1
+        assert 0 < took_s[0] < 5
+        assert Claims(connection, "one", LEASE).fetch(1, block_ms=300) == []
+        assert len(took_s) == 1
+    finally:
+        connection.close()

@@ -53,7 +53,7 @@ def test_a_source_with_a_password_is_forgotten_and_given_again_to_go_back(queue:
     ("fields", "names"),
     [
         ({"job": "{"}, "not valid JSON"),
-        ({"job": "[" * 100_000}, "at most 65536"),
+        ({"job": "[" * 100_000}, "at most 98304"),
         ({"job": "[" * 60_000}, "recursion limit"),
         ({"jobs": "x"}, "no field 'job'"),
         ({"job": b"\xff\xfe"}, "not valid JSON"),
@@ -80,7 +80,7 @@ def test_an_entry_without_a_job_id_is_known_by_its_own(queue: Queue, fields: dic
         ({"model": "other"}, "unknown model 'other'"),
         ({"sampling": {"fps": 10**400}}, "fps must be a finite number"),
         ({"model": "m" * 50_000}, "model must have at most 128"),
-        ({"stream": "m" * 300_000}, "at most 65536"),
+        ({"stream": "m" * 300_000}, "at most 98304"),
     ],
 )
 def test_a_producer_hears_of_its_broken_job_by_the_job_s_id(queue: Queue, more: dict[str, object], names: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from streamtag.client import Client
 from streamtag.core.records import JobStatus, StreamState
 from streamtag.errors import QueueUnavailable
 from streamtag.queue.depth import QueueDepth
@@ -28,6 +29,15 @@ def test_jobs_wait_until_they_are_taken_and_count_until_they_are_over(queue: Que
     one.commits.dead_letter(second, "no good")
     depth = queue.producer.depth()
     assert (depth.waiting, depth.taken, depth.dead_letters) == (1, 0, 1)
+
+
+def test_each_shard_of_a_model_is_a_queue_of_its_own(queue: Queue) -> None:
+    with Client(settings=queue.settings, shard=1) as other:
+        other.submit("clip.mp4", job_id="j")
+        assert other.depth().waiting == 1
+        assert queue.producer.depth().waiting == 0
+        queue.submit("j")
+        assert (other.depth().waiting, queue.producer.depth().waiting) == (1, 1)
 
 
 def test_the_oldest_is_the_first_that_nobody_has_had(queue: Queue) -> None:

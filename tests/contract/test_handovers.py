@@ -144,7 +144,9 @@ def test_a_job_whose_key_is_wrong_is_refused_before_anything_is_written(pair: Pa
 def test_offers_are_read_with_what_a_worker_says(pair: Pair) -> None:
     loaded = replace(VIEW, streams=2, asked=4.0, supply=90.5, busy=0.25, room=14, offers=(pair.offer,))
     pair.one.heartbeats.beat(loaded)
+    pair.two.heartbeats.find()
     assert pair.two.heartbeats.others() == [loaded]
+    pair.one.heartbeats.find()
     assert pair.one.heartbeats.others() == [], "of itself it knows"
     assert pair.queue.producer.workers() == [loaded]
 
@@ -155,7 +157,8 @@ def test_a_worker_of_an_earlier_version_is_read_without_a_load(queue: Queue) -> 
     known = VIEW.to_dict()
     for name in ("streams", "asked", "supply", "busy", "lag_s", "drop_share", "room", "offers"):
         known.pop(name)
-    queue.worker("old").heartbeats.beat(_Said(known))  # type: ignore[arg-type]
+    queue.worker("old").heartbeats.beat(known)  # type: ignore[arg-type]
+    one.heartbeats.find()
     (view,) = one.heartbeats.others()
     assert (view.supply, view.room, view.offers) == (0.0, 0, ())
 
@@ -178,23 +181,16 @@ def test_a_load_that_no_worker_says_is_passed_over(queue: Queue, more: dict[str,
     one, two = queue.worker("one"), queue.worker("two")
     for name in ("one", "two"):
         queue.connection.client.xgroup_createconsumer(queue.keys.jobs, GROUP, name)
-    two.heartbeats.beat(_Said(VIEW.to_dict() | more))  # type: ignore[arg-type]
+    two.heartbeats.beat(VIEW.to_dict() | more)  # type: ignore[arg-type]
+    one.heartbeats.find()
     assert one.heartbeats.others() == []
 
 
 def test_before_the_first_job_nobody_else_is_there(queue: Queue) -> None:
     side = queue.worker("one")
     queue.connection.client.delete(queue.keys.jobs)
+    side.heartbeats.find()
     assert side.heartbeats.others() == []
     queue.connection.client.xadd(queue.keys.jobs, {"job": "x"})
+    side.heartbeats.find()
     assert side.heartbeats.others() == []
-
-
-class _Said:
-    """What somebody else may write in the place of a worker."""
-
-    def __init__(self, content: dict[str, object]) -> None:
-        self._content = content
-
-    def to_dict(self) -> dict[str, object]:
-        return self._content

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from streamtag.core.album import Picture, PictureKind
 from streamtag.core.job import Job
 from streamtag.core.records import JobStatus
 from streamtag.errors import QueueFull
 from streamtag.queue.memory import MemoryGauge, RedisMemory, read_memory, size
+from streamtag.queue.pictures import Pictures, PictureStep
 
 from tests.contract.sides import LIVE, Queue, step
 from tests.support.redis_server import RedisServer
@@ -88,17 +90,21 @@ def test_what_takes_the_memory_is_told_by_kind(queue: Queue) -> None:
     queue.producer.submit(Job("runs", "clip.mp4"))
     claim = [one.take(), one.take()][1]
     one.commits.commit(claim, step(0, *(f"{number}-1" for number in range(1, 501)), events=3), LIVE, None)
+    picture = Picture(1.0, 0.0, kind=PictureKind.ENTER, jpeg=b"x" * 5000)
+    Pictures(queue.connection, "one", 8).write_each([PictureStep(claim, picture, [picture], [])])
     queue.submit("failed")
     one.commits.dead_letter(one.take(), "no")
     held = {holding.kind: holding for holding in queue.producer.holdings()}
     assert {kind: holding.keys for kind, holding in held.items()} == {
         "jobs": 4,  # three hashes and the queue
         "results": 1,
+        "pictures": 2,
         "events": 1,
         "dead letters": 1,
         "workers": 0,
     }
     assert held["results"].bytes > 500 * 40
+    assert held["pictures"].bytes > 10_000
     assert held["results"].bytes > held["jobs"].bytes > held["events"].bytes > 0 == held["workers"].bytes
 
 

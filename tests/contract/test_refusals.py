@@ -11,19 +11,23 @@ from typing import Any
 
 import pytest
 import streamtag.queue
+from streamtag.core.album import Picture
 from streamtag.core.job import Job
 from streamtag.core.records import JobStatus, Offer, WorkerView
 from streamtag.errors import QueueRefused, QueueUnavailable, StreamtagError
 from streamtag.queue.connection import Connection, text
 from streamtag.queue.handovers import Handovers
+from streamtag.queue.notices import Notices, Place
 from streamtag.queue.orphans import Orphan, OrphanKind, Orphans
+from streamtag.queue.pictures import Pictures, PictureStep
 from streamtag.queue.published import DeadLetter
 
 from tests.contract.sides import LIVE, Queue, Side, step
 
+PICTURE = Picture(1_700_000_000.0, 1.0, jpeg=b"\xff\xd8\xff")
 SCRIPTS = Path(streamtag.queue.__file__).parent / "scripts"
-# Renewal answers for each job in turn, and so does not begin with a word of its own.
-PER_JOB = {("renew", answer) for answer in ("OK", "LOST", "CANCELLED")}
+# Renewal answers for each job in turn, and so does not begin with a word of its own; of pictures OK leads their ids.
+NOT_IN_A_RETURN = {("renew", answer) for answer in ("OK", "LOST", "CANCELLED")} | {("picture", "OK")}
 
 
 def _answers_in_the_scripts() -> set[tuple[str, str]]:
@@ -33,7 +37,7 @@ def _answers_in_the_scripts() -> set[tuple[str, str]]:
         for word in re.findall(r"(?:return|retired =) \{'([A-Z]+)'", path.read_text(encoding="utf-8"))
     }
     assert len(found) > 30
-    return found | PER_JOB
+    return found | NOT_IN_A_RETURN
 
 
 @pytest.fixture
@@ -78,6 +82,11 @@ def _everything(queue: Queue, side: Side) -> Iterator[Callable[[], object]]:
     yield lambda: side.commits.finish(claim, JobStatus.DONE, "", "ended", 0.0)
     yield lambda: side.commits.dead_letter(claim, "no")
     yield lambda: queue.producer.cancel("j")
+    yield lambda: Pictures(queue.connection, "one", 8).write_each([PictureStep(claim, PICTURE, (), ())])
+    notices = Notices(queue.connection, "one")
+    yield lambda: notices.hold(15.0)
+    yield lambda: notices.read("sink")
+    yield lambda: notices.advance("sink", Place("1-1", 1))
     yield side.claims.retire
     letter = DeadLetter("1-1", "j", "", 1, "", 0.0)
     yield lambda: queue.producer.requeue(letter)
@@ -97,6 +106,7 @@ def test_every_answer_of_every_script_is_reached(queue: Queue, heard: set[tuple[
     _move(queue, one, two)
     _requeue(queue, one)
     _leave_behind(queue)
+    _tell(queue)
     _occupy_keys(queue, one)
     assert heard == _answers_in_the_scripts()
 
@@ -110,7 +120,10 @@ def _live_and_end(queue: Queue, one: Side, end: str) -> None:
     one.commits.commit(claim, step(0, "5-1"), LIVE, None)
     one.commits.commit(claim, step(0, "5-1"), LIVE, None)
     stale = replace(claim, fence=claim.fence + 1)
+    pictures = Pictures(queue.connection, "one", 8)
     _tried(
+        lambda: pictures.write_each([PictureStep(claim, PICTURE, (), ())]),
+        lambda: pictures.write_each([PictureStep(stale, PICTURE, (), ())]),
         lambda: one.commits.commit(stale, step(1), LIVE, None),
         lambda: one.commits.finish(stale, JobStatus.DONE, "", "ended", 0.0),
         lambda: one.commits.release(stale),
@@ -191,15 +204,26 @@ def _leave_behind(queue: Queue) -> None:
     assert orphans.remove(results)
 
 
+def _tell(queue: Queue) -> None:
+    """Events, to a sink that is new and to one that is not, by the runner that may and by another."""
+    one, two = (Notices(queue.connection, runner) for runner in ("one", "two"))
+    assert one.hold(15.0) == ""
+    assert two.hold(15.0) == "one"
+    here = one.read("sink").place
+    _tried(lambda: two.advance("sink", here))
+    one.advance("sink", here)
+    one.read("sink")
+
+
 def _occupy_keys(queue: Queue, one: Side) -> None:
     """Keys that are not ours: of the job, and of the queue."""
     client, keys = queue.connection.client, queue.keys
-    for key in (keys.job("j"), keys.events, keys.dlq, keys.jobs):
+    for key in (keys.job("j"), keys.events, keys.dlq, keys.jobs, keys.notify_lease):
         client.delete(keys.job("j"))
         queue.submit("j")
         acts = list(_everything(queue, one))
         kept = client.dump(key)
-        queue.occupy(key, "string")
+        queue.occupy(key, "list" if key == keys.notify_lease else "string")
         _tried(*acts)
         client.delete(key)
         if key != keys.job("j") and kept:

@@ -16,6 +16,7 @@ from streamtag.tools.drawing import writing
 from tests.support import json_lines, run_cli
 from tests.support.browser import chromium
 from tests.support.terminal import Terminal
+from tests.support.web import PASSWORD, USER, WebServer
 
 NULL = ("--model", "demo", "--set", "engine.name=null")
 
@@ -119,3 +120,27 @@ def test_a_person_sees_at_once_what_takes_its_time(settings: Settings, clip: Pat
     assert terminal.process.returncode == 0
     assert not any("━" in line or "classifying" in line for line in lines)  # the bar has gone, and no line with it
     assert any("rank" in line for line in lines)
+
+
+def test_a_credential_by_name_opens_what_is_on_the_network(
+    settings: Settings, web_server: WebServer, clip: Path, tmp_path: Path
+) -> None:
+    (web_server.folder / "clip.mp4").write_bytes(clip.read_bytes())
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "web").write_text(f"{USER}:{PASSWORD}@{web_server.url}")
+    source, folder = f"{web_server.url}/secret/clip.mp4", ("--set", f"source.credentials={secrets}")
+    ran = run_cli(settings, "classify", source, "--credential", "web", "--json", "--fps", "1", *NULL, *folder)
+    assert ran.returncode == 0, ran.stderr
+    (answer,) = json_lines(ran.stdout)
+    assert answer["samples"] == 8
+    assert PASSWORD not in ran.stdout + ran.stderr
+    for arguments, says in (
+        ((source, "--credential", "web"), "source.credentials=FOLDER"),
+        ((str(clip), "--credential", "web", *folder), "none of these is one"),
+        ((source, "--credential", "a b", *folder), "--credential must be 1 to 63 letters"),
+        ((source, "--credential", "web", "--annotate", str(tmp_path), *folder), "leave --credential out"),
+    ):
+        refused = run_cli(settings, "classify", *arguments, *NULL)
+        assert refused.returncode == 2
+        assert says in refused.stderr

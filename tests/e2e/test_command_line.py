@@ -44,7 +44,9 @@ def test_results_and_events_of_a_job(served: tuple[Settings, Worker], clip: Path
     assert followed.returncode == 0, followed.stderr
     results = json_lines(followed.stdout)
     assert len(results) == 40
-    assert set(results[0]) == {"id", "index", "pts_s", "labels", "active", "change", "path", "region", "reused"}
+    assert set(results[0]) == {
+        *("id", "index", "pts_s", "labels", "active", "change", "path", "region", "reused", "groups")
+    }
     assert set(results[0]["labels"][0]) == {"class_id", "name", "score", "smoothed"}
     assert json_lines(run_cli(settings, "tail", "tailed", "--lines", "3", "--json").stdout) == results[-3:]
     events = json_lines(run_cli(settings, "tail", "tailed", "--events", "--json").stdout)
@@ -225,7 +227,8 @@ def test_json_is_pure_and_logs_are_elsewhere(served: tuple[Settings, Worker], cl
         (["submit", "a.mp4", "--fps", "2", "--every", "3"], 2, "one of"),
         (["submit", "gopher://x"], 2, "gopher"),
         (["run", "--set", "lease.secnds=3"], 2, "lease.secnds: unknown setting"),
-        (["run", "--model", "vgg99"], 2, "unknown model 'vgg99'"),
+        (["run", "--set", 'metrics.labels=["triangel"]', "--model", "demo"], 2, "did you mean 'triangle'"),
+        (["run", "--model", "vgg99"], 4, "unknown model 'vgg99'"),
         (["status", "--config", "/none.yaml"], 2, "no such settings file"),
         (["classify", "/none.jpg", "--set", "engine.name=null"], 1, "/none.jpg"),
         (["demo", "--source", "/none.mp4", "--set", "engine.name=null"], 1, "no such file"),

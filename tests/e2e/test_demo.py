@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from PIL import Image
 from streamtag.settings import Settings
 
 from tests.support import RedisServer, environment, eventually, json_lines, run_cli, settings_for
+from tests.support.browser import chromium
 from tests.support.terminal import Terminal
 
 
@@ -29,6 +32,8 @@ def test_the_demo_tags_the_real_world(redis_server: RedisServer, tmp_path: Path)
     assert summary["segments"] == len(summary["verdicts"]) == 8
     assert summary["segments_right"] >= 0.8 * summary["segments"]
     assert summary["segments_right"] == sum(verdict["right"] for verdict in summary["verdicts"])
+    told = {verdict["truth"]: verdict["label"] for verdict in summary["verdicts"]}
+    assert (told["an espresso"], told["a camera on a tripod"]) == ("espresso", "tripod"), "and not food"
     assert summary["counters"]["published"] == sum("labels" in line for line in news) == 110
     assert (news[-1]["kind"], news[-1]["status"]) == ("status", "done"), "the end is told last"
     with Image.open(sheet) as picture:
@@ -39,7 +44,8 @@ def test_a_source_of_ones_own_has_no_truth_and_no_sheet(settings: Settings, clip
     command = ["demo", "--source", str(clip), "--json", "--set", "engine.name=null"]
     ran = run_cli(settings, *command, "--sheet", str(tmp_path / "sheet.png"))
     assert ran.returncode == 0, ran.stderr
-    summary = json_lines(ran.stdout)[-1]
+    started, *_, summary = json_lines(ran.stdout)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", started["page"])
     assert (summary["segments"], summary["sheet"], summary["source"]) == (0, None, str(clip))
     assert list(tmp_path.iterdir()) == []
 
@@ -64,6 +70,41 @@ def test_on_a_terminal_the_bar_and_the_lines_do_not_cut_each_other(settings: Set
     assert [line for line in events if not re.fullmatch(whole, line)] == []
     assert re.fullmatch(r".*  status  done", events[-1])
     assert any("segments right" in line for line in lines)
+
+
+@pytest.mark.long
+def test_the_page_is_opened_in_a_browser_and_stays_until_ctrl_c(settings: Settings, tmp_path: Path) -> None:
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o700)
+    command = [sys.executable, "-m", "streamtag", "demo", "--drawn", "--seconds", "5", "--open", "--sheet", "sheet.png"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(settings) | {"BROWSER": f"{browser} %s"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    errors_ready = partial(select.select, [process.stderr], [], [], 0)
+    try:
+        eventually((tmp_path / "sheet.png").exists, "all of it is tagged", 120)
+        url = opened.read_text().strip()
+        with chromium(tmp_path / "profile") as page:
+            page.get(url)
+            tile = "return document.querySelector('.tile')?.innerText || ''"
+            eventually(lambda: "done" in page.execute_script(tile), "the film's tile, and that it is done")
+            picture = "return document.querySelector('.tile img').naturalWidth"
+            eventually(lambda: page.execute_script(picture) > 30, "its picture")
+        eventually(lambda: errors_ready()[0], "it says that the page stays")
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert "segments right" in said
+        assert f"The page stays at {url} until you press Ctrl-C." in errors
+    finally:
+        process.kill()
 
 
 @pytest.mark.parametrize("after_s", [0.0, 1.5, 6.0])

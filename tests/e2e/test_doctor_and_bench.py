@@ -69,17 +69,41 @@ def test_the_memory_benchmark_measures_each_thing_by_itself(settings: Settings) 
     assert one["job_waiting"] < five["job_over"] < five["job_running"]
     assert five["job_running"] > 4 * five["classes"]
     assert abs(five["event"] - one["event"]) < 20
+    assert 1000 < five["picture_file"] < five["picture"] < 2 * five["picture_file"]
 
 
 @pytest.mark.long
-def test_the_engine_benchmark_compares_with_plain_keras(settings: Settings, tmp_path: Path) -> None:
+def test_the_engine_benchmark_compares_with_plain_keras_and_keeps_its_choice(
+    settings: Settings, tmp_path: Path
+) -> None:
     """Of a bundle around a whole .keras file, too: it has weights of its own and no random ones."""
     bundle = whole_bundle(tmp_path)
-    ran = run_cli(settings, "bench", "engines", "--model", str(bundle), "--batch", "1", "--seconds", "0.1", "--json")
+    own = {"STREAMTAG_MODEL__CACHE": str(tmp_path / "cache"), "STREAMTAG_ENGINE__NAME": "auto"}
+    few = ("--model", str(bundle), "--batch", "1", "--seconds", "0.1", "--json")
+    ran = run_cli(settings, "bench", "engines", *few, "--keep", env=own)
     assert ran.returncode == 0, ran.stderr
     lines = json_lines(ran.stdout)
-    assert lines[0]["ratio"] == 1.0
-    assert {"tf_graph", "tf_xla", "openvino"} <= {line["engine"] for line in lines}
+    assert (lines[0]["engine"], lines[0]["ratio"], lines[0]["peer"]) == ("keras predict", 1.0, True)
+    assert {"tf_graph", "openvino"} <= {line["engine"] for line in lines}
     for line in lines:
         assert line["images_per_s_least"] <= line["images_per_s"] <= line["images_per_s_most"]
-        assert (line["same_label"], line["largest_difference"] < 0.05) == (1.0, True), line
+        assert (line["agreement"], line["largest_difference"] < 0.05) == (1.0, True), line
+    (chosen,) = (line for line in lines if line["chosen"])
+    named = f"{chosen['engine']} {chosen['precision']}, measured here"
+    checks = json_lines(run_cli(settings, "doctor", "--model", str(bundle), "--json", env=own).stdout)
+    assert any(line["check"] == "engine" and line["seen"].startswith(named) for line in checks), checks
+
+
+@pytest.mark.long
+def test_the_decoding_benchmark_counts_samples_and_cpu_of_a_film(settings: Settings) -> None:
+    """Two seconds of its own film: ten samples, fifty frames, two key frames; key frames cost the least of them."""
+    ran = run_cli(settings, "bench", "decode", "--seconds", "2", "--json")
+    assert ran.returncode == 0, ran.stderr
+    rows = {line["sampled"]: line for line in json_lines(ran.stdout)}
+    assert [row["samples"] for row in rows.values()] == [10, 50, 2]
+    for row in rows.values():
+        assert 0 < row["cpu_ms_least"] <= row["cpu_ms"] <= row["cpu_ms_most"]
+    assert rows["key frames"]["ratio"] < rows["5 a second"]["ratio"]
+    none = run_cli(settings, "bench", "decode", "/none.mp4")
+    assert none.returncode == 1
+    assert "/none.mp4" in none.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from streamtag.client import Client
-from streamtag.networks.registry import imagenet_classes
+from streamtag.networks.groups import imagenet_classes
 
 from tests.support import RedisServer, Worker, json_lines, run_cli, settings_for
 from tests.support.bundles import WEIGHT_FILES

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streamtag.client import Client
 from streamtag.core.records import JobStatus
-from streamtag.networks.registry import imagenet_classes
+from streamtag.networks.groups import imagenet_classes
 from streamtag.settings import Settings
 
 from tests.support import NULL, RedisServer, Worker, json_lines, run_cli, settings_for, start_worker
@@ -42,8 +42,11 @@ def test_a_bottle_is_a_bottle_all_through(tagging: tuple[Settings, Worker], shar
         results = list(client.results("bottle"))
     assert [result.index for result in results] == expected_samples(true_times(video), 5)
     assert np.mean([result.labels[0].name == "water_bottle" for result in results]) >= 0.9
-    # The bottle itself is out of the central crop for four seconds of forty.
-    assert np.mean(["water_bottle" in result.active for result in results]) >= 0.9
+    # The bottle itself is out of the central crop for four seconds of forty. As it leaves and comes back it is told by
+    # its group: 0.145 of the samples when this was written, and 0.78 by its class.
+    assert {name for result in results for name in result.active} == {"bottle", "water_bottle"}
+    assert np.mean([bool(result.active) for result in results]) >= 0.9
+    assert np.mean(["water_bottle" in result.active for result in results]) >= 0.7
 
 
 @pytest.mark.long

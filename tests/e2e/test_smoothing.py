@@ -33,9 +33,15 @@ def test_the_defaults_reach_the_goal_on_the_flicker_set(tmp_path: Path) -> None:
     ]
     classifier = Classifier(settings, network)
     clips = streams.read_clips(classifier, network.bundle, items, Sampling(fps=5), lambda done: None)
-    raw = streams.measure(clips, [streams.predicted_labels(clip, None, network.bundle) for clip in clips], "argmax", {})
+    raw = streams.measure(
+        clips, [streams.predicted_labels(clip, None, network.bundle) for clip in clips], "argmax", {}, network.bundle
+    )
     now = streams.measure(
-        clips, [streams.predicted_labels(clip, SmoothingSettings(), network.bundle) for clip in clips], "ema", {}
+        clips,
+        [streams.predicted_labels(clip, SmoothingSettings(), network.bundle) for clip in clips],
+        "ema",
+        {},
+        network.bundle,
     )
     assert raw.flips_per_min > 60, "the set flickers"
     assert now.flips_per_min <= 0.1 * raw.flips_per_min

@@ -42,7 +42,7 @@ CAMERAS, FILES_AT_ONCE = 8, 4
 KILL_S, RESTART_S, FLAP_S, CHANGE_S, SUBMIT_S, MEASURE_S = 30.0, 300.0, 4.0, 40.0, 10.0, 5.0
 REDIS_AWAY_S = 3.0
 READ_TIMEOUT_S = 3.0
-LONGEST_SILENCE_S = 2 * READ_TIMEOUT_S + 1.5  # OpenCV notices one after up to two of its time-outs
+LONGEST_SILENCE_S = 2 * READ_TIMEOUT_S + 1.5  # shorter ones a busy machine makes by itself
 OPTIONS = (
     *("worker.slots=6", "lease.seconds=8", "lease.stop_after_s=6", "lease.renew_s=1", "lease.reclaim_s=0.5"),
     *(f"source.read_timeout_s={READ_TIMEOUT_S}", "source.open_timeout_s=10", "source.backoff_cap_s=2"),

@@ -83,6 +83,7 @@ def test_a_decoder_is_killed_again_and_again(
         decoder.send_signal(signal.SIGKILL)
     assert_as_if_nothing_had_been(client, redis_server, worker, read_job(client, whole), jobs)
     assert read_job(client, jobs[0]).states.count("reconnecting") == KILLS
+    assert worker.metric("streamtag_decoder_restarts_total", cause="died") == KILLS
 
     def as_before() -> bool:
         now = Footprint.of(worker.process.pid)

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from streamtag.core.bundle import Bundle, Mode, Preprocessing
 from streamtag.errors import ConfigError
+from streamtag.networks import loading
 from streamtag.networks.building import build
 from streamtag.networks.engines.base import apply_temperature
 from streamtag.networks.engines.folding import fold_batch_norm
 from streamtag.networks.engines.normalising import normalise
 from streamtag.networks.loading import compile_model
 from streamtag.networks.registry import resolve
-from streamtag.settings import EngineSettings, ModelSettings
+from streamtag.settings import EngineSettings, ModelSettings, Settings
 from streamtag.tools.demo.train import draw_set
 
 from tests.support import RedisServer, json_lines, run_cli, settings_for
@@ -51,11 +52,28 @@ def test_an_engine_says_what_plain_keras_says(name: str, demo: tuple[Bundle, Any
         np.testing.assert_allclose(network.engine.predict(pictures[:count]), expected[:count], atol=2e-4)
 
 
+def test_on_a_gpu_an_open_engine_takes_16_bits_that_no_processor_of_ours_has(
+    monkeypatch: pytest.MonkeyPatch, demo: tuple[Bundle, Any]
+) -> None:
+    monkeypatch.setattr(loading, "has_gpu", lambda _engine: True)  # no card is here, and XLA compiles for either
+    settings = Settings(
+        model=ModelSettings(name="demo"),
+        engine=EngineSettings(name="auto", precision="float16", buckets=[1], measure_s=0),
+    )
+    network = loading.load(settings, bundle=demo[0])
+    assert (network.choice.engine, network.choice.precision) == ("tf_xla", "float16")
+
+
 @pytest.mark.parametrize("name", ["tf_graph", "openvino", pytest.param("tf_xla", marks=pytest.mark.long)])
 @pytest.mark.long
 def test_bfloat16_chooses_the_same_labels(name: str, demo: tuple[Bundle, Any]) -> None:
     bundle, model = demo
-    engine = compile_model(model, bundle, EngineSettings(name=name, buckets=[28], precision="bfloat16")).engine
+    settings = EngineSettings(name=name, buckets=[28], precision="bfloat16")
+    if name == "openvino" and not {"avx512_bf16", "amx_bf16"} & set(Path("/proc/cpuinfo").read_text().split()):
+        with pytest.raises(ConfigError, match="this processor does not compute in bfloat16"):
+            compile_model(model, bundle, settings)
+        return
+    engine = compile_model(model, bundle, settings).engine
     pictures, classes = draw_set(7, 42)
     assert (engine.predict(pictures).argmax(axis=1) == classes).mean() > 0.95
 

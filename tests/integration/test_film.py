@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from streamtag.errors import ConfigError
-from streamtag.networks.registry import imagenet_classes
+from streamtag.networks.groups import imagenet_classes
 from streamtag.networks.weights import packages
 from streamtag.networks.weights.fetching import FetchFailed
 from streamtag.settings import ModelSettings, Settings

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.groups import NO_GROUPS
 from streamtag.errors import ConfigError
 from streamtag.networks.building import build, cut, features, with_head
 from streamtag.networks.bundles import read_bundle, write_bundle
@@ -39,7 +40,8 @@ def test_a_head_on_a_backbone_is_the_same_after_save_and_load(tmp_path: Path, na
     expected = np.asarray(model(x, training=False))
     weights = tmp_path / "x.weights.h5"
     model.save_weights(weights)
-    trained = replace(bundle, name="mine", labels=("a", "b", "c"), arguments={"head": [10, 10]})
+    labels = ("a", "b", "c")
+    trained = replace(bundle, name="mine", labels=labels, groups=NO_GROUPS, arguments={"head": [10, 10]})
     write_bundle(tmp_path / "bundle", trained, weights)
     found = build(read_bundle(tmp_path / "bundle"))
     np.testing.assert_array_equal(np.asarray(found(x, training=False)), expected)

@@ -11,11 +11,15 @@ import orjson
 import pytest
 import redis
 from redis.exceptions import NoPermissionError
+from streamtag.core.album import Picture, PictureKind
 from streamtag.core.records import JobStatus, StreamState, WorkerView
 from streamtag.errors import LeaseLost
+from streamtag.queue.fleet import FleetReader
 from streamtag.queue.orphans import Orphans
+from streamtag.queue.pictures import Pictures, PictureStep, read_album, read_newest
 from streamtag.settings import Settings
 from streamtag.tools.doctor import examine
+from streamtag.view.thumbs import Thumbs
 
 from tests.contract.sides import LIVE, Queue, lapse, step
 from tests.support import (
@@ -28,6 +32,7 @@ from tests.support import (
     settings_for,
     start_worker,
 )
+from tests.support.notifying import tell_an_event
 from tests.support.redis_acl import (
     ADMINISTRATION,
     DENIED,
@@ -95,9 +100,14 @@ def work(server: RedisServer) -> None:
     queue = queue_as("worker", server, **{"redis.results_max_age_s": 60})
     one, two = queue.worker("one"), queue.worker("two")
     one.heartbeats.beat(VIEW)
+    assert one.claims.next_waiting() is not None
     done, given_back, failed = one.take(), one.take(), one.take()
     for seq in range(2):
         one.commits.commit(done, step(seq, f"{seq + 1}-1", events=1), LIVE, 0.5)
+    seen = Picture(1.0, 1.0, kind=PictureKind.ENTER, jpeg=b"\xff\xd8\xff")
+    for gone in ([], ["1-1"]):
+        (written,) = Pictures(queue.connection, "one", 8).write_each([PictureStep(done, seen, [seen], gone)])
+        assert isinstance(written, list), written
     assert one.leases.renew([done]) == ["OK"]
     one.commits.finish(done, JobStatus.DONE, "", StreamState.ENDED, 1.5)
     assert one.claims.redelivered(10)
@@ -113,6 +123,7 @@ def work(server: RedisServer) -> None:
     assert two.take_or_reject() is None
     assert {orphan.kind for orphan in Orphans(queue.connection).find()} == {"results", "consumer"}
     one.heartbeats.beat(VIEW)
+    two.heartbeats.find()
     assert two.heartbeats.others() == [VIEW]
     one.heartbeats.stop()
     two.claims.retire_others()
@@ -136,14 +147,20 @@ def produce(server: RedisServer) -> None:
 
 
 def look(queue: Queue) -> None:
-    """All that people look at: status, tail, replay, the dead letters, the workers, and the doctor."""
+    """All that people look at: status, tail, replay, the dead letters, the workers, the page, and the doctor."""
     queue.producer.view("done")
     assert len(queue.producer.views()) >= 4
     queue.producer.results("done")
     queue.producer.newest_results("done", 1)
+    read_newest(queue.connection, "done")
+    read_album(queue.connection, "done")
     queue.producer.events(block_ms=1)
     list(queue.producer.dead_letters())
     assert len(queue.producer.workers()) == 1
+    assert len(FleetReader(queue.connection).read().workers) == 1
+    thumbs = Thumbs()
+    thumbs.get("done", 0.0)
+    thumbs.read(queue.connection, {"done": "1.5"}, 0.0)
     assert queue.producer.memory().used_bytes > 0
     assert {holding.kind for holding in queue.producer.holdings() if holding.bytes} >= {"jobs", "events", "workers"}
     queue.connection.ping()
@@ -192,6 +209,9 @@ def test_each_role_has_the_rights_that_it_uses_and_no_other(server: RedisServer)
         admin.config_resetstat()
         measure(server)
         assert used(server) == granted("exporter") - ELSEWHERE - {"type"}
+        admin.config_resetstat()
+        tell_an_event(queue_as("notifier", server), server)
+        assert used(server) == granted("notifier") - ELSEWHERE
 
 
 TRIES = [(role, command) for role in ROLES for command in [*ADMINISTRATION, *FOREIGN, *DENIED[role]]]
@@ -266,7 +286,7 @@ def test_the_worker_s_file_also_serves_the_oldest_server(tmp_path: Path) -> None
 def test_people_and_a_worker_do_all_their_work_as_these_users(
     server: RedisServer, workers: list[Worker], clip: Path
 ) -> None:
-    worker, producer, reader, exporter = (settings_as(role, server) for role in ROLES)
+    worker, producer, reader, exporter, notifier = (settings_as(role, server) for role in ROLES)
     start_worker(workers, worker, *NULL, "worker.top_k=9")
     done = run_cli(producer, "submit", str(clip), "--id", "film", "--wait", "--json")
     assert done.returncode == 0, done.stderr
@@ -276,11 +296,14 @@ def test_people_and_a_worker_do_all_their_work_as_these_users(
         ("tail", "film", "--json"),
         ("tail", "--events", "film", "--json"),
         ("replay", "film", "--json"),
+        ("export", "film"),
+        ("top", "--once", "--json"),
     ):
         shown = run_cli(reader, *arguments)
         assert shown.returncode == 0, f"{arguments}: {shown.stderr}"
         assert json_lines(shown.stdout)
     assert run_cli(reader, "dlq", "list").returncode == 0
+    assert run_cli(notifier, "notify", "--status", "--dead-letters").returncode == 0
     exported = run_cli(exporter, "exporter", "--once")
     assert exported.returncode == 0, exported.stderr
     assert 'streamtag_queue_workers{model="demo",shard="0"} 1.0' in exported.stdout

@@ -91,6 +91,8 @@ def test_wrong_credentials_are_told_and_never_printed(
         assert "hunter2" not in said
         assert "right-one" not in said
         assert 'state="auth_failed"} 1.0' in worker.get("/metrics")[1]
+        assert worker.metric("streamtag_open_errors_total", cause="auth") > 0
+        assert 0 < worker.metric("streamtag_stream_staleness_seconds", state="live") < 60
     finally:
         server.stop()
 
@@ -114,6 +116,14 @@ def test_a_camera_that_is_not_there_is_tried_for_ever_and_the_worker_lives(
     with Client(settings=settings) as client:
         job = client.submit("rtsp://127.0.0.1:9/none").job_id
         eventually(lambda: worker.metric("streamtag_stream_reconnects_total") > 4, "it is tried again and again")
+        assert worker.metric("streamtag_open_errors_total", cause="unreachable") > 4
+        assert worker.metric("streamtag_decoder_restarts_total", cause="unreachable") > 4
+        stale_s = worker.metric("streamtag_stream_staleness_seconds", state="reconnecting")
+        assert stale_s > 0
+        eventually(
+            lambda: worker.metric("streamtag_stream_staleness_seconds", state="reconnecting") > stale_s + 0.5,
+            "it grows",
+        )
         assert client.status(job).status is JobStatus.RUNNING
         assert worker.get("/livez")[0] == 200
 

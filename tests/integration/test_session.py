@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 from streamtag.core.bundle import Preprocessing
+from streamtag.core.failure import FailureKind
 from streamtag.core.job import Sampling
 from streamtag.core.records import Sample
-from streamtag.core.stream_state import FailureKind
 from streamtag.ingest import wire
 from streamtag.ingest.decoder import Request
 from streamtag.ingest.session import DecoderSession, cannot_start
-from streamtag.ingest.slots import SlotMemory
+from streamtag.ingest.slots import LONGEST_WAIT_S, SlotMemory
 from streamtag.settings import SourceSettings
 
 from tests.support import LIMIT_S, eventually
@@ -111,12 +111,34 @@ def test_a_slot_that_is_released_may_be_used_again(clip: Path) -> None:
     assert len(seen) == 40
 
 
+def test_a_decoder_that_waits_for_a_slot_looks_seldom(clip: Path) -> None:
+    """Each look wakes a process, which cost films ahead of a busy device a twentieth of what they did in all."""
+    with DecoderSession(request(str(clip), slots=2)) as session:
+        taken = (message for message in session.messages(LIMIT_S) if isinstance(message, wire.SampleMessage))
+        slots = [next(taken).sample.slot for _ in range(2)]
+        process = psutil.Process(session.pid)
+        began_s, before = time.monotonic(), process.num_ctx_switches().voluntary
+        time.sleep(0.5)
+        looks = process.num_ctx_switches().voluntary - before
+        assert 1 <= looks <= (time.monotonic() - began_s) / LONGEST_WAIT_S + 20
+        for slot in slots:
+            session.release(slot)
+        assert next(taken).sample.sampled == 3
+
+
 def test_a_picture_outlives_its_session(clip: Path) -> None:
     with DecoderSession(request(str(clip))) as session:
         first = next(message for message in session.messages(LIMIT_S) if isinstance(message, wire.SampleMessage))
     assert session.picture(first.sample.slot).std() > 0
     session.release(first.sample.slot)
     assert session.receive() is None
+
+
+def test_where_memory_runs_out_the_kernel_kills_the_decoder(clip: Path) -> None:
+    with DecoderSession(request(str(clip))) as session:
+        score = Path(f"/proc/{session.pid}/oom_score_adj")
+        eventually(lambda: score.read_text(encoding="ascii") == "1000\n", "it comes first")
+    assert Path("/proc/self/oom_score_adj").read_text(encoding="ascii") != "1000\n"
 
 
 def test_nothing_is_left_of_a_session() -> None:

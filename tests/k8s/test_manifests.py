@@ -14,25 +14,30 @@ import kubernetes_validate
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from streamtag import __version__
 from streamtag.configuration import load
 from streamtag.metrics import Metrics
 from streamtag.networks.registry import SPECS
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.queue.keys import Keys
 from streamtag.settings import HttpSettings, Settings
+from streamtag.view.server import Page
 
 from tests.conftest import SHARED_DATA
 from tests.k8s.conftest import K8S, OVERLAYS, rendered
+from tests.support.page import running
 
 VERSION = "1.35"
 CRDS = SHARED_DATA.parent / "crds"
 OPERATORS = ("monitoring.coreos.com/v1", "keda.sh/v1alpha1")
 Manifest = dict[str, Any]
-# What each trigger of KEDA's documentation (keda.sh, Redis Streams) takes: the schema lets any key through.
+# What each trigger of KEDA's documentation (keda.sh, Redis Streams, Prometheus) takes, as far as we use it: the
+# schema lets any key through.
 TRIGGERS = {
     "redis-streams": {"stream", "streamLength"},
     "redis-sentinel-streams": {"stream", "streamLength", "addresses", "sentinelMaster"},
     "redis-cluster-streams": {"stream", "streamLength", "addresses"},
+    "prometheus": {"serverAddress", "query", "threshold"},
 }
 TOLERANCE = 1.1  # of a HorizontalPodAutoscaler, beyond which it scales
 
@@ -52,7 +57,8 @@ def containers(objects: tuple[Manifest, ...]) -> Iterator[tuple[Manifest, Manife
 
 
 def environment(objects: tuple[Manifest, ...]) -> dict[str, str]:
-    (found,) = [one for one in objects if one["kind"] == "ConfigMap"]
+    """What workers and those beside them share; a file of sinks is another."""
+    (found,) = [one for one in objects if one["kind"] == "ConfigMap" and "STREAMTAG_MODEL__NAME" in one["data"]]
     values: dict[str, str] = found["data"]
     return values
 
@@ -113,31 +119,52 @@ def test_every_variable_of_the_environment_is_a_setting(
     assert secret <= known
 
 
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """The page where Redis is away: its probes must not end it for that."""
+    settings, _ = load(None, {"view.port": 0, "redis.url": "redis://127.0.0.1:1/0"})
+    with running(settings) as found:
+        yield found
+
+
 def test_every_path_and_port_of_a_probe_is_served(
-    objects: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch
+    page: Page, objects: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = settings(objects, monkeypatch).http.port
+    found = settings(objects, monkeypatch)
+    served = {"metrics": found.http.port, "page": found.view.port}
     probed = set()
     for container, _ in containers(objects):
         if container["image"].startswith("streamtag:"):
             ports = {one["name"]: one["containerPort"] for one in container.get("ports", ())}
-            assert set(ports.values()) <= {port}
+            assert ports.items() <= served.items()
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                 if asked := container.get(probe, {}).get("httpGet"):
-                    assert ports[asked["port"]] == port
-                    probed.add(asked["path"])
+                    assert asked["port"] in ports
+                    probed.add((asked["port"], asked["path"]))
     health = Health(60.0)
     health.warm = health.redis = True
     server = HttpServer(HttpSettings(host="127.0.0.1", port=0), Metrics().registry, health)
     server.start()
     try:
-        for path in probed:
-            with urllib.request.urlopen(f"{server.url}{path}", timeout=10) as answer:
+        urls = {"metrics": server.url, "page": page.url}
+        for port, path in probed:
+            with urllib.request.urlopen(f"{urls[port]}{path}", timeout=10) as answer:
                 assert answer.status == 200
     finally:
         server.stop()
-    service = only(objects, "Service", "streamtag-metrics")
-    assert [one["port"] for one in service["spec"]["ports"]] == [port]
+    services = [one for one in objects if one["kind"] == "Service" and one["metadata"]["name"] != "streamtag-redis"]
+    for service in services:
+        assert {one["targetPort"]: one["port"] for one in service["spec"]["ports"]}.items() <= served.items()
+
+
+def test_the_page_listens_for_others_where_it_has_a_service(
+    objects: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = settings(objects, monkeypatch)
+    has_page = any(one["metadata"]["name"] == "streamtag-view" for one in objects)
+    assert found.view.host == ("0.0.0.0" if has_page else "127.0.0.1")
+    assert found.view.thumbnails is has_page
+    assert not found.view.allow_changes
 
 
 def test_a_worker_has_the_time_that_it_needs_to_drain(
@@ -147,6 +174,28 @@ def test_a_worker_has_the_time_that_it_needs_to_drain(
     spec = only(objects, "Deployment", "streamtag-worker")["spec"]["template"]["spec"]
     # Pipeline.stop has a fifth of it more.
     assert spec["terminationGracePeriodSeconds"] > drain_s + max(2.0, 0.2 * drain_s) + 5
+
+
+def test_a_notifier_has_the_time_that_a_sink_and_redis_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = rendered("cpu+view+notify")
+    found = settings(objects, monkeypatch)
+    spec = only(objects, "Deployment", "streamtag-notify")["spec"]["template"]["spec"]
+    assert spec["terminationGracePeriodSeconds"] > found.notify.timeout_s + found.redis.timeout_s + 5
+
+
+def test_who_looks_and_who_notifies_are_users_of_redis_with_few_rights_and_reach_no_camera() -> None:
+    objects = rendered("cpu+view+notify")
+    for name, role, out in (("view", "reader", set()), ("notify", "notifier", {80, 443, 1883, 8883})):
+        template = only(objects, "Deployment", f"streamtag-{name}")["spec"]["template"]
+        (secret,) = [one["secretRef"]["name"] for one in template["spec"]["containers"][0]["envFrom"][1:]]
+        assert secret == f"streamtag-redis-{role}"
+        labels = template["metadata"]["labels"].items()
+        policies = [one for one in objects if one["kind"] == "NetworkPolicy"]
+        (policy,) = [one for one in policies if one["spec"]["podSelector"]["matchLabels"].items() <= labels]
+        ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        assert ports == {53, 6379, 26379} | out
+    (ingress,) = only(objects, "NetworkPolicy", "streamtag-view")["spec"]["ingress"]
+    assert ingress["from"], "the page has no log-in: only who is let may ask it"
 
 
 def test_every_container_is_restricted(objects: tuple[Manifest, ...]) -> None:
@@ -169,8 +218,10 @@ def test_every_job_gets_a_worker_in_the_end(objects: tuple[Manifest, ...], monke
     """An autoscaler leaves things as they are while they are within a tenth of what is wanted."""
     found = settings(objects, monkeypatch)
     assert isinstance(found.worker.slots, int)
-    (trigger,) = only(objects, "ScaledObject", "streamtag-worker")["spec"]["triggers"]
-    assert set(trigger["metadata"]) == TRIGGERS[trigger["type"]]
+    triggers = only(objects, "ScaledObject", "streamtag-worker")["spec"]["triggers"]
+    for trigger in triggers:
+        assert set(trigger["metadata"]) == TRIGGERS[trigger["type"]]
+    trigger = triggers[0]
     assert trigger["metadata"]["stream"] == Keys(found.redis.prefix, found.model.name, found.redis.shard).jobs
     wanted = int(trigger["metadata"]["streamLength"])
     starved = [jobs for jobs in range(1, 2000) if capacity(jobs, wanted, found.worker.slots) < jobs]
@@ -201,12 +252,30 @@ def test_the_rules_are_those_of_prometheus() -> None:
 
 
 def test_alerts_know_the_scrape_jobs_by_name(objects: tuple[Manifest, ...]) -> None:
-    (endpoint,) = only(objects, "PodMonitor", "streamtag")["spec"]["podMetricsEndpoints"]
-    (relabelled,) = endpoint["relabelings"]
-    components = {one["metadata"].get("labels", {}).get("app.kubernetes.io/component") for one in objects} - {None}
-    made = {relabelled["replacement"].replace("$1", component) for component in components}
+    made = scrape_jobs(objects) | scrape_jobs(rendered("cpu+view+notify"))  # not every overlay has the components
     rules = yaml.safe_dump(only(objects, "PrometheusRule", "streamtag"))
     assert set(re.findall(r'job="([\w-]+)"', rules)) <= made
+
+
+def scrape_jobs(objects: tuple[Manifest, ...]) -> set[str]:
+    """What Prometheus calls the jobs that the monitors find pods for."""
+    made = set()
+    for monitor in (one for one in objects if one["kind"] == "PodMonitor"):
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        (relabelled,) = endpoint["relabelings"]
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        for one in objects:
+            labels = one["spec"]["template"]["metadata"]["labels"] if one["kind"] == "Deployment" else {}
+            if wanted <= labels.items():
+                made.add(relabelled["replacement"].replace("$1", labels["app.kubernetes.io/component"]))
+    return made
+
+
+def test_every_image_of_ours_has_the_version_of_this_checkout(objects: tuple[Manifest, ...]) -> None:
+    """Components as well, which the base gives no tag."""
+    ours = {container["image"] for container, _ in containers(objects) if container["image"].startswith("streamtag")}
+    assert ours
+    assert ours <= {f"streamtag:{__version__}", f"streamtag:{__version__}-cuda"}
 
 
 def test_each_overlay_is_another() -> None:

@@ -47,3 +47,14 @@ def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
 def log(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
     """The browser's log since it was last asked for."""
     return list(browser.get_log(kind))  # type: ignore[no-untyped-call]  # Selenium has no types there
+
+
+def look_as(browser: webdriver.Chrome, scheme: str, width_px: int = 1100, height_px: int = 1400) -> None:
+    """Show pages as on a screen of that size, for somebody who likes them ``light`` or ``dark``."""
+    metrics = {"width": width_px, "height": height_px, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})

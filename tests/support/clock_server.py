@@ -28,12 +28,14 @@ DEFAULTS: dict[str, Any] = {
     "jump_after_s": 0.0,  # when its clock jumps, once; 0 never
     "jump_s": 0.0,  # by how much
     "old_frames": 0,  # sent at once when somebody connects, from before
+    "loop_s": 0.0,  # of a film encoded beforehand and sent again and again, which costs next to nothing; 0 for none
 }
 ENCODERS = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={key_frames} bitrate=4000 ! rtph264pay pt=96",
     "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={key_frames} ! rtph265pay pt=96",
     "mjpeg": "jpegenc quality=70 ! rtpjpegpay pt=26",
 }
+ENCODED = "video/x-h264,stream-format=byte-stream,alignment=au"
 COLUMNS, ROWS = 8, 5
 DARK, BRIGHT = 40, 200
 CHECK = 0xA5
@@ -73,18 +75,44 @@ class Painter:
         return self._waves[level][begin : begin + self._cell]
 
 
+def raw(wanted: dict[str, Any]) -> str:
+    """The capabilities of a camera's pictures."""
+    rate = round(wanted["fps"] * 1000)
+    return f"video/x-raw,format=I420,width={wanted['width']},height={wanted['height']},framerate={rate}/1000"
+
+
+def film(wanted: dict[str, Any]) -> list[bytes]:
+    """A film of pictures that show the time from its beginning, encoded: an access unit a picture."""
+    encoder = ENCODERS["h264"].partition(" !")[0].format(**wanted)
+    launch = f"appsrc name=source format=time caps={raw(wanted)} ! {encoder} ! {ENCODED} ! appsink name=sink sync=false"
+    pipeline = Gst.parse_launch(launch)
+    source, sink = pipeline.get_by_name("source"), pipeline.get_by_name("sink")
+    pipeline.set_state(Gst.State.PLAYING)
+    painter, units = Painter(wanted["width"], wanted["height"]), []
+    for number in range(round(wanted["loop_s"] * wanted["fps"])):
+        buffer = Gst.Buffer.new_wrapped(painter.draw(round(number / wanted["fps"] * 1000), number))
+        buffer.pts = int(number / wanted["fps"] * Gst.SECOND)
+        source.emit("push-buffer", buffer)
+        content = sink.emit("pull-sample").get_buffer()  # tune=zerolatency: out comes what went in
+        units.append(content.extract_dup(0, content.get_size()))
+    pipeline.set_state(Gst.State.NULL)
+    return units
+
+
 class Camera:
     """One path of the server. Encodes once, for all who watch."""
 
     def __init__(self, wanted: dict[str, Any]) -> None:
         self._wanted = DEFAULTS | wanted
-        rate = round(self._wanted["fps"] * 1000)
-        launch = (
-            "( appsrc name=source is-live=true format=time block=false "
-            "caps=video/x-raw,format=I420,width={width},height={height},framerate=" + f"{rate}/1000 ! queue ! "
-        ) + ENCODERS[self._wanted["codec"]]
+        source = "( appsrc name=source is-live=true format=time block=false caps={} ! queue ! {} name=pay0 )"
+        self._film: list[bytes] = []
+        if self._wanted["loop_s"]:
+            self._film = film(self._wanted)
+            launch = source.format(ENCODED, "h264parse config-interval=-1 ! rtph264pay pt=96")
+        else:
+            launch = source.format(raw(self._wanted), ENCODERS[self._wanted["codec"]].format(**self._wanted))
         self.factory = GstRtspServer.RTSPMediaFactory()
-        self.factory.set_launch(launch.format(**self._wanted) + " name=pay0 )")
+        self.factory.set_launch(launch)
         self.factory.set_shared(True)
         self.factory.connect("media-configure", self._configure)
 
@@ -92,7 +120,8 @@ class Camera:
         clock = GObject.new(Gst.SystemClock)
         media.set_clock(clock)
         source = media.get_element().get_by_name("source")
-        threading.Thread(target=self._feed, args=(source, clock), daemon=True).start()
+        feed = self._replay if self._film else self._feed
+        threading.Thread(target=feed, args=(source, clock), daemon=True).start()
 
     def _feed(self, source: Any, clock: Any) -> None:
         """Push a picture when its time has come, until nobody takes them."""
@@ -107,15 +136,30 @@ class Camera:
             shown_s = number * frame_s * wanted["speed"]
             if wanted["jump_after_s"] and number * frame_s >= wanted["jump_after_s"]:
                 shown_s += wanted["jump_s"]
-            # GStreamer would hold a picture back until its time by the camera's clock, so that clock is ahead by far.
-            internal, external, *rate = clock.get_calibration()
-            clock.set_calibration(internal, external + HOUR_NS, *rate)
-            buffer = Gst.Buffer.new_wrapped(content)
-            buffer.pts = buffer.dts = int(shown_s * Gst.SECOND)
-            buffer.duration = int(frame_s * Gst.SECOND)
-            if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
+            if not self._push(source, clock, content, shown_s):
                 return
             number += 1
+
+    def _replay(self, source: Any, clock: Any) -> None:
+        """Push what was encoded, each picture when the time of day is what it shows, a whole number of turns later."""
+        frame_s, group = 1 / self._wanted["fps"], self._wanted["key_frames"]
+        first = number = (int(time.time() / frame_s) // group + 1) * group
+        while True:
+            time.sleep(max(0.0, number * frame_s - time.time()))
+            content = self._film[number % len(self._film)]
+            if not self._push(source, clock, content, (number - first) * frame_s):
+                return
+            number += 1
+
+    def _push(self, source: Any, clock: Any, content: bytes, shown_s: float) -> bool:
+        """Give the server a picture; whether somebody still takes them."""
+        # GStreamer would hold a picture back until its time by the camera's clock, so that clock is ahead by far.
+        internal, external, *rate = clock.get_calibration()
+        clock.set_calibration(internal, external + HOUR_NS, *rate)
+        buffer = Gst.Buffer.new_wrapped(content)
+        buffer.pts = buffer.dts = int(shown_s * Gst.SECOND)
+        buffer.duration = int(Gst.SECOND / self._wanted["fps"])
+        return bool(source.emit("push-buffer", buffer) == Gst.FlowReturn.OK)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return own | {
         **_redis(settings.redis),
         "STREAMTAG_MODEL__NAME": settings.model.name,
+        "STREAMTAG_ENGINE__NAME": settings.engine.name,
         "STREAMTAG_HTTP__PORT": "0",
         "STREAMTAG_LOG__FORMAT": "json",
         "TF_CPP_MIN_LOG_LEVEL": "3",

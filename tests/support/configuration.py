@@ -14,13 +14,15 @@ from tests.support.redis_server import RedisServer
 def settings_for(server: RedisServer, **more: object) -> Settings:
     """Settings with a queue of the test's own; ``lease__seconds`` names the setting ``lease.seconds``.
 
-    The network is the small one that is shipped: tests of everything else need no better one.
+    The network is the small one that is shipped: tests of everything else need no better one. The engine is named, so
+    that none is measured, and none is taken that was chosen on this machine before.
     """
     values = {
         "redis.url": server.url,
         "redis.prefix": f"t{uuid.uuid4().hex[:12]}",
         "http.port": 0,
         "model.name": "demo",
+        "engine.name": "tf_graph",
     }
     return load(None, values | {name.replace("__", "."): value for name, value in more.items()})[0]
 

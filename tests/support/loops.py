@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import orjson
+from streamtag.core.album import Picture
 from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.job import Job
 from streamtag.core.motion_gate import THUMBNAIL
@@ -24,6 +25,7 @@ from streamtag.pipeline.run import PendingSample, Run
 from streamtag.queue.claims import Entry
 from streamtag.queue.commits import Step
 from streamtag.queue.memory import RedisMemory
+from streamtag.queue.pictures import PictureStep
 from streamtag.queue.session import QueueSession
 from streamtag.settings import LeaseSettings
 
@@ -64,6 +66,8 @@ class FakeQueue:
     lease: LeaseSettings = LEASE
     used: RedisMemory = PLENTY
     memory_share: float = 0.9
+    albums: dict[str, list[tuple[str, Picture]]] = field(default_factory=dict)
+    written: list[PictureStep] = field(default_factory=list)
 
     def memory(self) -> RedisMemory:
         self._ask("memory")
@@ -104,6 +108,10 @@ class FakeQueue:
         self.blocks.append(block_ms)
         taken, self.entries = self.entries[:count], self.entries[count:]
         return taken
+
+    def next_waiting(self) -> Entry | None:
+        self._ask("next_waiting")
+        return self.entries[0] if self.entries else None
 
     def abandoned(self, limit: int) -> list[Entry]:
         self._ask("abandoned")
@@ -163,6 +171,27 @@ class FakeQueue:
     def dead_letter_entry(self, entry: Entry, reason: str) -> None:
         self._ask("dead_letter_entry", entry.entry_id)
         self.reasons[entry.entry_id] = reason
+
+    # What the pictures thread asks.
+
+    def pictures(self, most: int) -> FakeQueue:
+        return self
+
+    def album(self, job_id: str) -> list[tuple[str, Picture]]:
+        self._ask("album", job_id)
+        return self.albums.get(job_id, [])
+
+    def write_each(self, steps: Sequence[PictureStep]) -> list[list[str] | Exception]:
+        answers: list[list[str] | Exception] = []
+        for step in steps:
+            try:
+                self._ask("write", step.claim.job.job_id)
+            except StreamtagError as error:
+                answers.append(error)
+                continue
+            self.written.append(step)
+            answers.append([f"{len(self.written)}-{number}" for number in range(len(step.album))])
+        return answers
 
     # What the leases thread asks.
 

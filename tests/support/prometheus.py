@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import http.server
 import json
+import math
 import re
 import shutil
 import signal
 import subprocess
 import threading
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import yaml
 
@@ -51,6 +57,30 @@ class Pager:
         self._server.server_close()
 
 
+@dataclass(frozen=True)
+class Watch:
+    """A Prometheus that scrapes, and who is told of its alerts."""
+
+    pager: Pager
+    url: str
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """What its HTTP API answers to a question; a PromQL that it cannot read is an error of the test."""
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=10) as answer:
+            return json.loads(answer.read())["data"]
+
+    def exemplars(self, expression: str) -> list[Any]:
+        """Those of the last minute of each series."""
+        now_s = time.time()
+        found: list[Any] = self.ask("query_exemplars", query=expression, start=str(now_s - 60), end=str(now_s))
+        return found
+
+    def values(self, expression: str) -> list[float]:
+        """The value of each series that an expression gives now; those that are no numbers left out."""
+        found = [float(series["value"][1]) for series in self.ask("query", query=expression)["result"]]
+        return [value for value in found if not math.isnan(value)]
+
+
 def hurried(rules: Path, folder: Path) -> Path:
     """The rules with every ``for`` of a second: what they say about time is tested by promtool."""
     path = folder / "rules.yaml"
@@ -59,13 +89,13 @@ def hurried(rules: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def watched(folder: Path, rules: Path, targets: dict[str, str]) -> Iterator[Pager]:
+def watched(folder: Path, rules: Path, targets: dict[str, str]) -> Iterator[Watch]:
     """Prometheus scrapes the targets each second, and a pager is told of its alerts.
 
     Args:
         targets: host:port by the name of its scrape job.
     """
-    alertmanager_port, pager = free_port(), Pager()
+    alertmanager_port, port, pager = free_port(), free_port(), Pager()
     quick = {"group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
     routing = {
         "route": {"receiver": "pager", "group_by": ["alertname"], **quick},
@@ -97,10 +127,11 @@ def watched(folder: Path, rules: Path, targets: dict[str, str]) -> Iterator[Page
                 "prometheus",
                 f"--config.file={folder / 'prometheus.yaml'}",
                 f"--storage.tsdb.path={folder / 'prometheus'}",
-                f"--web.listen-address=127.0.0.1:{free_port()}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--enable-feature=exemplar-storage",
             )
         )
-        yield pager
+        yield Watch(pager, f"http://127.0.0.1:{port}")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.redis_server import RedisServer
 
 FOLDER = Path(__file__).parent.parent.parent / "config" / "redis"
-ROLES = ("worker", "producer", "reader", "exporter")
+ROLES = ("worker", "producer", "reader", "exporter", "notifier")
 ADMIN_URL = "redis://admin:admin@127.0.0.1:{port}/0"
 OURS = "st:{m.0}"
 
@@ -78,6 +78,16 @@ DENIED = {
         f"XDEL {OURS}:dlq 1-1",
         f"SET {OURS}:worker:w x",
         "EVAL return(1) 0",
+    ],
+    "notifier": [
+        f"XRANGE {OURS}:jobs - +",
+        f"XRANGE {OURS}:res:j - +",
+        f"HGETALL {OURS}:job:j",
+        f"GET {OURS}:worker:w",
+        f"XADD {OURS}:events * event x",
+        f"XDEL {OURS}:events 1-1",
+        f"EVAL return(redis.call('XADD',KEYS[1],'*','event','x')) 1 {OURS}:events",
+        "EVAL return(redis.call('GET','other:key')) 0",
     ],
 }
 

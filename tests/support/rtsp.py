@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,11 +77,13 @@ def clock_cameras(**cameras: dict[str, Any]) -> Iterator[ClockCameras]:
         server.stop()
 
 
-def shown_unix_s(picture: np.ndarray) -> float | None:
+def shown_unix_s(picture: np.ndarray, taken_unix_s: float, loop_s: float = 0.0) -> float | None:
     """When a picture of a clock camera was made, Unix seconds; None where it cannot be read.
 
     Args:
         picture: all of the camera's picture, whatever its size: (h, w, channels).
+        taken_unix_s: when it was here, at most 49 days or one turn of the loop later.
+        loop_s: the length of the camera's film, where it sends one again and again.
     """
     height, width = picture.shape[:2]
     word = 0
@@ -94,5 +95,5 @@ def shown_unix_s(picture: np.ndarray) -> float | None:
     low, check = word >> 8, word & 0xFF
     if check != 0xA5 ^ (low & 0xFF) ^ (low >> 8 & 0xFF) ^ (low >> 16 & 0xFF) ^ (low >> 24):
         return None
-    now_ms = int(time.time() * 1000)
-    return (now_ms - ((now_ms - low) & 0xFFFFFFFF)) / 1000
+    taken_ms, turn_ms = round(taken_unix_s * 1000), round(loop_s * 1000) or 1 << 32
+    return (taken_ms - (taken_ms - low) % turn_ms) / 1000

@@ -31,6 +31,7 @@ class Terminal:
     def __init__(self, settings: Settings, *arguments: str, columns: int = 80, rows: int = 40) -> None:
         self._screen = pyte.HistoryScreen(columns, rows, history=10_000)
         self._stream = pyte.ByteStream(self._screen)
+        self.written = b""  # everything, with what a screen obeys
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         env = {name: value for name, value in environment(settings).items() if name not in ("COLUMNS", "NO_COLOR")}
@@ -61,6 +62,15 @@ class Terminal:
         """Press keys: ``\\x03`` is Ctrl-C."""
         os.write(self._ours, keys.encode())
 
+    def modes(self) -> list[object]:
+        """How the terminal treats what is typed: echoed or not, line by line or key by key."""
+        return list(termios.tcgetattr(self._ours))
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the window another size."""
+        self._screen.resize(rows, columns)
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def see(self, text: str) -> list[str]:
         """Wait until a text stands on the screen or above it; all lines by then."""
         deadline_s = time.monotonic() + LIMIT_S
@@ -69,6 +79,16 @@ class Terminal:
             if not self._read(0.1):
                 assert any(text in line for line in self.lines()), f"{text!r} not in\n" + "\n".join(self.lines())
         return self.lines()
+
+    def type_until(self, keys: str, text: str) -> None:
+        """Type the same until a text is seen: what comes while a program leaves is dropped with its own keys."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while not any(text in line for line in self.lines()):
+            assert time.monotonic() < deadline_s, f"never seen: {text!r} in\n" + "\n".join(self.lines())
+            self.type(keys)
+            until_s = time.monotonic() + 2.0
+            while time.monotonic() < until_s and self._read(0.1):
+                pass
 
     def end(self) -> list[str]:
         """Wait until the command is over; all lines, those that were scrolled away first."""
@@ -92,5 +112,6 @@ class Terminal:
             except OSError:  # Linux's end of file of a terminal
                 return False
             self._stream.feed(content)
+            self.written += content
             return bool(content)
         return True

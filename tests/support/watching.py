@@ -42,9 +42,9 @@ class Seen:
         return self.sample.captured_unix_s - self.shown_unix_s
 
 
-def seen(heard: Heard) -> list[Seen]:
+def seen(heard: Heard, loop_s: float = 0.0) -> list[Seen]:
     """The samples whose picture can be read, which must be nearly all."""
-    shown = [shown_unix_s(picture) for picture in heard.pictures]
+    shown = [shown_unix_s(*one, loop_s) for one in zip(heard.pictures, heard.taken_unix_s, strict=True)]
     found = [
         Seen(sample, when, taken)
         for sample, when, taken in zip(heard.samples, shown, heard.taken_unix_s, strict=True)

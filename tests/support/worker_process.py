@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
 from streamtag.settings import Settings
 
 from tests.support.command_line import environment
@@ -83,19 +84,21 @@ class Worker:
             raise
         return self
 
-    def get(self, path: str) -> tuple[int, str]:
+    def get(self, path: str, accept: str = "text/plain") -> tuple[int, str]:
         line = eventually(lambda: self.said("http"), "worker names its address", 30)
         url = line["metrics"].removesuffix("/metrics") + path
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            request = urllib.request.Request(url, headers={"Accept": accept})
+            with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def metric(self, name: str) -> float:
-        """Sum of a metric over its labels."""
-        lines = self.get("/metrics")[1].splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of a metric over its labels but those given."""
+        families = text_string_to_metric_families(self.get("/metrics")[1])
+        samples = (sample for family in families for sample in family.samples if sample.name == name)
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

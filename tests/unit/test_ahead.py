@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from streamtag.core.records import Checkpoint, Claim, Counters, Sample, StreamState
@@ -42,11 +43,23 @@ class Opened:
         for one in captured_s:
             self.ahead.emit(SampleReady(self.slots.as_session(), self.sample(one), 0.0))
 
-    def take(self, last_s: float = 52.0, sampled: int = 14, decoded: int = 140) -> None:
+    def sees_frames(self, *captured_s: float, regions: int) -> None:
+        for frame, one_s in enumerate(captured_s):
+            for region in range(regions):
+                one = replace(self.sample(one_s), index=100 + frame, decoded=101 + frame, region=region)
+                self.ahead.emit(SampleReady(self.slots.as_session(), one, 0.0))
+
+    def take(
+        self,
+        last_s: float = 52.0,
+        sampled: int = 14,
+        decoded: int = 140,
+        regions_s: Sequence[float | None] = (),
+    ) -> None:
         """Take the job, whose owner has committed that much by then."""
         counters = Counters(decoded, sampled, sampled)
         checkpoint = Checkpoint(9, decoded - 1, last_s, "2-2", 1000.0 + last_s, counters)
-        self.ahead.go_on(checkpoint, self.delivered.append)
+        self.ahead.go_on(checkpoint, regions_s, self.delivered.append)
 
     @property
     def samples(self) -> list[Sample]:
@@ -141,11 +154,41 @@ def test_states_are_told_once_it_is_ours() -> None:
 
 def test_the_regions_of_a_frame_are_kept_and_passed_over_together() -> None:
     opened = Opened()
-    for frame, captured_s in enumerate((51.5, 52.0, 52.5)):
-        for region in range(2):
-            one = replace(opened.sample(captured_s), index=100 + frame, decoded=101 + frame, region=region)
-            opened.ahead.emit(SampleReady(opened.slots.as_session(), one, 0.0))
-    opened.take(last_s=52.0, sampled=17, decoded=140)
+    opened.sees_frames(51.5, 52.0, 52.5, regions=2)
+    opened.take(last_s=52.0, sampled=17, decoded=140, regions_s=(52.0, 52.0))
     assert [(one.sampled, one.region) for one in opened.samples] == [(18, 0), (19, 1)]
     assert {one.index for one in opened.samples} == {140}
     assert opened.slots.released == [11, 12, 13, 14]
+
+
+def test_the_rest_of_a_frame_of_which_some_regions_were_committed_is_sent_on() -> None:
+    """It was lost once, and nobody was told."""
+    opened = Opened(hold=12)
+    opened.sees_frames(51.5, 52.0, 52.5, regions=3)
+    opened.take(last_s=52.0, sampled=17, decoded=140, regions_s=(52.0, 51.5, 51.5))
+    assert [(one.sampled, one.region, one.pts_s) for one in opened.samples] == [
+        (18, 1, 52.0),
+        (19, 2, 52.0),
+        (20, 0, 52.5),
+        (21, 1, 52.5),
+        (22, 2, 52.5),
+    ]
+    assert [one.index for one in opened.samples] == [139, 139, 140, 140, 140], "the frame is the one that was begun"
+    assert opened.slots.released == [11, 12, 13, 14]
+    assert not any(isinstance(one, GapNoticed) for one in opened.delivered)
+
+
+def test_the_rest_of_a_frame_that_is_not_here_is_a_declared_gap() -> None:
+    opened = Opened(hold=12)
+    opened.sees_frames(52.5, 53.0, regions=3)
+    opened.take(last_s=52.0, sampled=17, decoded=140, regions_s=(52.0, None, 51.5))
+    assert opened.delivered[0] == GapNoticed(GapReason.HANDOVER)
+    assert [one.sampled for one in opened.samples] == [18, 19, 20, 21, 22, 23]
+
+
+def test_a_part_of_the_rest_of_a_frame_is_sent_on_and_the_gap_declared() -> None:
+    opened = Opened(hold=4)
+    opened.sees_frames(52.0, 52.5, regions=3)
+    opened.take(last_s=52.0, sampled=17, decoded=140, regions_s=(52.0, 51.5, 51.5))
+    assert opened.delivered[0] == GapNoticed(GapReason.HANDOVER)
+    assert [one.region for one in opened.samples] == [2, 0, 1, 2]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from streamtag.errors import ConfigError
 from streamtag.networks.bundles import read_bundle
-from streamtag.networks.registry import DEMO_BUNDLE, imagenet_classes, read_labels, resolve
+from streamtag.networks.groups import imagenet_classes
+from streamtag.networks.registry import DEMO_BUNDLE, read_labels, resolve
 from streamtag.settings import ModelSettings
 
 

@@ -2,81 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
-from typing import Literal
-
 import pytest
-from streamtag.core.records import Claim, StreamState
+from streamtag.core.records import StreamState
 from streamtag.core.sharing import MAX_DELAY_S
 from streamtag.errors import QueueRefused, QueueUnavailable, RejectJob
-from streamtag.metrics import Metrics
-from streamtag.pipeline.claim_loop import SUSPECT_PATIENCE_S, ClaimLoop
-from streamtag.pipeline.neighbours import Neighbours
-from streamtag.pipeline.room import LOOK_S, Room
-from streamtag.pipeline.run import Runs
+from streamtag.pipeline.claim_loop import SUSPECT_PATIENCE_S
+from streamtag.pipeline.room import LOOK_S
 from streamtag.pipeline.slots import AUTO_FINITE, AUTO_JOBS, Slots
-from streamtag.queue.claims import Entry
 from streamtag.queue.memory import RedisMemory
 
-from tests.support.loops import LEASE, Clock, FakeQueue, outage, run_of, view
-
-
-class _Stopping(threading.Event):
-    """Waiting is over at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waited_s: list[float] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.waited_s.append(timeout or 0.0)
-        return False
-
-
-@dataclass
-class Bench:
-    slots: int | Literal["auto"] = 4
-    queue: FakeQueue = field(default_factory=FakeQueue)
-    clock: Clock = field(default_factory=Clock)
-    runs: Runs = field(default_factory=Runs)
-    metrics: Metrics = field(default_factory=Metrics)
-    started: list[str] = field(default_factory=list)
-    redis: list[bool] = field(default_factory=list)
-    bad_starts: dict[str, Exception] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        told = outage(self.clock, self.metrics, self.redis.append)
-        session = self.queue.as_session()
-        self.room = Room(session, self.metrics, self.clock)
-        slots = Slots(self.slots)
-        self.neighbours = Neighbours(slots, self.runs, self.clock)
-        self.neighbours.hear([])
-        self.loop = ClaimLoop(
-            session,
-            self.runs,
-            self.metrics,
-            self.start,
-            told,
-            self.room,
-            slots,
-            self.neighbours,
-            self.clock,
-        )
-
-    def start(self, claim: Claim) -> None:
-        if claim.job.job_id in self.bad_starts:
-            raise self.bad_starts[claim.job.job_id]
-        self.runs.add(run_of(claim.job.job_id, claim.job.source))
-        self.started.append(claim.job.job_id)
-
-    def turn(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.loop.run_once(_Stopping())
-
-
-def entries(*names: str) -> list[Entry]:
-    return [Entry(name, b"{}") for name in names]
+from tests.support.claiming import Bench, Stopping, entries
+from tests.support.loops import LEASE, FakeQueue, run_of, view
 
 
 def test_it_takes_what_it_has_slots_for() -> None:
@@ -276,7 +212,7 @@ def test_a_new_job_is_left_to_an_emptier_worker_for_a_moment_and_then_taken() ->
     bench = Bench(queue=live("a", "b"))
     bench.runs.add(run_of("mine", "rtsp://mine/1"))
     bench.neighbours.hear([view("other", running=0, room=4, supply=100.0)])
-    stopping = _Stopping()
+    stopping = Stopping()
     bench.loop.run_once(stopping)
     assert bench.started == ["a"]
     assert 0 < sum(stopping.waited_s) <= MAX_DELAY_S

@@ -13,8 +13,9 @@ from streamtag.core.smoothing import Smoother
 from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.ingest.stream import Unclassified
-from streamtag.metrics import Metrics
+from streamtag.metrics import Metrics, total
 from streamtag.pipeline.commit_loop import CommitLoop
+from streamtag.pipeline.picture_box import PictureBox
 from streamtag.pipeline.run import Classified, Mailbox, Run, RunNews, Runs
 from streamtag.settings import WorkerSettings
 
@@ -41,6 +42,7 @@ class Bench:
             self.metrics,
             lambda run: self.killed.append(run.job_id),
             outage(self.clock, self.metrics),
+            PictureBox(),
             self.clock,
         )
 
@@ -82,6 +84,7 @@ def test_a_job_that_redis_refuses_ends_alone_with_its_reason(what: str) -> None:
     assert bench.queue.reasons == {"bad": "WRONGTYPE of res:bad"}
     assert {job for name, job in bench.queue.asked if name == "finish"} >= {"a", "b"}
     assert bench.killed == ["bad"]
+    assert total(bench.metrics.commits, outcome="refused") == (what == "commit")
 
 
 def test_a_job_that_cannot_be_dead_lettered_goes_by_its_entry_or_is_left_to_its_lease() -> None:

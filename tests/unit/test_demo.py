@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from streamtag.core.records import Label, Result
+from streamtag.core.records import GroupLabel, Label, Result
 from streamtag.errors import StreamtagError
 from streamtag.tools.demo.clips import DrawnClip, TrueSegment, Verdict, judge
 from streamtag.tools.demo.contact_sheet import CELL, GAP, HEAD, STRIP, draw_contact_sheet
@@ -16,6 +16,12 @@ from streamtag.tools.demo.drawing import LABELS, NOTHING
 
 CAT = TrueSegment("a cat", frozenset({"tabby", "tiger_cat"}), 0.0, 2.0)
 STREET = TrueSegment("a street", frozenset(), 2.0, 4.0)
+
+GROUPS = {
+    "cat": frozenset({"tabby", "tiger_cat"}),
+    "animal": frozenset({"tabby", "tiger_cat", "lynx"}),
+    "vehicle": frozenset({"moped"}),
+}
 
 
 def result(pts_s: float, name: str, smoothed: float, is_active: bool = True) -> Result:
@@ -26,15 +32,29 @@ def result(pts_s: float, name: str, smoothed: float, is_active: bool = True) -> 
 
 def test_a_segment_is_right_if_most_of_it_shows_an_accepted_label() -> None:
     shown = [result(0.0, "lynx", 0.5), result(0.5, "tabby", 0.6), result(1.0, "tabby", 0.8), result(1.5, "tabby", 0.7)]
-    (verdict,) = judge([CAT], shown)
+    (verdict,) = judge([CAT], shown, GROUPS)
     assert verdict == Verdict(CAT, "tabby", 0.8, 25, True)
-    (verdict,) = judge([CAT], [result(0.0, "lynx", 0.5), result(1.0, "lynx", 0.6)])
+    (verdict,) = judge([CAT], [result(0.0, "lynx", 0.5), result(1.0, "lynx", 0.6)], GROUPS)
     assert verdict == Verdict(CAT, "lynx", 0.6, 25, False)
 
 
 def test_a_label_that_is_not_active_is_not_shown() -> None:
-    (verdict,) = judge([CAT], [result(0.5, "tabby", 0.3, False)])
+    (verdict,) = judge([CAT], [result(0.5, "tabby", 0.3, False)], GROUPS)
     assert verdict == Verdict(CAT, NOTHING, 0.0, 12, False)
+
+
+@pytest.mark.parametrize(("group", "is_right"), [("cat", True), ("animal", True), ("vehicle", False)])
+def test_a_group_is_right_that_holds_an_accepted_label(group: str, is_right: bool) -> None:
+    labels = (Label(0, "tabby", 0.5, 0.45), Label(1, "lynx", 0.4, 0.4))
+    told = Result("25-1", 25, 1.0, labels, (group,), groups=(GroupLabel(group, 0.9, 0.85), GroupLabel("all", 1.0, 1.0)))
+    assert judge([CAT], [told], GROUPS) == (Verdict(CAT, group, 0.85, 25, is_right),)
+
+
+def test_a_group_that_other_segments_claim_wholly_is_no_background() -> None:
+    shown = [result(1.0, "tabby", 0.9), result(3.0, "cat", 0.5)]
+    assert [verdict.is_right for verdict in judge([CAT, STREET], shown, GROUPS)] == [True, False]
+    shown = [result(1.0, "tabby", 0.9), result(3.0, "animal", 0.5)]
+    assert [verdict.is_right for verdict in judge([CAT, STREET], shown, GROUPS)] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -43,12 +63,12 @@ def test_a_label_that_is_not_active_is_not_shown() -> None:
     ids=["no label", "a label the clip claims nowhere", "the label of the segment before"],
 )
 def test_a_background_must_not_show_what_other_segments_claim(name: str, is_active: bool, is_right: bool) -> None:
-    verdicts = judge([CAT, STREET], [result(1.0, "tabby", 0.9), result(3.0, name, 0.5, is_active)])
+    verdicts = judge([CAT, STREET], [result(1.0, "tabby", 0.9), result(3.0, name, 0.5, is_active)], GROUPS)
     assert [verdict.is_right for verdict in verdicts] == [True, is_right]
 
 
 def test_a_segment_without_a_sample_is_not_right() -> None:
-    assert [verdict.is_right for verdict in judge([CAT, STREET], [])] == [False, False]
+    assert [verdict.is_right for verdict in judge([CAT, STREET], [], GROUPS)] == [False, False]
 
 
 def test_the_drawn_clip_has_one_truth_at_each_time(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from streamtag.core.engine_choice import EngineChoice
 from streamtag.core.options import BatchingSettings
 from streamtag.ingest.stream import Unclassified
 from streamtag.metrics import Metrics
@@ -14,7 +15,8 @@ from streamtag.networks.engines.base import Done, WarmUp
 from streamtag.networks.engines.null import NullEngine
 from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.inference_loop import InferenceLoop
-from streamtag.pipeline.run import Classified, Mailbox, RunNews
+from streamtag.pipeline.picture_box import PictureBox
+from streamtag.pipeline.run import Classified, Mailbox, PendingSample, RunNews
 from streamtag.settings import EngineSettings
 
 from tests.support.loops import BUNDLE, Clock, FakeSlots, pending, run_of
@@ -47,8 +49,16 @@ class Bench:
 
     def __post_init__(self) -> None:
         engine = self.engine(BUNDLE, EngineSettings(name="null", buckets=[1, 4]))
-        network = LoadedNetwork(BUNDLE, engine, WarmUp())
-        self.loop = InferenceLoop(network, BatchingSettings(), self.mailbox, Metrics(), self.slots, self.clock)
+        network = LoadedNetwork(BUNDLE, engine, WarmUp(), EngineChoice("null", "none", "named", ""))
+        self.loop = InferenceLoop(
+            network, BatchingSettings(), self.mailbox, Metrics(), self.slots, PictureBox(), self.clock
+        )
+
+    def put(self, *items: PendingSample) -> None:
+        """What comes in one turn of intake."""
+        for item in items:
+            self.loop.put(item)
+        self.loop.go_on()
 
     def turn(self, times: int = 2) -> list[Classified | RunNews]:
         for _ in range(times):
@@ -59,7 +69,7 @@ class Bench:
 def test_a_batch_leaves_when_it_is_full_or_when_the_first_can_wait_no_longer() -> None:
     bench, run = Bench(), run_of("a")
     slots = FakeSlots()
-    bench.loop.put(pending(run, 0, slots))
+    bench.put(pending(run, 0, slots))
     assert bench.turn() == []
     bench.clock.now_s += 1.0
     (batch,) = bench.turn()
@@ -81,7 +91,7 @@ def test_samples_that_have_come_together_leave_at_once() -> None:
 def test_a_live_sample_that_waited_too_long_is_dropped_with_its_reason() -> None:
     bench, run = Bench(), run_of("cam", "rtsp://cam/1")
     slots = FakeSlots()
-    bench.loop.put(pending(run, 3, slots))
+    bench.put(pending(run, 3, slots))
     bench.clock.now_s += 0.6
     (news,) = bench.turn()
     assert isinstance(news, RunNews)
@@ -93,7 +103,7 @@ def test_a_newer_live_sample_drives_the_older_one_out_before_its_slots_are_used_
     bench, run = Bench(slots=4), run_of("cam", "rtsp://cam/1")
     slots = FakeSlots()
     for number in range(3):
-        bench.loop.put(pending(run, number, slots))
+        bench.put(pending(run, number, slots))
     assert slots.released == [0]
     (news,) = bench.mailbox.take(0.0)
     assert isinstance(news, RunNews)
@@ -103,9 +113,9 @@ def test_a_newer_live_sample_drives_the_older_one_out_before_its_slots_are_used_
 
 def test_a_picture_that_cannot_be_read_fails_alone() -> None:
     bench, bad, good = Bench(), run_of("bad"), run_of("good")
-    bench.loop.put(pending(good, 0))
-    bench.loop.put(pending(bad, 1, FakeSlots(broken=True)))
-    bench.loop.put(pending(good, 2))
+    bench.put(pending(good, 0))
+    bench.put(pending(bad, 1, FakeSlots(broken=True)))
+    bench.put(pending(good, 2))
     bench.clock.now_s += 1.0
     news, batch = bench.turn()
     assert isinstance(batch, Classified)
@@ -119,7 +129,7 @@ def test_a_picture_that_cannot_be_read_fails_alone() -> None:
 def test_a_sample_without_finite_scores_fails_alone() -> None:
     bench, run = Bench(engine=NotFinite), run_of("a")
     for number in range(3):
-        bench.loop.put(pending(run, number))
+        bench.put(pending(run, number))
     bench.clock.now_s += 1.0
     news, batch = bench.turn()
     assert isinstance(batch, Classified)
@@ -132,7 +142,7 @@ def test_a_sample_without_finite_scores_fails_alone() -> None:
 
 def test_a_device_that_is_gone_is_the_workers_own_affair() -> None:
     bench = Bench(engine=Broken)
-    bench.loop.put(pending(run_of("a"), 0))
+    bench.put(pending(run_of("a"), 0))
     bench.clock.now_s += 1.0
     with pytest.raises(RuntimeError, match="CUDA"):
         bench.turn()
@@ -141,11 +151,24 @@ def test_a_device_that_is_gone_is_the_workers_own_affair() -> None:
 def test_what_waits_of_a_job_that_is_gone_gives_its_slots_back() -> None:
     bench, gone, stays = Bench(), run_of("gone"), run_of("stays")
     slots = FakeSlots()
-    bench.loop.put(pending(gone, 1, slots))
-    bench.loop.put(pending(stays, 2))
+    bench.put(pending(gone, 1, slots))
+    bench.put(pending(stays, 2))
     bench.loop.forget(gone)
     assert slots.released == [1]
     bench.clock.now_s += 1.0
     (batch,) = bench.turn()
     assert isinstance(batch, Classified)
     assert [item.run for item in batch.items] == [stays]
+
+
+def test_what_comes_in_one_turn_is_queued_together_and_a_full_batch_at_once() -> None:
+    bench, run = Bench(), run_of("a")
+    for number in range(3):
+        bench.loop.put(pending(run, number))
+    assert bench.turn() == [], "the rest of the turn is still to come"
+    bench.loop.put(pending(run, 3))
+    (batch,) = bench.turn()
+    assert isinstance(batch, Classified)
+    assert [item.sample.index for item in batch.items] == [0, 1, 2, 3]
+    bench.loop.go_on()
+    assert bench.turn() == [], "nothing came since"

@@ -16,12 +16,20 @@ from streamtag.errors import ConfigError
 from streamtag.settings import Settings
 
 HEAD = '{"job_id": "a", "source": "x.mp4", '
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 
 def test_a_job_survives_its_json() -> None:
     job = Job("cam-1", "rtsp://u:p@cam/1", stream="door", live=True, sampling=Sampling(fps=2.0), submitted_unix_s=5.5)
     assert Job.from_json(job.to_json()) == job
     assert "u:p@cam" not in repr(job)
+
+
+@pytest.mark.parametrize("version", ["00", "01", "cc", "fe"])
+def test_a_job_says_which_trace_it_belongs_to(version: str) -> None:
+    job = Job("a", "x.mp4", traceparent=f"{version}-{TRACE_ID}-b7ad6b7169203331-01")
+    assert Job.from_json(job.to_json()).named == {"job_id": "a", "trace_id": TRACE_ID}
+    assert Job("a", "x.mp4").named == {"job_id": "a"}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +66,13 @@ def test_a_job_survives_its_json() -> None:
         (HEAD + '"stream": "\\u202etxt"}', "stream must not contain control"),
         (HEAD + '"model": "\\ud800"}', "not valid JSON"),
         ('{"job_id": "a", "source": "a\\u0000b"}', "control characters"),
+        (HEAD + '"traceparent": 5}', "traceparent must be a W3C traceparent"),
+        (HEAD + '"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"}', "must be a W3C traceparent"),
+        (HEAD + f'"traceparent": "ff-{TRACE_ID}-b7ad6b7169203331-01"}}', "must be a W3C traceparent"),
+        (HEAD + f'"traceparent": "00-{TRACE_ID.upper()}-b7ad6b7169203331-01"}}', "must be a W3C traceparent"),
+        (HEAD + f'"traceparent": "00-{"0" * 32}-b7ad6b7169203331-01"}}', "neither of the first two all zeros"),
+        (HEAD + f'"traceparent": "00-{TRACE_ID}-{"0" * 16}-01"}}', "neither of the first two all zeros"),
+        (HEAD + f'"traceparent": "00-{TRACE_ID}-b7ad6b7169203331-01\\n"}}', "must be a W3C traceparent"),
         ('{"job_id": "a", "source": "' + "s" * 5000 + '"}', "source must have at most 4096"),
     ],
 )

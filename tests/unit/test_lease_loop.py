@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.metrics import Metrics
 from streamtag.pipeline.lease_loop import LeaseLoop
@@ -99,3 +100,20 @@ def test_one_job_whose_key_is_wrong_does_not_keep_the_others_from_being_renewed(
     assert list(bench.abandoned) == ["bad"]
     assert "WRONGTYPE" in bench.abandoned["bad"]
     assert a.renewed_s == b.renewed_s == 1001.0
+
+
+def test_between_renewals_it_looks_now_and_then_and_it_is_not_late_for_the_next() -> None:
+    bench = Bench()
+    bench.add("a")
+    bench.loop.run_once()
+    looks = []
+    while len(bench.queue.asked) < 2:
+        looks.append(bench.loop.patience_s())
+        bench.clock.now_s += looks[-1]
+        bench.loop.run_once()
+    assert max(looks) <= 0.2 * LEASE.renew_s
+    assert sum(looks) == pytest.approx(LEASE.renew_s)
+    bench.queue.raises["renew"] = QueueUnavailable("away")
+    bench.clock.now_s += LEASE.renew_s
+    bench.loop.run_once()
+    assert 0 < bench.loop.patience_s() <= 0.2 * LEASE.renew_s

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.groups import Groups, LabelGroup
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Label, Result
 from streamtag.core.segments import Segment
 from streamtag.core.smoothing import Smoother
 from streamtag.networks.engines.base import apply_temperature
 from streamtag.tools.evaluation import streams
-from streamtag.tools.evaluation.measures import GRID, calibration, fit_temperature, measure, sweep
-from streamtag.tools.evaluation.streams import NONE, Clip, matched, predicted_labels, segments_of
+from streamtag.tools.evaluation.measures import calibration, fit_temperature, measure, sweep
+from streamtag.tools.evaluation.streams import Clip, matched, predicted_labels, segments_of
+from streamtag.tools.evaluation.truth import NONE
+from streamtag.tools.evaluation.validation import GRID
 from streamtag.tools.replay import replay
 
 LABELS = ("cat", "dog", "nothing")
@@ -22,9 +25,9 @@ BUNDLE = Bundle("x", "x", LABELS, Preprocessing(32), background=frozenset({2}))
 def test_accuracy_precision_and_recall() -> None:
     scores = np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1]], np.float32)
     found = measure(scores, np.array([0, 0, 1, 1]), LABELS, 1.0, 0.95)
-    assert (found.samples, found.accuracy, found.top5) == (4, 0.75, 1.0)
-    assert [(one.label, one.support, one.recall) for one in found.classes] == [("cat", 2, 1.0), ("dog", 2, 0.5)]
-    assert found.classes[0].precision == pytest.approx(2 / 3)
+    assert (found.samples, found.accuracy.value, found.top5.value) == (4, 0.75, 1.0)
+    assert [(one.label, one.support, one.recall.value) for one in found.classes] == [("cat", 2, 1.0), ("dog", 2, 0.5)]
+    assert found.classes[0].precision.value == pytest.approx(2 / 3)
     assert found.confusion.tolist() == [[2, 0], [1, 1]]
     assert found.sweeps == (), "too few pictures for thresholds"
 
@@ -38,8 +41,8 @@ def test_a_temperature_that_was_put_in_is_found_again() -> None:
     sharp = apply_temperature(true.astype(np.float32), 1 / 2.5)
     assert fit_temperature(sharp, truth) == pytest.approx(2.5, rel=0.06)
     before, after = calibration(sharp, truth, 1.0), calibration(apply_temperature(sharp, 2.5), truth, 2.5)
-    assert after.ece < 0.03 < 0.1 < before.ece
-    assert after.log_loss < before.log_loss
+    assert after.ece.value < 0.03 < 0.1 < before.ece.value
+    assert after.log_loss.value < before.log_loss.value
     assert before.counts.sum() == 4000
 
 
@@ -47,11 +50,14 @@ def test_thresholds_of_equal_errors_and_of_a_wanted_precision() -> None:
     scores = np.array([0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.8, 0.9])
     positive = np.array([False] * 4 + [True] * 4)
     found = sweep(scores, positive, "cat", 1.0)
-    at = int(np.searchsorted(GRID, found.equal_error_threshold))
+    at = int(np.searchsorted(GRID, found.equal_error_threshold.value))
     assert 1 - found.recall[at] == found.false_alarms[at] == 0.25
-    assert found.wanted == pytest.approx(0.605)
+    assert found.wanted is not None
+    assert found.wanted.value == pytest.approx(0.605)
     apart = sweep(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]), "cat", 1.0)
-    assert apart.equal_error_threshold == pytest.approx(0.5, abs=0.01), "the middle between classes that are apart"
+    assert apart.equal_error_threshold.value == pytest.approx(0.5, abs=0.01), (
+        "the middle between classes that are apart"
+    )
     assert sweep(np.array([0.9, 0.1]), np.array([False, True]), "cat", 0.95).wanted is None
 
 
@@ -82,8 +88,8 @@ def test_smoothing_takes_out_a_single_wrong_sample() -> None:
     flickering = clip([[1.0, 0, 0]] * 10 + [[0, 1.0, 0]] + [[1.0, 0, 0]] * 10, Segment("cat", 0, 4.0))
     settings = SmoothingSettings(tau_s=0.6, enter=0.6, exit=0.3)
     assert predicted_labels(flickering, settings, BUNDLE).tolist() == ["cat"] * 21
-    raw = streams.measure([flickering], [predicted_labels(flickering, None, BUNDLE)], "argmax", {})
-    smooth = streams.measure([flickering], [predicted_labels(flickering, settings, BUNDLE)], "ema", {})
+    raw = streams.measure([flickering], [predicted_labels(flickering, None, BUNDLE)], "argmax", {}, BUNDLE)
+    smooth = streams.measure([flickering], [predicted_labels(flickering, settings, BUNDLE)], "ema", {}, BUNDLE)
     assert [raw.flips_per_min, smooth.flips_per_min] == pytest.approx([30, 0])
     assert [raw.f1, smooth.f1, smooth.accuracy] == pytest.approx([0.5, 1.0, 1.0])
 
@@ -91,9 +97,22 @@ def test_smoothing_takes_out_a_single_wrong_sample() -> None:
 def test_onset_counts_from_the_start_of_the_truth_and_a_miss_is_infinite() -> None:
     one = clip([[0, 0, 1]] * 10, Segment("cat", 0.2, 1.0), Segment("dog", 1.0, 1.8))
     labels = np.array([*[NONE] * 3, "cat", "cat", *[NONE] * 5])
-    row = streams.measure([one], [labels], "x", {})
+    row = streams.measure([one], [labels], "x", {}, BUNDLE)
     assert row.onset_p50_s == pytest.approx(0.4)
     assert (row.onset_p95_s, row.missed) == (np.inf, 1)
+
+
+def test_of_a_beagle_dog_is_true_and_of_a_dog_a_beagle() -> None:
+    groups = Groups((LabelGroup("dog", (0, 1)), LabelGroup("pet", (0, 1, 2))), 4)
+    pets = Bundle("x", "x", ("beagle", "pug", "tabby", "bottle"), Preprocessing(32), groups=groups)
+    one = clip([[1, 0, 0, 0]] * 10, Segment("beagle", 0.0, 1.0), Segment("dog", 1.0, 1.8))
+    told = np.array(["pet", "dog", "beagle", "pug", "tabby", "pug", "beagle", "pet", "tabby", "pet"])
+    row = streams.measure([one], [told], "x", {}, pets)
+    assert row.accuracy == 0.7
+    assert row.flips_per_min == pytest.approx(9 / 1.8 * 60), "what is told of it changes all the same"
+    steady = np.array(["dog"] * 10)
+    found = streams.measure([one], [steady], "x", {}, pets)
+    assert (found.accuracy, found.f1, found.missed) == (1.0, 1.0, 0)
 
 
 def test_segments_match_from_half_an_overlap_on() -> None:

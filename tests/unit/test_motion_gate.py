@@ -74,8 +74,7 @@ def gated(bench: Bench, source: str = "clip.mp4") -> Run:
 
 def put(bench: Bench, run: Run, slots: FakeSlots, *numbers: int) -> list[PendingSample]:
     items = [pending(run, number, slots) for number in numbers]
-    for item in items:
-        bench.loop.put(item)
+    bench.put(*items)
     return items
 
 

@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamtag.cli.views import event_line, outcome_line, result_line
 from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.failure import FailureKind
 from streamtag.core.job import Job
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.recording import record_batch
 from streamtag.core.records import Checkpoint, Claim, Counters, JobView, Sample, WorkerView
 from streamtag.core.smoothing import Smoother
-from streamtag.core.stream_state import FailureKind
 from streamtag.core.track import Track
 from streamtag.errors import QueueRefused, RejectJob
 from streamtag.ingest import wire

@@ -187,7 +187,7 @@ def test_newer_samples_drive_out_those_of_their_own_region_alone() -> None:
     slots = FakeSlots()
     for slot, (number, region) in enumerate([(1, 0), (2, 1), (3, 0), (5, 0)]):
         waiting = dataclasses.replace(sample(number - 1), slot=slot, region=region)
-        bench.loop.put(PendingSample(run, slots.as_session(), waiting, 0.0))
+        bench.put(PendingSample(run, slots.as_session(), waiting, 0.0))
     assert slots.released == [0]
     bench.clock.now_s += 0.1
     dropped, batch = bench.turn()

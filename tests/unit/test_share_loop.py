@@ -42,6 +42,9 @@ class FakeSharing:
     def beat(self, said: WorkerView) -> None:
         self.said.append(said)
 
+    def find(self) -> None:
+        """All are known at once."""
+
     def others(self) -> list[WorkerView]:
         if isinstance(self.raises, QueueUnavailable):
             raise self.raises
@@ -94,7 +97,7 @@ class Bench:
         self.opened.append(Ahead(held, 0.5, 4, lambda: None))
         return self.opened[-1]
 
-    def _adopt(self, ahead: Ahead, held: Claim) -> None:
+    def _adopt(self, ahead: Ahead, held: Claim, asked: float) -> None:
         if self.bad_start:
             raise ValueError("smoother state")
         self.add(held.job.job_id)

@@ -11,6 +11,7 @@ from streamtag.core.sharing import (
     MAX_DELAY_S,
     Load,
     Movable,
+    Spared,
     Supply,
     arrived,
     asked_per_s,
@@ -154,6 +155,49 @@ def test_a_few_drops_say_nothing() -> None:
     supply = Supply(0.0)
     supply.see(1.0, 10, 4)
     assert supply.per_s(1000.0) == 1000.0
+
+
+def seen(
+    spared: Spared, seconds: float, fps: float, still: float, since: tuple[float, int, int]
+) -> tuple[float, int, int]:
+    """Let a camera be seen by its gate, of whose samples a share shows what the one before did."""
+    now_s, looked, without = since
+    for _ in range(int(seconds * 4)):
+        now_s += 0.25
+        looked = round(since[1] + (now_s - since[0]) * fps)
+        without = round(since[2] + (now_s - since[0]) * fps * still)
+        spared.see(now_s, looked, without)
+    return now_s, looked, without
+
+
+def test_what_a_motion_gate_spares_is_not_asked_and_motion_is_at_once() -> None:
+    spared = Spared(2.0)
+    assert spared.see(0.0, 0, 0) == 2.0
+    at = seen(spared, 4.0, 2.0, 1.0, (0.0, 0, 0))
+    assert spared.now == 2.0, "too little has been seen"
+    at = seen(spared, 120.0, 2.0, 1.0, at)
+    assert spared.now == 0.5, "its decoder works, and it may move: a quarter"
+    seen(spared, 15.0, 2.0, 0.0, at)
+    assert spared.now >= 1.5
+
+
+def test_it_goes_by_steps_and_not_to_and_fro() -> None:
+    """A picture that moves a little more or less moves no stream between workers."""
+    spared, at, told = Spared(1.0), (0.0, 0, 0), set()
+    at = seen(spared, 300.0, 1.0, 0.4, at)
+    for still in (0.36, 0.44, 0.38, 0.42) * 5:
+        at = seen(spared, 20.0, 1.0, still, at)
+        told.add(spared.now)
+    assert told == {0.75}
+
+
+def test_a_stream_that_changes_hands_asks_of_its_next_worker_what_it_asked_of_the_last() -> None:
+    """Else the giver would be the emptier one by more than the stream, and it would come back."""
+    assert Spared(2.0, at_first=1.0).now == 1.0
+    assert Spared(2.0, at_first=0.9).now == 1.0
+    assert Spared(2.0, at_first=0.0).now == 0.5
+    assert Spared(2.0, at_first=1e9).now == 2.0
+    assert Spared(0.0, at_first=1.0).now == 0.0
 
 
 def come_and_go(fleet: Fleet, streams_: int, steps: int, most: int, seed: int) -> tuple[int, int]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streamtag.core.hysteresis import LabelTransition
 from streamtag.core.options import SmoothingSettings
-from streamtag.core.smoothing import LabelTransition, Smoother
+from streamtag.core.smoothing import Smoother
 from streamtag.errors import RejectJob
 
 METHODS = ("ema", "majority", "sticky", "none")
@@ -152,6 +153,8 @@ GOOD_HEAD = b'{"method":"ema","classes":4,"last_pts_s":0.0,"labels":[[[0,0.0]],[
         GOOD_HEAD.replace(b'"last_pts_s":0.0', b'"last_pts_s":"x"') + b"\n",
         GOOD_HEAD.replace(b"ema", b"other") + b"\n",
         GOOD_HEAD.replace(b"{}}", b'{"votes":[[0.0,9]],"clock_s":0.0}}') + b"\n",
+        GOOD_HEAD.replace(b"{}}", b'{},"told":[1]}'),
+        GOOD_HEAD.replace(b"{}}", b'{},"told":[4]}'),
         GOOD_HEAD + b"\n" + bytes(15),
         GOOD_HEAD + b"\n" + np.array([1, np.nan, 0, 0], np.float32).tobytes(),
     ],

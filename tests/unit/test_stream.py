@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 from streamtag.core.bundle import Preprocessing
+from streamtag.core.failure import Failure, FailureCause, FailureKind
 from streamtag.core.records import Sample, StreamState
-from streamtag.core.stream_state import FailureKind, Outcome, OutcomeKind, StateChanged
+from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.ingest import stream as stream_module
 from streamtag.ingest import wire
 from streamtag.ingest.decoder import Request
@@ -129,8 +130,10 @@ def test_a_source_is_read_on_where_it_broke_off(script: Script) -> None:
     bench.stream.receive()
     assert [request.resume_index for request in script.requests] == [-1, 5]
     assert bench.outcome().kind is OutcomeKind.ENDED
-    details = [event.detail for event in bench.events if isinstance(event, StateChanged)]
-    assert "the decoder process died (signal 11) at frame 6" in details
+    changes = {event.detail: event.failure for event in bench.events if isinstance(event, StateChanged)}
+    died = changes["the decoder process died (signal 11) at frame 6"]
+    assert died is not None
+    assert died.cause is FailureCause.DIED
 
 
 def test_nothing_counts_after_a_last_word(script: Script) -> None:
@@ -139,7 +142,8 @@ def test_nothing_counts_after_a_last_word(script: Script) -> None:
     bench.stream.start()
     bench.stream.receive()
     assert bench.kinds() == ["Outcome"]
-    assert bench.outcome() == Outcome(OutcomeKind.REJECTED, 0, 0, "no video")
+    failure = Failure(FailureCause.REJECTED, opened=False)
+    assert bench.outcome() == Outcome(OutcomeKind.REJECTED, 0, 0, "no video", failure)
 
 
 def test_a_stopped_stream_gives_what_its_decoder_has_delivered_and_is_no_failure(script: Script) -> None:
@@ -188,6 +192,7 @@ def test_a_silent_decoder_is_killed_by_the_watchdog(script: Script) -> None:
     assert script.closed == 1
     (change,) = [event for event in bench.events if isinstance(event, StateChanged)]
     assert change.state is StreamState.RECONNECTING
+    assert change.failure == Failure(FailureCause.SILENT, opened=False)
     assert bench.stream.healthy
 
 
@@ -200,3 +205,4 @@ def test_what_nobody_foresaw_ends_the_connection_and_after_some_attempts_the_job
     bench.stream.break_off(KeyError("slot"))
     assert bench.outcome().kind is OutcomeKind.REJECTED
     assert "KeyError" in bench.outcome().reason
+    assert bench.outcome().failure == Failure(FailureCause.INTERNAL, opened=False)

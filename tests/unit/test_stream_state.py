@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamtag.core.failure import Failure, FailureCause, FailureKind
 from streamtag.core.records import Checkpoint, Counters, Sample, StreamState
 from streamtag.core.stream_state import (
-    FailureKind,
     GapNoticed,
     GapReason,
     News,
@@ -120,6 +120,19 @@ def test_the_back_off_doubles_up_to_its_cap_with_full_jitter(failures: int, chan
     assert one.retry_s == pytest.approx(10.0 + waits_s)
     assert not one.may_connect(10.0 + waits_s - 0.001)
     assert one.may_connect(10.0 + waits_s)
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_the_cause_of_a_failure_is_told_and_whether_the_source_was_open(opened: bool) -> None:
+    one = machine(live=True)
+    for kind, said in ((FailureKind.RETRY, FailureCause.UNREACHABLE), (FailureKind.AUTH, None)):
+        one.connecting(0.0)
+        if opened:
+            one.opened(0, 0.5)
+        (news,) = one.failed(kind, "no", 1.0, cause=said)
+        assert isinstance(news, StateChanged)
+        assert news.failure == Failure(said or FailureCause.AUTH, opened)
+        opened = False  # of the next connection, which opens nothing
 
 
 def test_the_watchdog_ends_a_silent_connection_and_an_unhealthy_stream_is_not_renewed() -> None:

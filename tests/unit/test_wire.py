@@ -10,8 +10,8 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamtag.core.failure import FailureKind
 from streamtag.core.records import Sample
-from streamtag.core.stream_state import FailureKind
 from streamtag.ingest import wire
 
 SLOTS = 200

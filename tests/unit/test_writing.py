@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from streamtag.networks.bundles import read_bundle_file
+from streamtag.networks.bundles import read_bundle_file, write_bundle_file
 from streamtag.networks.registry import DEMO_BUNDLE
 from streamtag.tools.evaluation.measures import Measures, measure
 from streamtag.tools.evaluation.writing import Fitted, doubts, write_fitted
@@ -35,19 +35,35 @@ def test_too_few_samples_write_nothing_and_say_so(folder: Path) -> None:
     written = write_fitted(folder, measures(2, 2, 2, 2), BOTH, 0.5)
     assert written.entries == {}
     assert set(written.refused) == BOTH
-    assert "8 samples of 4 classes are too few" in written.refused["temperature"]
+    assert "(circle 2, square 2, triangle 2, star 2)" in written.refused["temperature"]
     assert (folder / "bundle.json").read_bytes() == before
 
 
+def test_a_class_of_few_is_refused_however_many_the_others_have(folder: Path) -> None:
+    written = write_fitted(folder, measures(60, 60, 3, 60, 60, 4, 60), BOTH, 0.5)
+    assert written.entries == {}
+    assert written.refused["temperature"].startswith("too few samples to fit to (triangle 3, ")
+    assert "which is refused" in written.refused["thresholds"]
+    assert write_fitted(folder, measures(60, 60, 5), {"temperature"}, 0.5).refused == {}
+    many = write_fitted(folder, measures(*[1] * 7), BOTH, 0.5).refused["temperature"]
+    assert " and 2 more)" in many
+    assert many.count(" 1,") == 4, "at most five are named"
+
+
 def test_few_samples_are_doubted_and_enough_are_not() -> None:
-    assert "20 samples of 2 classes are few" in doubts(measures(10, 10))
-    assert doubts(measures(30, 30)) == ""
+    assert "20 samples of 2 classes are few (circle 10, square 10)" in doubts(measures(10, 10), LABELS)[0]
+    assert "(square 29)" in doubts(measures(300, 29), LABELS)[0], "one class is enough"
+    assert doubts(measures(*[30] * len(LABELS)), LABELS) == []
+
+
+def test_classes_without_a_sample_are_named() -> None:
+    (text,) = doubts(measures(30, 30, 30), LABELS)
+    assert text.startswith(f"{len(LABELS) - 3} of {len(LABELS)} classes have no sample (star, ")
 
 
 def test_a_label_without_a_threshold_is_named_with_its_reason(folder: Path) -> None:
-    written = write_fitted(folder, measures(30, 30, 3), BOTH, 0.5)
+    written = write_fitted(folder, measures(30, 30), BOTH, 0.5)
     assert set(written.entries["thresholds"]) == {"circle", "square"}
-    assert "3 samples" in written.labels_left_out["triangle"]
     assert "0 samples" in written.labels_left_out["star"]
     assert "nothing" not in written.labels_left_out, "a background class never becomes active"
     file = read_bundle_file(folder)
@@ -70,3 +86,12 @@ def test_thresholds_without_their_temperature_are_refused(folder: Path) -> None:
     assert written.entries == {}
     alone = write_fitted(folder, measures(30, 30), {"temperature"}, 0.5)
     assert "was chosen at temperature 1" in alone.labels_left_out["star"]
+
+
+def test_a_share_that_was_chosen_before_is_said_to_be_so(folder: Path) -> None:
+    assert write_fitted(folder, measures(30, 30), BOTH, 0.5).remarks == []
+    write_bundle_file(folder, read_bundle_file(folder).model_copy(update={"exact": 0.7}))
+    written = write_fitted(folder, measures(30, 31), BOTH, 0.5)
+    assert "exact 0.7 stays, but was chosen before" in written.remarks[0]
+    assert read_bundle_file(folder).exact == 0.7
+    assert write_fitted(folder, measures(30, 32), BOTH | {"level"}, 0.5).remarks == [], "it is chosen anew"

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from streamtag.configuration import load
+from streamtag.core.album import Picture
 from streamtag.core.job import Job, Region, Sampling, explain
 from streamtag.core.records import Event, JobView, Result, WorkerView
 from streamtag.core.source import SourceKind, source_kind
@@ -26,7 +27,9 @@ from streamtag.queue.connection import Connection
 from streamtag.queue.depth import QueueDepth
 from streamtag.queue.keys import Keys
 from streamtag.queue.memory import Holding, RedisMemory
+from streamtag.queue.notices import Feeds
 from streamtag.queue.orphans import Orphan, Orphans
+from streamtag.queue.pictures import read_album, read_newest
 from streamtag.queue.producer import Producer
 from streamtag.queue.published import DeadLetter
 from streamtag.settings import Settings
@@ -42,21 +45,29 @@ class Client:
         url: of Redis; by default the settings' (``STREAMTAG_REDIS__URL``).
         model: whose queue; by default the settings' (``STREAMTAG_MODEL__NAME``).
         settings: in place of those read from the environment.
+        shard: of the model's queue; by default the settings' (``STREAMTAG_REDIS__SHARD``).
 
     Raises:
         ConfigError: a setting is wrong.
     """
 
-    def __init__(self, url: str | None = None, model: str | None = None, settings: Settings | None = None) -> None:
-        if settings is None or url is not None or model is not None:
+    def __init__(
+        self,
+        url: str | None = None,
+        model: str | None = None,
+        settings: Settings | None = None,
+        shard: int | None = None,
+    ) -> None:
+        overrides: dict[str, Any] = {"redis.url": url, "model.name": model, "redis.shard": shard}
+        if settings is None or any(value is not None for value in overrides.values()):
             base = settings.model_dump() if settings is not None else {}
-            overrides: dict[str, Any] = {"redis.url": url, "model.name": model}
             settings = _override(base, {name: value for name, value in overrides.items() if value is not None})
         self.settings = settings
         keys = Keys(settings.redis.prefix, settings.model.name, settings.redis.shard)
         self._connection = Connection(settings.redis, keys)
         self._producer = Producer(self._connection)
         self._orphans = Orphans(self._connection)
+        self._feeds = Feeds(self._connection)
 
     def submit(
         self,
@@ -72,6 +83,8 @@ class Client:
         motion_gate: float | None = None,
         motion_gate_max_s: float | None = None,
         credential: str = "",
+        traceparent: str = "",
+        watch: Sequence[str] = (),
     ) -> JobView:
         """Queue one source. The same ``job_id`` twice is one job.
 
@@ -89,6 +102,8 @@ class Client:
             motion_gate_max_s: seconds after which a sample is classified, whatever it shows.
             credential: name of the user and password that the workers have for the source (``source.credentials``), in
                 place of those in its URL.
+            traceparent: W3C trace context: its trace id is in the job's events, log lines and exemplars.
+            watch: labels and groups that may become active and make events; none means all.
 
         Raises:
             StreamtagError: the job is not valid, the queue or Redis's memory is full, or Redis cannot be reached.
@@ -100,13 +115,13 @@ class Client:
                 job_id=job_id or new_job_id(source),
                 source=located(source),
                 stream=stream,
-                model=self.settings.model.name
-                if Path(self.settings.model.name).name == self.settings.model.name
-                else "",
+                model=self._model_name(),
                 live=live,
                 sampling=_sampling(fps, every, keyframes, motion_gate, motion_gate_max_s),
                 roi=_regions(roi),
                 credential=credential,
+                traceparent=traceparent,
+                watch=tuple(watch),
                 submitted_unix_s=round(time.time(), 3),
             )
         except ValidationError as error:
@@ -114,12 +129,21 @@ class Client:
         self._producer.submit(job)
         return self._producer.view(job.job_id)
 
+    def _model_name(self) -> str:
+        """Empty for the folder of a bundle: the worker may have it elsewhere."""
+        name = self.settings.model.name
+        return name if Path(name).name == name else ""
+
     def status(self, job_id: str) -> JobView:
         """
         Raises:
             JobNotFound: no such job.
         """
         return self._producer.view(job_id)
+
+    def job(self, job_id: str) -> Job:
+        """A job as it was submitted, with its source redacted; ``JobNotFound`` where there is none."""
+        return self._producer.job(job_id)
 
     def jobs(self) -> list[JobView]:
         """Every job that Redis still knows, oldest first."""
@@ -159,6 +183,14 @@ class Client:
     def newest_results(self, job_id: str, count: int) -> list[Result]:
         """The last ``count`` results, oldest of them first."""
         return self._producer.newest_results(job_id, count)
+
+    def thumbnail(self, job_id: str) -> Picture | None:
+        """The newest small picture of a job; None where its worker keeps none (``view.thumbnails``)."""
+        return read_newest(self._connection, job_id)
+
+    def pictures(self, job_id: str) -> list[Picture]:
+        """The small pictures that are kept of a job beside the newest, in the order in which they came."""
+        return [picture for _, picture in read_album(self._connection, job_id)]
 
     def events(self, job_id: str | None = None, *, follow: bool = False, after: str = "0-0") -> Iterator[Event]:
         """Events of one job or of all; with ``follow`` until that job is over, or for ever."""
@@ -224,6 +256,11 @@ class Client:
         """
         return self._producer.depth()
 
+    @property
+    def feeds(self) -> Feeds:
+        """What ``streamtag notify`` has told, and what nobody took."""
+        return self._feeds
+
     def close(self) -> None:
         self._connection.close()
 
@@ -278,4 +315,4 @@ def _override(base: dict[str, Any], overrides: dict[str, Any]) -> Settings:
     return load(None, flat | overrides)[0]
 
 
-__all__ = ["Client", "DeadLetter", "Event", "JobView", "Result", "StreamtagError"]
+__all__ = ["Client", "DeadLetter", "Event", "JobView", "Picture", "Result", "StreamtagError"]

@@ -47,6 +47,13 @@ def load(config: Path | None = None, overrides: dict[str, Any] | None = None) ->
         raise ConfigError("\n".join(lines)) from None
 
 
+def termination_log() -> Path:
+    """Where to say that the settings themselves are wrong: what the environment says of it, or the default."""
+    environment = dict(EnvSettingsSource(Settings)()).get("worker")
+    named = environment.get("termination_log") if isinstance(environment, dict) else None
+    return Path(named or Settings().worker.termination_log)
+
+
 def forget_secrets() -> None:
     """Take the secrets out of this process's environment, once they are read: its children need none of them.
 
@@ -57,7 +64,7 @@ def forget_secrets() -> None:
         f"streamtag_{group}__{name}"
         for group in Settings.model_fields
         for name, declared in type(getattr(defaults, group)).model_fields.items()
-        if declared.annotation is SecretStr
+        if declared.annotation is SecretStr or declared.json_schema_extra == {"secret": True}
     }
     for name in [name for name in os.environ if name.lower() in secret]:
         del os.environ[name]
@@ -151,6 +158,8 @@ def flatten(settings: Settings) -> dict[str, Any]:
             value = getattr(group, name)
             if isinstance(value, SecretStr):
                 value = _shown(name, value.get_secret_value())
+            elif isinstance(value, list):  # records in it hide their secrets themselves
+                value = [one.model_dump(mode="json") if isinstance(one, BaseModel) else one for one in value]
             flat[f"{group_name}.{name}"] = value
     return flat
 
@@ -172,6 +181,7 @@ def template() -> str:
         for name, declared in type(group).model_fields.items():
             value = getattr(group, name)
             value = value.get_secret_value() if isinstance(value, SecretStr) else value
+            value = str(value) if isinstance(value, Path) else value
             text = yaml.safe_dump(value, default_flow_style=True, width=1000).strip().removesuffix("...").strip()
             lines += [f"  # {declared.description}", f"  {name}: {text}"]
     return "\n".join(lines) + "\n"

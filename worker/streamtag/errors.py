@@ -36,6 +36,18 @@ class ConfigError(StreamtagError):
     """A setting, a model name or a bundle is wrong; raised before any work starts."""
 
 
+class NetworkUnusable(StreamtagError):
+    """A worker does not start: its network, the weights of it or its engine cannot be had."""
+
+
+class DeviceMissing(StreamtagError):
+    """A worker does not start: a GPU is asked for, and its engine sees none."""
+
+
+class MachineTooSmall(StreamtagError):
+    """A worker does not start: so many jobs at once cannot fit into this machine or container."""
+
+
 class QueueFull(StreamtagError):
     """The queue takes no new job now: above ``redis.queue_cap``, or Redis above ``redis.memory_share``."""
 

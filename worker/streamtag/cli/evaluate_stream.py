@@ -52,11 +52,10 @@ def evaluate_stream(
         raise ConfigError("evaluate-stream: the drawn clips are for the demo network; give a CSV of spans for another")
     if plot is not None:
         require("--plot")
-    clips, rows = _compared(settings, spans, fps, json)
+    clips, rows, truth = _compared(settings, spans, fps, json)
     best = streams.recommended(rows, onset, fewer)
     if plot is not None:
         streams.draw(rows, best, plot)
-    truth = streams.measure(clips, [clip.truth() for clip in clips], "truth", {})
     content: dict[str, Any] = {
         "clips": len(clips),
         "samples": sum(len(clip.pts_s) for clip in clips),
@@ -79,7 +78,8 @@ def evaluate_stream(
 
 def _compared(
     settings: Settings, spans: Path | None, fps: float, quiet: bool
-) -> tuple[list[streams.Clip], list[streams.Row]]:
+) -> tuple[list[streams.Clip], list[streams.Row], streams.Row]:
+    """The clips, what each setting does on them, and what the truth itself would."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet) as bar, tempfile.TemporaryDirectory() as folder:
         task = bar.add_task("", total=None)
@@ -97,7 +97,7 @@ def _compared(
             settings.smoothing,
             lambda done, total: bar.update(task, description="smoothing", completed=done, total=total),
         )
-    return clips, rows
+    return clips, rows, streams.measure(clips, [clip.truth() for clip in clips], "truth", {}, network.bundle)
 
 
 def _drawn(folder: Path, bar: Progress, task: Any) -> list[LabelledItem]:

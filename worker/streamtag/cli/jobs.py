@@ -41,6 +41,17 @@ Credential = Annotated[
         "--credential", help="Name of the user and password that the workers have for it, in place of those in a URL."
     ),
 ]
+Trace = Annotated[
+    str,
+    typer.Option(
+        "--traceparent",
+        help="W3C trace context of what it belongs to: its trace id is in the job's events, log lines and exemplars.",
+    ),
+]
+Watch = Annotated[
+    str,
+    typer.Option("--watch", help="Labels and groups that may make events, with commas: dog,bottle. Default: all."),
+]
 MotionGate = Annotated[
     float | None,
     typer.Option(
@@ -79,9 +90,11 @@ def submit(
         ),
     ] = False,
     credential: Credential = "",
+    watch: Watch = "",
     roi: Roi = None,
     motion_gate: MotionGate = None,
     motion_gate_max_s: MotionGateMax = None,
+    traceparent: Trace = "",
     stream: Annotated[str, typer.Option("--stream", help="Name of the stream, carried by its events.")] = "",
     job_id: Annotated[str | None, typer.Option("--id", help="Job id, to submit safely again. For one source.")] = None,
     live: Annotated[
@@ -103,9 +116,10 @@ def submit(
     with Client(settings=settings_from(config, model, None, overrides)) as client:
         submitted = []
         queue = partial(client.submit, fps=fps, every=every, keyframes=keyframes, roi=regions)
+        queue = partial(queue, watch=[name for part in watch.split(",") if (name := part.strip())])
         queue = partial(queue, motion_gate=motion_gate, motion_gate_max_s=motion_gate_max_s, credential=credential)
         for source in sources:
-            view = queue(source, job_id=job_id, stream=stream, live=live)
+            view = queue(source, job_id=job_id, stream=stream, live=live, traceparent=traceparent)
             submitted.append(view.job_id)
             _say_submitted(view, wait, json)
         _note_credentials(given, sources)

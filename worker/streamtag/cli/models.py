@@ -19,9 +19,12 @@ from rich.progress import (
 from rich.text import Text
 
 from streamtag.cli.common import FAILED, Config, Json, Overrides, err, examples, out, print_json, settings_from
+from streamtag.cli.model_groups import groups
+from streamtag.cli.quantise import quantise
 from streamtag.cli.tables import Column, Grid
 from streamtag.errors import ConfigError, StreamtagError, did_you_mean
 from streamtag.networks.bundles import read_bundle_file, sha256
+from streamtag.networks.loading import convert_ahead
 from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, fetch_weights, find_weights, published
 from streamtag.networks.weights import fetching
 from streamtag.settings import ModelSettings
@@ -29,6 +32,11 @@ from streamtag.tools import bundling
 
 app = typer.Typer(no_args_is_help=True, help="Networks, their weights, and bundles.")
 
+_TOLD = {
+    "logits": "its outputs are no probabilities; a softmax is added, so that they are",
+    "sigmoid": "its outputs are probabilities of each label by itself: several may be true of a picture",
+    "sigmoid-logits": "its outputs are no probabilities; a sigmoid is added, for each label by itself",
+}
 Name = Annotated[str, typer.Argument(help="A network of `streamtag models list`.")]
 
 
@@ -83,6 +91,9 @@ def show(
 @app.command(epilog=examples("models fetch xception # weights into the cache", "models fetch all # of all networks"))
 def fetch(
     names: Annotated[list[str], typer.Argument(help="Networks of `streamtag models list`, or all.")],
+    convert: Annotated[
+        bool, typer.Option("--convert", help="Also for OpenVINO, so that the first start need not.")
+    ] = False,
     config: Config = None,
     json: Json = False,
     overrides: Overrides = None,
@@ -107,10 +118,14 @@ def fetch(
                 bar.update(task, completed=done, total=total or None)
 
             path = fetch_weights(name, settings, progress)
+        found = {"path": str(path)}
+        if convert:
+            named = settings.model_copy(update={"name": name, "weights": "imagenet", "labels": None})
+            found["converted"] = str(convert_ahead(named))
         if json:
-            print_json({"name": name, "path": str(path)})
+            print_json({"name": name, **found})
         else:
-            out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)
+            out.print(f"{name}: {escape(', '.join(found.values()))}", highlight=False, soft_wrap=True)
 
 
 @app.command("import", epilog=examples("models import inceptionv4 inception_v4.ckpt # from TF-slim"))
@@ -159,6 +174,10 @@ def bundle(
     mode: Annotated[
         str, typer.Option("--mode", help="Normalisation of a .keras file: tf, caffe, caffe-rounded, torch, lite.")
     ] = "tf",
+    outputs: Annotated[
+        str,
+        typer.Option("--outputs", help="Of a .keras file: logits, probabilities, sigmoid. Default: found out."),
+    ] = "",
     config: Config = None,
     json: Json = False,
     overrides: Overrides = None,
@@ -167,7 +186,13 @@ def bundle(
     settings = settings_from(config, overrides=overrides).model
     settings = settings.model_copy(update={"name": name, "weights": weights, "labels": labels})
     if name.endswith(".keras"):
-        bundling.make_whole(Path(name), settings, size, mode, out_folder)
+        if outputs not in ("", "logits", "probabilities", "sigmoid"):
+            raise ConfigError(f"--outputs {outputs}: logits, probabilities or sigmoid")
+        kind = bundling.make_whole(Path(name), settings, size, mode, outputs, out_folder)
+        if not json and kind in _TOLD:
+            err.print(f"[yellow]note:[/] {_TOLD[kind]}", highlight=False, soft_wrap=True)
+    elif outputs:
+        raise ConfigError("--outputs is for .keras files; the networks of the registry give probabilities")
     else:
         _spec(name)
         bundling.make(settings, out_folder, {"weights": weights})
@@ -206,6 +231,12 @@ def verify(
             out.print(f"[red]fail[/]  {escape(content['error'])}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(FAILED)
+
+
+app.command(
+    epilog=examples("models quantise my-bundle --pictures frames/ # faster on a CPU, if its labels stay the same")
+)(quantise)
+app.command("groups", epilog=examples("models groups xception # dog, bottle, car and what is in them"))(groups)
 
 
 def _spec(name: str) -> Spec:

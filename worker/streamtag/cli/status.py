@@ -220,10 +220,10 @@ def _grid(jobs: list[JobView], workers: list[WorkerView]) -> Grid:
 
 def _note(view: JobView, workers: list[WorkerView]) -> str:
     """Why a job waits, why its stream is in that state, or how it ended."""
-    return "; ".join(part for part in (_waits_for(view, workers), view.reason) if part)
+    return "; ".join(part for part in (waits_for(view, workers), view.reason) if part)
 
 
-def _waits_for(view: JobView, workers: list[WorkerView]) -> str:
+def waits_for(view: JobView, workers: list[WorkerView]) -> str:
     """What a job is waiting for, where that is known."""
     if view.status is JobStatus.QUEUED:
         staying = [worker for worker in workers if not worker.draining]
@@ -276,4 +276,4 @@ def _json_of(view: JobView, workers: list[WorkerView]) -> dict[str, Any]:
     content = view.to_dict()
     first = ("job_id", "status", "reason", "counters")
     head = {name: content.pop(name) for name in first}
-    return head | content | {"waits_for": _waits_for(view, workers).removeprefix("waits: ")}
+    return head | content | {"waits_for": waits_for(view, workers).removeprefix("waits: ")}

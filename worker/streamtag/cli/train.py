@@ -17,9 +17,11 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Column
+from rich.table import Column as BarColumns
 
+from streamtag.cli import evaluate_unknown
 from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
+from streamtag.cli.tables import Column, Grid
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.extras import require
@@ -27,13 +29,29 @@ from streamtag.logs import quiet_stderr
 from streamtag.networks.loading import LoadStep, bundle_with_weights, import_keras
 from streamtag.networks.registry import resolve
 from streamtag.networks.weights.fetching import cache_folder
-from streamtag.settings import Settings
+from streamtag.settings import ModelSettings, Settings
 from streamtag.tools.dataset import Dataset, read_folders, read_spans
+from streamtag.tools.split_record import read_split
 
 if TYPE_CHECKING:  # Keras is imported only once its backend is chosen
+    from streamtag.tools.training.choosing import Choice
     from streamtag.tools.training.run import Outcome
 
 FEW = 50
+
+
+Head = Annotated[
+    str, typer.Option("--head", help="auto: the best of several by cross-validation; widths such as 100-100; linear.")
+]
+
+
+Crops = Annotated[
+    int, typer.Option("--crops", help="Random crops of each picture: helps where pictures are few.", min=0, max=64)
+]
+Others = Annotated[
+    Path | None,
+    typer.Option("--others", help="Folder of pictures of other things: the bundle then says `unknown` of such."),
+]
 
 
 def train(
@@ -48,7 +66,7 @@ def train(
         str, typer.Option("--backbone", help="A network of `streamtag models list`, or a bundle.")
     ] = "efficientnet-lite0",
     weights: Weights = None,
-    head: Annotated[str, typer.Option("--head", help="Widths of the dense layers, or linear.")] = "100-100-100",
+    head: Head = "auto",
     epochs: Annotated[
         int, typer.Option("--epochs", help="At most; training stops when it gets no better.", min=1)
     ] = 100,
@@ -66,12 +84,11 @@ def train(
         int, typer.Option("--unfreeze", help="Train so many last blocks of the backbone too.", min=0)
     ] = 0,
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirrored pictures are pictures too.")] = True,
-    crops: Annotated[
-        int, typer.Option("--crops", help="Random crops of each picture: helps where pictures are few.", min=0, max=64)
-    ] = 0,
+    crops: Crops = 0,
     balance: Annotated[
         bool, typer.Option("--class-weights/--no-class-weights", help="Rare classes weigh more.")
     ] = True,
+    others: Others = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
     config: Config = None,
     json: Json = False,
@@ -80,7 +97,7 @@ def train(
     """Train a head for your own classes on a network that ImageNet has taught to see. Ctrl-C keeps the best so far."""
     settings = _able(settings_from(config, backbone, weights, overrides))
     dataset = _dataset(folder, spans, group_by)
-    units = _units(head)
+    units, cache = _units(head), cache_folder(settings.model).parent / "features"
     _writable(out_folder, force)
     resolve(settings.model)  # a wrong name is told before anything else
     if not json:
@@ -92,10 +109,19 @@ def train(
             from streamtag.tools.training import fitting, run  # noqa: PLC0415 - Keras, whose backend is chosen first
 
         recipe = fitting.Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
-        command = tuple(sys.argv[1:]) or ("train",)
-        plan = run.Plan(chosen, dataset, recipe, held_out, seed, unfreeze, Sampling(fps=fps), command)
-        outcome = run.train(plan, settings, cache_folder(settings.model).parent / "features", out_folder, bars)
-    _print_outcome(outcome, unfreeze, json)
+        how = (held_out, seed, unfreeze, Sampling(fps=fps), tuple(sys.argv[1:]) or ("train",), head == "auto")
+        plan = run.Plan(chosen, dataset, recipe, *how)
+        outcome = run.train(plan, settings, cache, out_folder, bars)
+    unknown = None if others is None else _with_unknown(settings, out_folder, others, fps, json)
+    _print_outcome(outcome, unfreeze, unknown, json)
+
+
+def _with_unknown(settings: Settings, bundle: Path, others: Path, fps: float, quiet: bool) -> dict[str, Any]:
+    """Fit the outcome of none of the classes, on what training held out."""
+    made = settings.model_copy(update={"model": ModelSettings(name=str(bundle), cache=settings.model.cache)})
+    split = read_split(bundle)
+    held = split.held_out if split else ()
+    return evaluate_unknown.fitted(made, held, others, fps, evaluate_unknown.PRECISION, True, quiet)
 
 
 def _print_dataset(dataset: Dataset, crops: int) -> None:
@@ -115,28 +141,47 @@ def _json_of(outcome: Outcome) -> dict[str, Any]:
         "epochs": len(outcome.history.loss),
         "fine_tuned": outcome.history.fine_tuned,
         "interrupted": outcome.history.interrupted,
+        "heads": outcome.choice.table() if outcome.choice else [],
+        "learning_curve": [list(point) for point in outcome.choice.curve] if outcome.choice else [],
+        "notes": list(outcome.choice.notes) if outcome.choice else [],
         "unreadable": [{"path": path, "reason": reason} for path, reason in outcome.unreadable],
     }
 
 
-def _print_outcome(outcome: Outcome, unfreeze: int, json: bool) -> None:
+def _print_outcome(outcome: Outcome, unfreeze: int, unknown: dict[str, Any] | None, json: bool) -> None:
     if json:
-        print_json(_json_of(outcome))
+        print_json(_json_of(outcome) | ({"unknown": unknown} if unknown else {}))
         return
     for path, reason in outcome.unreadable:
         err.print(f"[yellow]left out[/] {escape(path)}: {escape(reason)}", highlight=False, soft_wrap=True)
+    if outcome.choice is not None:
+        _print_choice(outcome.choice)
     if outcome.history.interrupted:
         out.print("interrupted: the best weights so far were kept")
     if unfreeze and not outcome.history.fine_tuned:
         out.print("fine-tuning made the held-out loss no better: the weights from before it were kept")
     out.print(
         f"[bold]{outcome.accuracy:.1%}[/] of {outcome.held_samples} held-out samples right, trained on "
-        f"{outcome.train_samples}, {len(outcome.history.loss)} epochs",
+        f"{outcome.train_samples}" + (f", {len(outcome.history.loss)} epochs" if outcome.history.loss else ""),
         highlight=False,
     )
+    evaluate_unknown.show({"unknown": unknown})
     where = escape(str(outcome.bundle))
     text = f"{where}: see history.png; then  streamtag evaluate {where}   and  --model {where}"
     out.print(text, highlight=False, soft_wrap=True)
+
+
+def _print_choice(choice: Choice) -> None:
+    grid = Grid("head", *(Column(name, right=True) for name in ("strength", "accuracy", "spread", "log loss")))
+    for row in choice.table():
+        strength = f"{row['strength']:g}" if row["strength"] else ""
+        figures = (f"{row['accuracy']:.1%}", f"±{row['spread']:.1%}", f"{row['log_loss']:.3f}")
+        grid.row(row["head"], strength, *figures)
+    if choice.trials:
+        out.print("Heads, by cross-validation on the training pictures; the first is taken:", highlight=False)
+        grid.print()
+    for note in choice.notes:
+        err.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
 
 
 def _able(settings: Settings) -> Settings:
@@ -173,10 +218,10 @@ def _dataset(folder: Path | None, spans: Path | None, group_by: str | None) -> D
 
 
 def _units(head: str) -> tuple[int, ...]:
-    if head == "linear":
+    if head in ("linear", "auto"):
         return ()
     if not re.fullmatch(r"[1-9]\d{0,3}(-[1-9]\d{0,3})*", head):
-        raise ConfigError(f"--head {head!r}: widths such as 100-100-100, or linear")
+        raise ConfigError(f"--head {head!r}: auto, widths such as 100-100-100, or linear")
     return tuple(int(width) for width in head.split("-"))
 
 
@@ -187,9 +232,9 @@ class _Bars:
         columns = (
             TextColumn("{task.description}"),
             # The bar has what the figures leave, so that a line of 80 columns cuts none of them.
-            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
-            MofNCompleteColumn(table_column=Column(no_wrap=True)),
-            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None, table_column=BarColumns(ratio=1, min_width=8)),
+            MofNCompleteColumn(table_column=BarColumns(no_wrap=True)),
+            TimeElapsedColumn(table_column=BarColumns(no_wrap=True)),
             TextColumn("{task.fields[figures]}"),
         )
         self._progress = Progress(*columns, console=err, disable=quiet, expand=True)

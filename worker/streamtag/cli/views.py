@@ -38,6 +38,10 @@ def result_line(result: Result) -> Text:
     for label in result.labels[:3]:
         style = "bold green" if label.name in result.active else ""
         line.append(f" {printable(label.name)} {label.smoothed:.2f}", style=style)
+    shown = {label.name for label in result.labels[:3]}
+    scores = {group.name: f" {group.smoothed:.2f}" for group in result.groups}
+    for name in (name for name in result.active if name not in shown):
+        line.append(f" {printable(name)}{scores.get(name, '')}", style="bold green")
     if result.reused:
         line.append(" reused", style="dim")
     return line

@@ -91,6 +91,8 @@ class Batcher(Generic[Item]):
     def stale(self, now_s: float) -> list[Item]:
         """Remove and return the samples that are worthless by now. Queues are in order of time."""
         gone: list[Item] = []
+        if not self._live_waiting:
+            return gone
         patience_s = self._cost_s.get(self._buckets[-1], 0.0)  # a device that is busy for so long is nobody's fault
         for stream, queue in list(self._queues.items()):
             while queue and queue[0].stale_s + patience_s <= now_s:
@@ -167,6 +169,8 @@ class Batcher(Generic[Item]):
         would be padding."""
         line = [stream for stream in self._queues if stream not in self._served]
         line += [stream for stream in self._served if stream in self._queues]
+        if len(line) >= limit:
+            return dict.fromkeys(line[:limit], 1)  # each has one at least, so the first turn fills the batch
         shares = dict.fromkeys(line, 0)
         total = self._deal(shares, limit, self._per_stream if len(line) > 1 else limit)
         self._deal(shares, min(limit, self._smallest_for(total)) - total, limit)

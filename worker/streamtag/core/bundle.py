@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from streamtag.core.groups import NO_GROUPS, Groups
+
 Mode = Literal["tf", "caffe", "caffe-rounded", "torch", "lite"]
 Crop = Literal["center", "squash", "pad"]
+Level = Literal["auto", "leaf", "group"]  # see ``labelling.py``
+# What a network gives of a picture. Of logits probabilities are made by what is added to it when it is built.
+OutputKind = Literal["probabilities", "logits", "sigmoid", "sigmoid-logits"]
+UnknownBy = Literal["probability", "energy", "distance"]
+UNKNOWN = "unknown"  # the label of what is none of the classes
 WHOLE = "keras"  # architecture of a bundle whose .keras file holds the network itself
 
 
@@ -25,6 +32,25 @@ class Preprocessing:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantised:
+    """The network in 8-bit integers, beside its weights in a bundle."""
+
+    file: str  # OpenVINO's .xml; its weights lie beside it
+    sha256: str  # of its weights
+    agreement: float  # share of the held-out pictures whose best class is that of float32
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """When a picture is none of the classes: where a score of it, the larger the surer, is below a threshold."""
+
+    by: UnknownBy
+    threshold: float
+    width: float  # over how much of the score the answer changes
+    file: str = ""  # of the class means, where they are needed
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """What a network needs to be served: everything but the network itself."""
 
@@ -37,8 +63,24 @@ class Bundle:
     background: frozenset[int] = frozenset()  # classes that mean "nothing there" and never become a label
     temperature: float = 1.0  # calibration: logits are divided by it (Guo et al. 2017)
     thresholds: dict[int, tuple[float, float]] = field(default_factory=dict)  # class to (enter, exit)
+    output_kind: OutputKind = "probabilities"
+    groups: Groups = NO_GROUPS
+    level: Level = "auto"
+    exact: float | None = None  # share that a label needs of its groups, in place of ``smoothing.exact``
     note: str = ""  # what its users must know, shown before its answers
+    quantised: Quantised | None = None
+    unknown: Unknown | None = None  # then the last label is that of none of the others
 
     @property
     def classes(self) -> int:
         return len(self.labels)
+
+    @property
+    def independent(self) -> bool:
+        """Whether several classes may be true of one picture: their probabilities do not add up to one."""
+        return self.output_kind in ("sigmoid", "sigmoid-logits")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the classes, then of the groups: of one sample there are so many scores."""
+        return self.labels + self.groups.names

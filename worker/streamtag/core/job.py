@@ -23,15 +23,17 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from streamtag.core.source import SourceKind, source_kind
+from streamtag.core.trace import FORM, Traceparent, trace_id
 from streamtag.redaction import holds_secret, printable, shown_source
 
-# The longest valid job, each character of it written as a JSON escape, has 54 kB.
-MAX_JOB_BYTES = 64 * 1024
+# The longest valid job, each character of it written as a JSON escape, has 79 kB.
+MAX_JOB_BYTES = 96 * 1024
 # No control characters, which terminals obey, and no marks that turn the direction of the text around them.
 PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$"
 JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 REGION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
 MAX_REGIONS = 16
+MAX_WATCHED = 32  # labels
 CREDENTIAL = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,62})?$"
 _PLAIN_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _ID_FIELD = re.compile(rb'"job_id"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._:@-]{0,127})"')
@@ -145,6 +147,12 @@ class Job:
         ),
     ] = ""
 
+    traceparent: Traceparent = ""
+    watch: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN_TEXT)], ...],
+        Field(max_length=MAX_WATCHED, description="Labels and groups that may become active; none: all."),
+    ] = ()
+
     @field_validator("source")
     @classmethod
     def _names_something(cls, source: str) -> str:
@@ -204,6 +212,12 @@ class Job:
     def name(self) -> str:
         """What its events call it."""
         return self.stream or self.job_id
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What log lines and events about it begin with."""
+        traced = {"trace_id": trace_id(self.traceparent)} if self.traceparent else {}
+        return {"job_id": self.job_id} | traced
 
     @property
     def redacted_source(self) -> str:
@@ -273,6 +287,8 @@ def explain(error: ValidationError, what: str = "job") -> str:
         return f"{where} must be 1 to 128 letters, digits or any of . _ : @ - and begin with a letter or digit"
     if kind == "string_pattern_mismatch" and path[-1:] == ["credential"]:
         return f"{where} must be 1 to 63 letters, digits or any of . _ - and begin with a letter or digit"
+    if path[-1:] == ["traceparent"]:
+        return f"{where} must be a W3C traceparent: {FORM}"
     if kind == "value_error":
         return f"{where}: {limits['error']}"
     if kind in _TYPES:

@@ -40,12 +40,16 @@ class MotionGate:
         self._change = change
         self._max_s = max_s
         self._number = 0
+        self.looked = 0  # samples so far
+        self.spared = 0  # of them, those that need not be classified
         if reference is not None:
             self._keep(reference.number, reference.pts_s, reference.thumbnail)
 
     def look(self, number: int, pts_s: float, thumbnail: bytes) -> int | None:
         """The number of the sample whose scores this one may take; None where it is to be classified."""
+        self.looked += 1
         if self._number and 0 <= pts_s - self._pts_s < self._max_s and self._shows(thumbnail):
+            self.spared += 1
             return self._number
         self._keep(number, pts_s, thumbnail)
         return None

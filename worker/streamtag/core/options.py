@@ -44,6 +44,14 @@ class SmoothingSettings(Group):
     exit: Fraction = Field(
         0.15, description="Smoothed score below which it stops. Further below enter means less flicker."
     )
+    exact: Fraction = Field(
+        0.85,
+        description="Share of an active group's score that a label in it needs to be told in its place. 0: the most "
+        "exact label is told, however unsure. A bundle may have its own (evaluate --write level).",
+    )
+    exact_s: float = Field(
+        1.0, ge=0, description="Seconds for which it must have had that share where the group is told already."
+    )
     min_on_s: float = Field(
         0.0, ge=0, description="Seconds above enter before the label is active. Delays every onset."
     )
@@ -53,6 +61,9 @@ class SmoothingSettings(Group):
     reset_gap_s: Positive = Field(5.0, description="Seconds without a sample after which the past no longer counts.")
     scene_cut: Fraction = Field(
         0.6, description="Change between two samples (0 to 1) that is a cut and resets the past. 1 never resets."
+    )
+    labels: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field(
+        [], max_length=1000, description="Labels and groups that may become active; empty: all. A job may name its own."
     )
     images: bool = Field(False, description="Smooth folders of images too. Off: each picture stands for itself.")
 

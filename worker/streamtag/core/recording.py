@@ -5,11 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from streamtag.core.groups import Groups
 from streamtag.core.records import Sample
 from streamtag.core.track import Track
+
+LEAST_GROUP = 0.1  # smoothed score of a group that is worth a word
 
 
 def record_batch(
@@ -20,12 +24,13 @@ def record_batch(
     Args:
         tracks: the track of each sample.
         scores: (len(samples), classes) float32 probabilities.
-        top_k: labels published per sample, by smoothed score.
+        top_k: labels published per sample, by smoothed score; and groups as well.
 
     Returns:
         The rows that could not be recorded, and why. Those of other streams are.
     """
-    failed = _record(tracks, samples, scores, top_k)
+    # All tracks are of one network.
+    failed = _record(tracks, samples, tracks[0].groups.extend(scores), top_k)
     for row, track in enumerate(tracks):
         try:
             track.take_turns()
@@ -50,14 +55,17 @@ def _record(
         except Exception as error:  # as above
             failed[row] = error
         smoothed[row] = scores[row]
-    ids, raw, steady = _top(scores, smoothed, top_k)
+    classes = tracks[0].groups.classes or scores.shape[1]
+    ids, raw, steady = _top(scores[:, :classes], smoothed[:, :classes], top_k)
+    groups = _groups(scores, smoothed, tracks[0].groups, top_k)
     for row, class_ids in active.items():
         names = tracks[row].labels
         labels = [
             {"class_id": class_id, "name": names[class_id], "score": score, "smoothed": value}
             for class_id, score, value in zip(ids[row], raw[row], steady[row], strict=True)
         ]
-        tracks[row].publish(samples[row], labels, [names[class_id] for class_id in class_ids], reused)
+        told = groups.get(row, [])
+        tracks[row].publish(samples[row], labels, told, [names[class_id] for class_id in class_ids], reused)
     return failed
 
 
@@ -93,3 +101,22 @@ def _top(
         rest[rows, best[:, rank]] = -1.0
     raw, steady = (values[rows[:, None], best].astype(np.float64).round(6) for values in (scores, smoothed))
     return best.tolist(), raw.tolist(), steady.tolist()
+
+
+def _groups(scores: np.ndarray, smoothed: np.ndarray, groups: Groups, top_k: int) -> dict[int, list[dict[str, Any]]]:
+    """Of each row that has any, the groups with more than nothing to say, best first."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    if not groups:
+        return found
+    steady = smoothed[:, groups.classes :]
+    # In one dimension, where numpy finds them eight times as fast as in two.
+    rows, columns = np.divmod((steady >= LEAST_GROUP).ravel().nonzero()[0], steady.shape[1])
+    raw_values = scores[rows, columns + groups.classes].astype(np.float64).round(6).tolist()
+    values = steady[rows, columns].astype(np.float64).round(6).tolist()
+    for row, column, score, value in zip(rows.tolist(), columns.tolist(), raw_values, values, strict=True):
+        one = {"name": groups.all[column].name, "group": True, "score": score, "smoothed": value}
+        found.setdefault(row, []).append(one)
+    for told in found.values():
+        told.sort(key=lambda one: -one["smoothed"])
+        del told[top_k:]
+    return found

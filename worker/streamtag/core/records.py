@@ -64,6 +64,11 @@ class StreamState(StrEnum):
         """Whether frames of it may be decoded: a worker that vanishes meanwhile may have been brought down by them."""
         return self not in (StreamState.RECONNECTING, StreamState.AUTH_FAILED, StreamState.STALLED)
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether pictures come, whatever is on them."""
+        return self in (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
+
 
 @dataclass(slots=True)
 class Counters:
@@ -162,6 +167,16 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupLabel:
+    """A group of classes with its scores for one sample."""
+
+    name: str
+    score: float  # of this sample alone: the sum over its classes
+    smoothed: float  # after smoothing over time
+    group: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One sample's outcome, as read from the results stream."""
 
@@ -174,6 +189,7 @@ class Result:
     path: str = ""  # the file of a picture
     region: str = ""  # of the frame, where the job names some
     reused: bool = False  # its picture is as good as the one classified last, and its scores are that one's
+    groups: tuple[GroupLabel, ...] = ()  # those with more than nothing to say, best first
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -216,6 +232,8 @@ class JobView:
     active: tuple[str, ...] = ()  # names of the labels that are active, while the job runs
     # Of the last result of a live job that runs: from its capture, an RTSP stream's arrival, to its commit.
     lag_s: float | None = None
+    trace_id: str = ""  # of its W3C trace context
+    thumb_unix_s: float = 0.0  # of its newest small picture; 0 where there is none
 
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)

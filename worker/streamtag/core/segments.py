@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from streamtag.core.smoothing import LabelTransition
+from streamtag.core.hysteresis import LabelTransition
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,52 @@ def _with(load: Load, asked: float) -> Load:
     return replace(load, asked=max(0.0, load.asked + asked), streams=load.streams + sign, room=load.room - sign)
 
 
+class Spared:
+    """What a stream asks of the device where a motion gate spares it some of the samples.
+
+    In steps, so that a picture which moves a little more or less moves no stream between workers; and never less than a
+    quarter, since its decoder works as before, and what stood still may begin to move at any time.
+
+    Args:
+        asked: samples a second of it without the gate.
+        at_first: what an earlier owner found.
+    """
+
+    STEP = 0.25  # of what it asks
+    MARGIN = 0.05  # below a step before it counts
+    RISES_S, FALLS_S = 10.0, 60.0  # over so long motion counts, and over so long stillness
+    LEAST_LOOKS = 10.0  # samples before anything is said
+
+    def __init__(self, asked: float, at_first: float | None = None) -> None:
+        self._asked = asked
+        self._share = 1.0 if at_first is None or asked <= 0 else self._step(at_first / asked)
+        self._now_s: float | None = None
+        self._totals = (0, 0)
+        self._windows = {self.RISES_S: (0.0, 0.0), self.FALLS_S: (0.0, 0.0)}  # samples and those spared, of late
+
+    @property
+    def now(self) -> float:
+        """Samples a second that it asks for."""
+        return self._asked * self._share
+
+    def see(self, now_s: float, looked: int, spared: int) -> float:
+        """Look at the counters of all samples so far and of those that the gate spared; the answer is ``now``."""
+        passed_s = 0.0 if self._now_s is None else max(0.0, now_s - self._now_s)
+        more = (looked - self._totals[0], spared - self._totals[1])
+        self._now_s, self._totals = now_s, (looked, spared)
+        for window_s, (seen, without) in self._windows.items():
+            fade = math.exp(-passed_s / window_s)
+            self._windows[window_s] = (seen * fade + more[0], without * fade + more[1])
+        if min(seen for seen, _ in self._windows.values()) >= self.LEAST_LOOKS:
+            classified = max(1.0 - without / seen for seen, without in self._windows.values())
+            if classified > self._share or classified + self.MARGIN < self._share - self.STEP:
+                self._share = self._step(classified + (0.0 if classified > self._share else self.MARGIN))
+        return self.now
+
+    def _step(self, share: float) -> float:
+        return min(1.0, max(1, math.ceil(round(share / self.STEP, 6))) * self.STEP)
+
+
 class Supply:
     """What one worker can give: by what its device costs, and by what it gave when it could not give all.
 

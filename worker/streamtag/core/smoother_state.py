@@ -37,6 +37,8 @@ class SmootherState(BaseModel):
     last_pts_s: Seconds | None
     labels: tuple[Times, Times, Times]  # active, rising, falling: classes and since when
     filter: FilterState
+    told: Annotated[list[ClassId], Field(max_length=10**6)] | None = None  # of the active; states of before have none
+    waiting: Times = []  # of the active, and since when
 
 
 def read_state(state: bytes) -> tuple[SmootherState, np.ndarray]:
@@ -53,8 +55,12 @@ def read_state(state: bytes) -> tuple[SmootherState, np.ndarray]:
         raise RejectJob(f"the stored smoothing state cannot be read: {fault['msg']}") from None
     classes = [class_id for times in stored.labels for class_id, _ in times]
     classes += [class_id for _, class_id in stored.filter.votes]
+    classes += [*(stored.told or []), *(class_id for class_id, _ in stored.waiting)]
     if any(class_id >= stored.classes for class_id in classes):
         raise RejectJob("the stored smoothing state cannot be read: it names a class that there is not")
+    active = {class_id for class_id, _ in stored.labels[0]}
+    if not {*(stored.told or []), *(class_id for class_id, _ in stored.waiting)} <= active:
+        raise RejectJob("the stored smoothing state cannot be read: it told a label that was not active")
     if len(body) not in (0, 4 * stored.classes):
         raise RejectJob(f"the stored smoothing state cannot be read: {len(body)} bytes for {stored.classes} classes")
     vector = np.frombuffer(body, np.float32)

@@ -20,22 +20,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from streamtag.core.continuity import Continuity
+from streamtag.core.failure import CAUSE_OF_KIND, Failure, FailureCause, FailureKind
 from streamtag.core.picture_watch import PictureWatch
 from streamtag.core.records import Checkpoint, Sample, StreamState
 
-_SEEN = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
 READ_SLACK_S = 0.5  # for the decoder to say by itself that nothing comes
 AUTH_TRIES = 2  # refusals of a user or password after which it is tried seldom
 AUTH_JITTER = 0.25
-
-
-class FailureKind(StrEnum):
-    """What a failed connection means for its job."""
-
-    RETRY = "retry"  # it may pass
-    AUTH = "auth"  # the server refuses us: it may pass, when a person has set it right
-    REJECT = "reject"  # the source can never succeed as it stands
-    LIVE = "live"  # none: the source goes on for ever, which the job left open
 
 
 class GapReason(StrEnum):
@@ -62,6 +53,7 @@ class StateChanged:
 
     state: StreamState
     detail: str = ""
+    failure: Failure | None = None  # of the connection, after which there will be another
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +76,7 @@ class Outcome:
     decoded: int = 0
     sampled: int = 0
     reason: str = ""  # why it was rejected, or what to know about a file that ended
+    failure: Failure | None = None  # of its last connection
 
 
 News = StateChanged | GapNoticed | Outcome
@@ -126,6 +119,7 @@ class StreamMachine:
         self.live = live
         self.state = StreamState.CONNECTING
         self.connected = False  # there should be a decoder
+        self._opened = False  # and it has the source open
         self.outcome: Outcome | None = None
         self.retry_s: float | None = None  # end of the back-off, while in one
         self.decoded = counters.decoded if live else 0
@@ -181,7 +175,7 @@ class StreamMachine:
     def connecting(self, now_s: float) -> list[News]:
         """A decoder is being started."""
         self.retry_s = None
-        self.connected, self._first_index = True, None
+        self.connected, self._opened, self._first_index = True, False, None
         self._heard_s = now_s
         self._continuity.connecting()
         return [] if self.state is StreamState.RECONNECTING else self._enter(StreamState.CONNECTING)
@@ -192,7 +186,7 @@ class StreamMachine:
 
     def opened(self, frames: int, now_s: float) -> None:
         """The source is open; 0 frames where their number is not known."""
-        self._frames = frames
+        self._frames, self._opened = frames, True
         self._continuity.opened(now_s)
 
     def count(self, decoded: int, now_s: float) -> list[News]:
@@ -244,26 +238,31 @@ class StreamMachine:
         self.state = StreamState.ENDED
         return self._over(OutcomeKind.ENDED, note)
 
-    def failed(self, kind: FailureKind, reason: str, now_s: float, counts: bool = True) -> list[News]:
+    def failed(
+        self, kind: FailureKind, reason: str, now_s: float, counts: bool = True, cause: FailureCause | None = None
+    ) -> list[News]:
         """This connection failed: end the job, or back off and connect again.
 
         Args:
             counts: False where the source has no part in it.
+            cause: where the kind does not tell.
         """
         if self.outcome is not None:
             return []
         if kind is FailureKind.LIVE:
             return self._over(OutcomeKind.TURNED_LIVE, reason)
         self.connected = False
+        failure = Failure(cause or CAUSE_OF_KIND[kind], self._opened)
         self._missed = GapReason.RECONNECT if self._had_sample else None
         self._failures += counts
         self._tries += 1
         if kind is FailureKind.REJECT or (not self.live and self._failures >= self._limits.attempts):
             self.state = StreamState.FAILED
-            return self._over(OutcomeKind.REJECTED, reason)
+            return self._over(OutcomeKind.REJECTED, reason, failure)
         self._refusals += kind is FailureKind.AUTH
         self.retry_s = now_s + self._backoff_s(kind)
-        return self._enter(StreamState.AUTH_FAILED if kind is FailureKind.AUTH else StreamState.RECONNECTING, reason)
+        state = StreamState.AUTH_FAILED if kind is FailureKind.AUTH else StreamState.RECONNECTING
+        return self._enter(state, reason, failure)
 
     def check(self, now_s: float) -> list[News]:
         """The watchdog: look at the clock."""
@@ -272,13 +271,14 @@ class StreamMachine:
         silent_s = now_s - self._heard_s
         if silent_s > self._limits.watchdog_s:
             reason = f"the decoder gave no sign of life for {silent_s:.0f} s and was killed"
-            return self.failed(FailureKind.RETRY, reason, now_s)
+            return self.failed(FailureKind.RETRY, reason, now_s, cause=FailureCause.SILENT)
         if not self.live:
             return []
         nothing_s = self._continuity.silent_s(now_s)
         if nothing_s > self._limits.read_timeout_s + READ_SLACK_S:
-            return self.failed(FailureKind.RETRY, f"nothing came for {nothing_s:.1f} s", now_s)
-        if self.state in _SEEN and self._continuity.stands_still(now_s):
+            reason = f"nothing came for {nothing_s:.1f} s"
+            return self.failed(FailureKind.RETRY, reason, now_s, cause=FailureCause.TIMEOUT)
+        if self.state.has_pictures and self._continuity.stands_still(now_s):
             return self._enter(StreamState.STALLED)
         return []
 
@@ -286,9 +286,9 @@ class StreamMachine:
         """End here and now, with everything that was delivered."""
         return [] if self.outcome is not None else self._over(OutcomeKind.STOPPED, "")
 
-    def _over(self, kind: OutcomeKind, reason: str) -> list[News]:
+    def _over(self, kind: OutcomeKind, reason: str, failure: Failure | None = None) -> list[News]:
         self.connected, self.retry_s = False, None
-        self.outcome = Outcome(kind, self.decoded, self.delivered, reason)
+        self.outcome = Outcome(kind, self.decoded, self.delivered, reason, failure)
         return [self.outcome]
 
     def _backoff_s(self, kind: FailureKind) -> float:
@@ -310,8 +310,8 @@ class StreamMachine:
             self._late_gap = GapNoticed(GapReason.SILENCE, (self._captured_unix_s[0], self._captured_unix_s[1]))
         self._captured_unix_s = [*self._captured_unix_s[-1:], sample.captured_unix_s]
 
-    def _enter(self, state: StreamState, detail: str = "") -> list[News]:
-        if state is self.state and not detail:
+    def _enter(self, state: StreamState, detail: str = "", failure: Failure | None = None) -> list[News]:
+        if state is self.state and not detail and failure is None:
             return []
         self.state = state
-        return [StateChanged(state, detail)]
+        return [StateChanged(state, detail, failure)]

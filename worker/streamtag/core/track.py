@@ -17,13 +17,27 @@ import numpy as np
 import orjson
 
 from streamtag.core.bundle import Bundle
+from streamtag.core.hysteresis import LabelTransition
+from streamtag.core.labelling import make_smoother
 from streamtag.core.motion_gate import Reference
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Checkpoint, Claim, Sample
-from streamtag.core.smoothing import LabelTransition, Smoother
+from streamtag.core.smoothing import Smoother
 from streamtag.core.track_state import RegionState, read_states, write_states
+from streamtag.errors import ConfigError, RejectJob
 
+Labels = list[dict[str, Any]]  # as they are published
 LEAST_SCENE_CHANGE = 0.3  # of a picture that is worth a word: a replay needs those that may be cuts
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A label that entered or exited, by an event of the commit."""
+
+    label: str
+    kind: str  # enter | exit
+    pts_s: float
+    region: str = ""  # of the frame, where the job names some
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,7 @@ class Commit:
     checkpoint: Checkpoint
     captured_unix_s: list[float] = field(default_factory=list)  # of the results, for the latency histogram
     active: tuple[str, ...] = ()  # names of the labels that are active by then
+    transitions: tuple[Transition, ...] = ()  # of the events
 
 
 @dataclass(slots=True)
@@ -53,13 +68,18 @@ class Track:
     def __init__(self, claim: Claim, bundle: Bundle, settings: SmoothingSettings) -> None:
         checkpoint = claim.checkpoint
         self.job = claim.job
+        self._head = claim.job.named | {"stream": claim.job.name}
         self._live = claim.job.is_live
         self.counters = checkpoint.counters.copy()
         names = list(claim.job.regions)
+        states = read_states(checkpoint.smoother, len(names), len(bundle.outputs))
         self.counters.regions = len(names)
         self.regions = []
-        for name, state in zip(names, read_states(checkpoint.smoother, len(names), bundle.classes), strict=True):
-            smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
+        for name, state in zip(names, states, strict=True):
+            try:
+                smoother = make_smoother(bundle, settings, claim.job.watch)
+            except ConfigError as error:
+                raise RejectJob(str(error)) from None
             smoother.load(state.smoother)
             self.regions.append(RegionTrack(name, smoother, state.reference))
         self._seq = checkpoint.seq
@@ -73,13 +93,20 @@ class Track:
         self._smoothed = self.counters.sampled  # number of the last sample that had its turn with the smoother
         self._held: dict[int, Callable[[], None]] = {}  # told before their turn, by number
         self._captured_unix_s: list[float] = []  # of the pending results
+        self._transitions: list[Transition] = []  # among the pending events
         self._sent: Commit | None = None  # asked for and not known to be in Redis
-        self.labels = bundle.labels
+        self.labels = bundle.outputs
+        self.groups = bundle.groups
         self.last_failure = ""
 
     @property
     def pending_results(self) -> int:
         return len(self._results)
+
+    @property
+    def regions_pts_s(self) -> list[float | None]:
+        """Presentation time of the last sample of each region that has a result; None where there is none."""
+        return [region.smoother.last_pts_s for region in self.regions]
 
     @property
     def held(self) -> int:
@@ -95,7 +122,7 @@ class Track:
         return sample.sampled == self._smoothed + 1
 
     def smooth(self, sample: Sample, scores: np.ndarray) -> np.ndarray:
-        """Take one sample's scores, (classes,) float32; note what entered or left; return the smoothed ones."""
+        """Take one sample's scores, (outputs,) float32; note what entered or left; return the smoothed ones."""
         self._smoothed = sample.sampled
         region = self.regions[sample.region]
         if sample.thumbnail:
@@ -104,9 +131,11 @@ class Track:
         self._note_transitions(region, transitions)
         return smoothed
 
-    def publish(self, sample: Sample, labels: list[dict[str, Any]], active: list[str], reused: bool = False) -> None:
+    def publish(self, sample: Sample, labels: Labels, groups: Labels, active: list[str], reused: bool = False) -> None:
         """Queue the result of a sample that ``smooth`` has seen."""
         payload = {"index": sample.index, "pts_s": round(sample.pts_s, 6), "labels": labels, "active": active}
+        if groups:
+            payload["groups"] = groups
         if sample.scene_change >= LEAST_SCENE_CHANGE:
             payload["change"] = round(sample.scene_change, 3)
         if sample.path:
@@ -157,7 +186,7 @@ class Track:
             apply()
 
     def event(self, kind: str, pts_s: float | None = None, **content: Any) -> None:
-        head: dict[str, Any] = {"job_id": self.job.job_id, "stream": self.job.stream or self.job.job_id, "kind": kind}
+        head: dict[str, Any] = self._head | {"kind": kind}
         head["pts_s"] = round(self.last_pts_s if pts_s is None else pts_s, 6)
         self._events.append(orjson.dumps(head | content))
 
@@ -198,8 +227,9 @@ class Track:
                 for region in self.regions
                 for class_id in region.smoother.active
             )
-            self._sent = Commit(self._seq, self._results, self._events, checkpoint, self._captured_unix_s, active)
-            self._results, self._events, self._captured_unix_s = [], [], []
+            about = (self._captured_unix_s, active, tuple(self._transitions))
+            self._sent = Commit(self._seq, self._results, self._events, checkpoint, *about)
+            self._results, self._events, self._captured_unix_s, self._transitions = [], [], [], []
         return self._sent
 
     def committed(self) -> None:
@@ -209,10 +239,14 @@ class Track:
 
     def _note_transitions(self, region: RegionTrack, transitions: list[LabelTransition]) -> None:
         for transition in transitions:
-            label = {"class_id": transition.class_id, "name": self.labels[transition.class_id]}
+            label: dict[str, Any] = {"class_id": transition.class_id, "name": self.labels[transition.class_id]}
+            if self.groups and transition.class_id >= self.groups.classes:
+                label = {"name": label["name"], "group": True}
             since_s, score = round(transition.since_s, 6), round(transition.score, 6)
             named = self._named(region)
             self.event(transition.kind, transition.pts_s, label=label, since_pts_s=since_s, score=score, **named)
+            name = self.labels[transition.class_id]
+            self._transitions.append(Transition(name, transition.kind, transition.pts_s, region.name))
 
     @staticmethod
     def _named(region: RegionTrack) -> dict[str, str]:

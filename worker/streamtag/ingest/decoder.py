@@ -21,23 +21,23 @@ import cv2
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
+from streamtag.core.failure import FailureCause, FailureKind
 from streamtag.core.job import Decode, Region, Sampling
 from streamtag.core.records import DropReason, FailReason, Sample
 from streamtag.core.sampler import Sampler, SparseSampler, Timeline
 from streamtag.core.source import SourceKind
-from streamtag.core.stream_state import FailureKind
 from streamtag.errors import ConfigError, RejectJob, RetryJob
 from streamtag.ingest import geometry, opening, wire
-from streamtag.ingest.cage import allow_processor_time, confine_decoder, die_with_parent
+from streamtag.ingest.cage import allow_processor_time, be_killed_first, confine_decoder, die_with_parent
 from streamtag.ingest.credentials import with_credential
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.likeness import Comparison, FrameMotion, Likeness
 from streamtag.ingest.live import StreamReader
-from streamtag.ingest.policy import AuthFailed
+from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
 from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Reader
 from streamtag.ingest.remote import TurnsOutLive
-from streamtag.ingest.slots import WAIT_S, SlotMemory, Slots
+from streamtag.ingest.slots import SlotMemory, Slots, pauses_s
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
@@ -75,6 +75,9 @@ class Request:
         return "keyframes" if self.sampling.keyframes else self.sampling.decode or self.decode
 
 
+_CAUSES: dict[type, FailureCause] = {Unreachable: FailureCause.UNREACHABLE, NoAnswer: FailureCause.TIMEOUT}
+
+
 class ParentGone(Exception):
     """The other end of the socket is closed: nobody wants our frames."""
 
@@ -95,7 +98,7 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
     except RejectJob as error:
         decoder.tell(wire.DecoderFailed(FailureKind.REJECT, str(error)))
     except (RetryJob, ConfigError) as error:
-        decoder.tell(wire.DecoderFailed(FailureKind.RETRY, str(error)))
+        decoder.tell(wire.DecoderFailed(FailureKind.RETRY, str(error), _CAUSES.get(type(error))))
     except MemoryError:
         limit = request.settings.memory_bytes
         reason = f"needs more memory than a decoder may have (source.memory_bytes: {limit})"
@@ -135,6 +138,7 @@ def confine_process(settings: SourceSettings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
+    be_killed_first()
     resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     allow_processor_time(settings.watchdog_s)
@@ -150,9 +154,8 @@ class Decoder:
         self._request = request
         self._parent = parent
         self._slots = Slots(memory, request.slots, request.preprocessing)
-        self._done = np.empty(
-            request.preprocessing.shape, np.uint8
-        )  # for the samples before the first of a resumed source
+        # For the samples before the first of a resumed source.
+        self._done = np.empty(request.preprocessing.shape, np.uint8)
         self._decoded = request.decoded
         self._sampled = request.sampled
         self._comparisons = [Comparison() for _ in request.regions]
@@ -293,6 +296,7 @@ class Decoder:
         All regions of a frame or none: the last of them would starve otherwise.
         """
         slots: list[int] = []
+        pauses = pauses_s()
         while len(slots) < count:
             slot = self._slots.take()
             if slot is not None:
@@ -301,7 +305,7 @@ class Decoder:
                 self._release(slots)
                 return None
             else:
-                time.sleep(WAIT_S)
+                time.sleep(next(pauses))
                 self._report_progress()
         return slots
 

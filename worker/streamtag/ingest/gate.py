@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from streamtag.core.source import SourceKind, source_kind
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest import gate_server
+from streamtag.ingest.policy import Unreachable
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
@@ -119,7 +120,7 @@ class GateClient:
         if trouble.refused:
             raise RejectJob(f"{name}: {trouble.refused}")
         if trouble.unreachable:
-            raise RetryJob(f"{name}: {trouble.unreachable}")
+            raise Unreachable(f"{name}: {trouble.unreachable}")
 
     def _trouble(self) -> gate_server.Trouble:
         try:

@@ -25,15 +25,15 @@ class Intake:
     Args:
         is_behind: whether what the streams tell is not taken any more, as in an outage of Redis. Finite sources then
             wait, or a film of broken frames would fill the memory with what is wrong with each.
-        gather_s: how long samples of live streams may wait for those of others, where all streams are live: to be woken
-            for each costs more than all that is done with it.
-        on_gathered: called when all that has come together is emitted.
+        gather_s: tells how long samples of live streams may wait for those of others, where all streams are live: to be
+            woken for each costs more than all that is done with it.
+        on_gathered: called at the end of each turn, when all that came in it is emitted.
     """
 
     def __init__(
         self,
         is_behind: Callable[[], bool] = lambda: False,
-        gather_s: float = 0.0,
+        gather_s: Callable[[], float] = lambda: 0.0,
         on_gathered: Callable[[], None] = lambda: None,
     ) -> None:
         self._is_behind = is_behind
@@ -88,13 +88,12 @@ class Intake:
                 held_back = True
             else:
                 self._guarded(key.data, key.data.receive)
-        if self.gathers:
-            self._on_gathered()
         with self._lock:
             calls, self._calls = self._calls, []
         for stream, action in calls:
             self._guarded(stream, action)
         self._check()
+        self._on_gathered()
         if self._changed:
             self._changed = False
             self._follow_sockets()
@@ -103,7 +102,7 @@ class Intake:
 
     def _gather(self) -> None:
         """Let what comes come together; only a call of another thread does not wait."""
-        if self.gathers and (left_s := self._turned_s + self._gather_s - time.monotonic()) > 0:
+        if self.gathers and (left_s := self._turned_s + self._gather_s() - time.monotonic()) > 0:
             self._calls_only.select(left_s)
 
     def _check(self) -> None:
@@ -157,4 +156,4 @@ class Intake:
             elif watched is None and stream.session is not None:
                 self._selector.register(stream.session, selectors.EVENT_READ, stream)
                 self._streams[stream] = stream.session
-        self.gathers = self._gather_s > 0 and all(stream.live for stream in self._streams)
+        self.gathers = self._gather_s() > 0 and all(stream.live for stream in self._streams)

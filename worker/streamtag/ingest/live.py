@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from streamtag.core.live_clock import LiveTimeline
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest.packets import Arrived, Connections, PacketFeed
+from streamtag.ingest.policy import NoAnswer
 from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Opened
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
@@ -96,7 +97,7 @@ class StreamReader:
         try:
             arrived = self._feed.take()
         except av.FFmpegError as error:
-            raise RetryJob(f"{self.name}: {self._words(error)}") from None
+            raise self._failure(error) from None
         self._now, self._frame = arrived, None
         if arrived is None:
             return False
@@ -163,11 +164,11 @@ class StreamReader:
                 f"{self.name}: {width} x {height} pixels is more than source.max_pixels ({self._settings.max_pixels})"
             )
 
-    def _words(self, error: av.FFmpegError) -> str:
+    def _failure(self, error: av.FFmpegError) -> RetryJob:
         silent_s = time.monotonic() - self._feed.last_s
         if silent_s >= self._settings.read_timeout_s:  # it was we who broke off
-            return f"nothing came for {silent_s:.1f} s"
-        return f"the connection broke ({error.strerror})"
+            return NoAnswer(f"{self.name}: nothing came for {silent_s:.1f} s")
+        return RetryJob(f"{self.name}: the connection broke ({error.strerror})")
 
     @property
     def note(self) -> str:

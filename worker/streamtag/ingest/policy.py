@@ -16,6 +16,14 @@ class AuthFailed(RetryJob):
     """The server wants other credentials."""
 
 
+class Unreachable(RetryJob):
+    """No connection can be made."""
+
+
+class NoAnswer(RetryJob):
+    """Nothing comes, or nothing any more."""
+
+
 def allowed(source: str, settings: SourceSettings) -> str:
     """The source as it may be opened: a path for files, anything else as it is.
 

@@ -44,7 +44,10 @@ NOTHING_KNOWN = Facts()
 
 
 class Reader(Protocol):
-    """A source that is open. ``grab`` moves on by one frame, ``retrieve`` decodes the frame last grabbed."""
+    """A source that is open. ``grab`` moves on by one frame, ``retrieve`` decodes the frame last grabbed.
+
+    A frame is good until the next is retrieved, which may take its place in memory.
+    """
 
     opened: Opened
     bad_packets: int

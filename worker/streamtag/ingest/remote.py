@@ -19,6 +19,7 @@ from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.live import StreamReader, open_packets
 from streamtag.ingest.pictures import MAX_IMAGE_BYTES, ContentReader
+from streamtag.ingest.policy import NoAnswer
 from streamtag.ingest.readers import Reader
 from streamtag.ingest.videos import (
     MAX_FAILURES_IN_A_ROW,
@@ -67,7 +68,7 @@ def open_rtsp(source: str, settings: SourceSettings, sparse: bool, log: ErrorLog
         gate.check()
         waited_s = time.monotonic() - began_s
         if waited_s >= settings.open_timeout_s:  # it was we who broke off
-            raise RetryJob(f"{shown_source(source)}: gave no answer for {waited_s:.1f} s") from None
+            raise NoAnswer(f"{shown_source(source)}: gave no answer for {waited_s:.1f} s") from None
         raise explain(source, SourceKind.RTSP, log) from None
     return StreamReader(container, connections, source, settings, sparse)
 
@@ -168,7 +169,7 @@ class WebVideoReader(VideoReader):
                 "answer Range requests, or move the index to the front (ffmpeg -i IN -c copy -movflags +faststart OUT)"
             )
         if silent := SILENT.search(said):
-            raise RetryJob(f"{self.name}: nothing came for {int(silent[1]) / 1000:.1f} s, after {self._grabbed} frames")
+            raise NoAnswer(f"{self.name}: nothing came for {int(silent[1]) / 1000:.1f} s, after {self._grabbed} frames")
         for found in _BROKEN.finditer(said):
             if found[2] and int(found[2]) == _UNKNOWN_LENGTH:
                 continue

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamtag.core.stream_state import FailureKind
+from streamtag.core.failure import FailureCause, FailureKind
 from streamtag.ingest import decoder
 from streamtag.ingest.gate import Gate, needs_gate
 from streamtag.ingest.slots import SlotMemory, Slots, allocate
@@ -183,7 +183,8 @@ class DecoderSession:
                 messages.append(message)
         except MalformedMessage as error:
             self.close()
-            messages.append(DecoderFailed(FailureKind.RETRY, f"the decoder said what it may not: {error}"))
+            reason = f"the decoder said what it may not: {error}"
+            messages.append(DecoderFailed(FailureKind.RETRY, reason, FailureCause.MALFORMED))
         return messages
 
     def messages(self, patience_s: float) -> Iterator[Message]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 
 from streamtag.core.bundle import Preprocessing
+from streamtag.core.failure import FailureCause, FailureKind
 from streamtag.core.records import Claim, DropReason, FailReason, Sample
 from streamtag.core.stream_state import (
-    FailureKind,
     GapNoticed,
     News,
     Outcome,
@@ -109,7 +109,7 @@ class Stream:
             session.start()
         except (OSError, EOFError) as error:
             # No memory, no processes, no descriptors left on this machine: no fault of the source.
-            self._failed(FailureKind.RETRY, cannot_start(error), counts=False)
+            self._failed(FailureKind.RETRY, cannot_start(error), FailureCause.MACHINE, counts=False)
         else:
             self.session = session
 
@@ -122,7 +122,7 @@ class Stream:
         if messages is None:
             how, fork_server_died = session.how_it_ended(), session.fork_server_died()
             reason = f"the decoder process died ({how}) at frame {self._machine.decoded}"
-            self._failed(FailureKind.RETRY, reason, counts=not fork_server_died)
+            self._failed(FailureKind.RETRY, reason, FailureCause.DIED, counts=not fork_server_died)
             return True
         if messages:
             self._machine.heard(self._now_s())
@@ -157,7 +157,7 @@ class Stream:
 
     def break_off(self, error: Exception) -> None:
         """This connection ends for a reason that nobody foresaw."""
-        self._failed(FailureKind.RETRY, f"internal error: {type(error).__name__}: {error}")
+        self._failed(FailureKind.RETRY, f"internal error: {type(error).__name__}: {error}", FailureCause.INTERNAL)
 
     def _request(self) -> decoder.Request:
         job, machine = self._job, self._machine
@@ -213,11 +213,11 @@ class Stream:
             case wire.Ended(decoded, _, note):
                 machine.count(decoded, self._now_s())
                 self._tell(machine.ended(note, self._now_s()))
-            case wire.DecoderFailed(failure, reason):
-                self._failed(failure, reason)
+            case wire.DecoderFailed(failure, reason, cause):
+                self._failed(failure, reason, cause)
 
-    def _failed(self, kind: FailureKind, reason: str, counts: bool = True) -> None:
-        self._tell(self._machine.failed(kind, reason, self._now_s(), counts))
+    def _failed(self, kind: FailureKind, reason: str, cause: FailureCause | None, counts: bool = True) -> None:
+        self._tell(self._machine.failed(kind, reason, self._now_s(), counts, cause))
 
     def _tell(self, news: Iterable[News]) -> None:
         if not self._machine.connected:

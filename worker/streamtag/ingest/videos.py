@@ -14,7 +14,7 @@ from streamtag.core.source import SourceKind
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest import formats
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.policy import AuthFailed
+from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
 from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Opened
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
@@ -50,6 +50,8 @@ class VideoReader:
         self.bad_packets = 0
         self.path = ""
         self._capture = capture
+        # Written again for each sample: new memory made one of 1080p 0.2 ms dearer (of 1.8 for this step).
+        self._picture: np.ndarray | None = None
         self._tries = tries
         self._max_pixels = settings.max_pixels
         width, height, fps, frames = (
@@ -83,11 +85,12 @@ class VideoReader:
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
 
     def retrieve(self) -> np.ndarray:
-        ok, picture = self._capture.retrieve()
+        ok, picture = self._capture.retrieve(self._picture)  # another array where the size has changed
         if not ok or picture is None or picture.size == 0:
             raise CorruptFrame("the codec could not decode it")
         self._check_size(picture.shape[1], picture.shape[0])  # a stream may change its size at any time
-        return np.asarray(picture)
+        self._picture = picture = np.asarray(picture)
+        return picture
 
     def close(self) -> None:
         self._capture.release()
@@ -156,7 +159,7 @@ def camera_device(source: str) -> Path:
     """
     device = Path(f"/dev/video{int(re.sub(r'[^0-9]', '', source))}")
     if not device.exists():
-        raise RetryJob(f"{device}: no such camera on this worker's machine; `ls /dev/video*` lists those there")
+        raise Unreachable(f"{device}: no such camera on this worker's machine; `ls /dev/video*` lists those there")
     return device
 
 
@@ -177,7 +180,7 @@ def explain(source: str, kind: SourceKind, log: ErrorLog) -> RejectJob | RetryJo
     if "format not on whitelist" in lowered:
         return RejectJob(f"{name}: not a video: no video stream, or a format that sources may not have")
     if silent := SILENT.search(said):
-        return RetryJob(f"{name}: gave no answer for {int(silent[1]) / 1000:.1f} s")
+        return NoAnswer(f"{name}: gave no answer for {int(silent[1]) / 1000:.1f} s")
     if kind in (SourceKind.RTSP, SourceKind.HTTP, SourceKind.CAMERA):
         telling = ("invalid data", "no video stream", "moov atom")
         if kind is SourceKind.HTTP and any(words in lowered for words in telling):

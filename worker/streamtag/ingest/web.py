@@ -16,7 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest.formats import FIRST_BYTES
 from streamtag.ingest.gate import GateClient
-from streamtag.ingest.policy import AuthFailed
+from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
 from streamtag.redaction import printable, shown_source
 from streamtag.settings import SourceSettings
 
@@ -101,7 +101,7 @@ def _read(response: http.client.HTTPResponse, limit_bytes: int, timeout_s: float
     while len(content) < limit_bytes and (part := response.read1(min(_PART_BYTES, limit_bytes - len(content)))):
         content += part
         if time.monotonic() > deadline_s:
-            raise RetryJob(f"{shown_source(url)}: only {len(content)} bytes came within {timeout_s:g} s")
+            raise NoAnswer(f"{shown_source(url)}: only {len(content)} bytes came within {timeout_s:g} s")
     return bytes(content)
 
 
@@ -137,9 +137,10 @@ def _answer(
     except (OSError, http.client.HTTPException) as error:
         gate.check()
         said = printable(str(error), 200) or type(error).__name__  # what it says may be the server's own words
+        failure: type[RetryJob] = Unreachable
         if time.monotonic() - began_s >= timeout_s:
-            said = f"no answer within {timeout_s:g} s"  # it was we who hung up
-        raise RetryJob(f"{shown_source(url)}: cannot be reached: {said}") from None
+            said, failure = f"no answer within {timeout_s:g} s", NoAnswer  # it was we who hung up
+        raise failure(f"{shown_source(url)}: cannot be reached: {said}") from None
     finally:
         deadline.cancel()
         connection.close()

@@ -18,8 +18,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
+from streamtag.core.failure import FailureCause, FailureKind
 from streamtag.core.records import DropReason, FailReason, Sample
-from streamtag.core.stream_state import FailureKind
 
 READ_BYTES = 65_536
 MESSAGE_BYTES = 65_536  # the longest message
@@ -118,6 +118,7 @@ class DecoderFailed:
 
     failure: FailureKind
     reason: _Text
+    cause: FailureCause | None = None  # where the kind does not tell
 
 
 Told = Opened | Progress | FrameFailed | FrameDropped | Ended | DecoderFailed  # the messages in JSON

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from streamtag.core.bundle import WHOLE, Bundle
+from streamtag.core.groups import Groups
 from streamtag.errors import ConfigError
 from streamtag.networks.architectures.efficientnet_lite import efficientnet_lite0
+from streamtag.networks.architectures.heads import HeadInputs, head_inputs
 from streamtag.networks.architectures.inception_v4 import inception_v4
 from streamtag.networks.architectures.narrow_xception import narrow_xception
 from streamtag.networks.architectures.squeezenet import squeezenet
+from streamtag.networks.outputs import as_probabilities
+from streamtag.networks.unknown import with_unknown
 from streamtag.networks.weights.importing import import_weights, is_foreign
 
 _OWN: dict[str, Callable[..., keras.Model]] = {
@@ -30,18 +35,19 @@ _OWN: dict[str, Callable[..., keras.Model]] = {
 def build(bundle: Bundle) -> keras.Model:
     """The network of a bundle: (N, size, size, 3) normalised float32 to (N, classes) probabilities.
 
+    The last class is that of none of the others, where the bundle knows such a one.
+
     Raises:
         ConfigError: weights that do not fit or would run code; the message says what to do.
     """
+    if bundle.unknown is not None:
+        return with_unknown(build(without_unknown(bundle)), bundle.unknown)
     if bundle.architecture == WHOLE:
         if bundle.weights == "random":
             raise ConfigError(f"{bundle.name}: a .keras file holds its weights; there are no random ones of it")
         model = _whole(Path(bundle.weights))
     else:
-        if "head" in bundle.arguments:
-            model = with_head(features(bundle), bundle.classes, bundle.arguments["head"])
-        else:
-            model = _architecture(bundle)
+        model = _with_own_head(bundle) if "head" in bundle.arguments else _architecture(bundle)
         if bundle.weights != "random":
             _load(model, Path(bundle.weights), bundle)
     if model.output_shape[-1] != bundle.classes:
@@ -49,7 +55,16 @@ def build(bundle: Bundle) -> keras.Model:
             f"{bundle.name}: the network has {model.output_shape[-1]} outputs and the labels are {bundle.classes}; "
             "give the matching file in model.labels"
         )
-    return model
+    return as_probabilities(model, bundle.output_kind)
+
+
+def without_unknown(bundle: Bundle) -> Bundle:
+    """What the network of a bundle says by itself, of its own classes."""
+    if bundle.unknown is None:
+        return bundle
+    classes = bundle.classes - 1
+    groups = Groups(bundle.groups.all, classes) if bundle.groups else bundle.groups
+    return replace(bundle, labels=bundle.labels[:-1], unknown=None, groups=groups, thresholds={})
 
 
 def features(bundle: Bundle) -> keras.Model:
@@ -59,10 +74,37 @@ def features(bundle: Bundle) -> keras.Model:
     """
     size = bundle.preprocessing.size
     if bundle.architecture in _OWN:
-        arguments = {name: value for name, value in bundle.arguments.items() if name != "head"}
-        return _OWN[bundle.architecture](size, top=False, **arguments)
+        return _OWN[bundle.architecture](size, top=False, **_of_backbone(bundle))
     builder = _application(bundle)
     return builder(weights=None, input_shape=bundle.preprocessing.shape, include_top=False, pooling="avg")
+
+
+def load_features(bundle: Bundle) -> keras.Model:
+    """``features`` with weights of a file that need not have a classifier, or has another.
+
+    Out of a whole network in a .keras file, those of the part that is this backbone, however deep it is nested.
+
+    Raises:
+        ConfigError: the file has no weights of this backbone.
+    """
+    model, path = features(bundle), Path(bundle.weights)
+    if path.suffix == ".keras":
+        for part in _parts(_whole(path)):
+            weights = part.get_weights()[: len(model.weights)]
+            if [weight.shape for weight in weights] == [tuple(variable.shape) for variable in model.weights]:
+                model.set_weights(weights)
+                return model
+        raise ConfigError(f"weights {path}: no part of that network is {bundle.name} without its classifier")
+    _load(model, path, bundle)
+    return model
+
+
+def _parts(model: keras.Model) -> Iterator[keras.Model]:
+    """A network, then those nested in it."""
+    yield model
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _parts(layer)
 
 
 def cut(model: keras.Model, architecture: str) -> keras.Model:
@@ -81,9 +123,36 @@ def cut(model: keras.Model, architecture: str) -> keras.Model:
 _ENDS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D, keras.layers.Flatten)
 
 
-def with_head(backbone: keras.Model, classes: int, units: Sequence[int]) -> keras.Model:
-    """A classifier of dense layers on the features of a backbone: one graph, so that an engine can fold all of it."""
-    outputs = backbone.outputs[0]
+def _with_own_head(bundle: Bundle) -> keras.Model:
+    """A backbone with the head of the bundle's own classes; beside it that one's classifier, where the head asks it."""
+    units, form = bundle.arguments["head"], bundle.arguments.get("head_inputs", "features")
+    if form != "power+top":
+        return with_head(features(bundle), bundle.classes, units, form)
+    classes, groups = bundle.arguments["top"]
+    arguments = _of_backbone(bundle)
+    whole = _architecture(replace(bundle, labels=tuple(map(str, range(classes))), arguments=arguments))
+    return with_head(cut(whole, bundle.architecture), bundle.classes, units, form, whole, groups)
+
+
+def _of_backbone(bundle: Bundle) -> dict[str, Any]:
+    return {name: value for name, value in bundle.arguments.items() if name not in ("head", "head_inputs", "top")}
+
+
+def with_head(
+    backbone: keras.Model,
+    classes: int,
+    units: Sequence[int],
+    form: HeadInputs = "features",
+    whole: keras.Model | None = None,
+    groups: int = 0,
+) -> keras.Model:
+    """A classifier of dense layers on the features of a backbone: one graph, so that an engine can fold all of it.
+
+    Args:
+        whole: the backbone with its own classifier, where the head looks at that too.
+        groups: of that one's classes.
+    """
+    outputs = head_inputs(form, backbone.outputs[0], None if whole is None else whole.outputs[0], groups)
     for layer in head(outputs.shape[-1], classes, units).layers[1:]:
         outputs = layer(outputs)
     return keras.Model(backbone.inputs[0], outputs)

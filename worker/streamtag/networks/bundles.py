@@ -10,11 +10,51 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from streamtag.core.bundle import Bundle, Crop, Mode, Preprocessing
+from streamtag.core.bundle import (
+    UNKNOWN,
+    Bundle,
+    Crop,
+    Mode,
+    OutputKind,
+    Preprocessing,
+    Quantised,
+    Unknown,
+    UnknownBy,
+)
 from streamtag.errors import ConfigError, StreamtagError
+from streamtag.networks.groups import as_names, make_groups
 
 FORMAT: Literal[2] = 2  # 1 called the background classes ``nothing`` and had no ``note``; it is still read
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class QuantisedFile(BaseModel):
+    """The entry ``quantised`` of ``bundle.json``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    file: str = Field(description="OpenVINO's .xml in the bundle's folder; its .bin lies beside it.")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the .xml file.")
+    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the .bin file.")
+    agreement: Probability = Field(description="Share of the pictures whose best class is that of float32.")
+    accuracy: Probability | None = Field(None, description="Share that was right, where the truth was known.")
+    accuracy_float32: Probability | None = Field(None, description="The same of float32.")
+    pictures: int = Field(ge=1, description="That judged: no part of what it was calibrated with.")
+    method: str = Field("", description="How it was made.")
+
+
+class UnknownFile(BaseModel):
+    """The entry ``unknown`` of ``bundle.json``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    by: UnknownBy = Field(description="The score: best probability, energy of the logits, distance to class means.")
+    threshold: float = Field(description="Below it a picture is none of the classes.")
+    width: float = Field(gt=0, description="Over how much of the score the answer changes.")
+    file: str = Field("", description="Class means in the bundle's folder, .npy, where the score is a distance.")
+    sha256: str = Field("", description="Of that file.")
+    auroc: Probability = Field(description="How well the score told the classes from the others it was fitted to.")
+    others: str = Field("", max_length=200, description="What those were.")
 
 
 class BundleFile(BaseModel):
@@ -34,10 +74,23 @@ class BundleFile(BaseModel):
     size: int = Field(ge=16, le=2048, description="Height and width of the input, pixels.")
     mode: Mode = Field("tf", description="Normalisation inside the graph.")
     crop: Crop = Field("center", description="How a picture becomes square.")
+    outputs: OutputKind = Field(
+        "probabilities",
+        description="What the network gives: probabilities that add up to 1; logits, to which a softmax is added; "
+        "sigmoid, probabilities of several labels at once; sigmoid-logits, to which a sigmoid is added.",
+    )
     temperature: float = Field(1.0, gt=0, description="Calibration: logits are divided by it.")
     thresholds: dict[str, tuple[Probability, Probability]] = Field(
-        {}, description="Label to its smoothed scores of enter and exit."
+        {}, description="Label or group to its smoothed scores of enter and exit."
     )
+    groups: dict[str, list[str | int]] = Field(
+        {}, description="Name of a union of classes to their labels, or numbers where two classes share a label."
+    )
+    exact: Probability | None = Field(
+        None, description="Share of an active group's score that a label in it needs to be told in its place."
+    )
+    quantised: QuantisedFile | None = Field(None, description="The network in 8-bit integers.")
+    unknown: UnknownFile | None = Field(None, description="When a picture is none of the classes.")
     record: dict[str, Any] = Field({}, description="How the network came to be; for people and for doing it again.")
 
     @model_validator(mode="after")
@@ -46,7 +99,12 @@ class BundleFile(BaseModel):
         twice = [name for name in [*self.thresholds, *self.background] if self.labels.count(name) > 1]
         if twice:
             raise ValueError(f"{', '.join(twice)} in thresholds or background is the name of more than one class")
-        unknown = [name for name in [*self.thresholds, *self.background] if name not in self.labels]
+        if self.unknown is not None and UNKNOWN in self.labels:
+            raise ValueError(f"{UNKNOWN} is a label already, so that there can be no other outcome of that name")
+        make_groups(self.groups, self.labels)  # raises where something is wrong with them
+        known = {*self.labels, *self.groups, *([UNKNOWN] if self.unknown else [])}
+        unknown = [name for name in self.thresholds if name not in known]
+        unknown += [name for name in self.background if name not in self.labels]
         if unknown:
             raise ValueError(f"{', '.join(unknown)} in thresholds or background is no label of this bundle")
         upside_down = [name for name, (enter, leave) in self.thresholds.items() if leave > enter]
@@ -103,19 +161,52 @@ def read_bundle(folder: Path) -> Bundle:
         raise ConfigError(f"{path}: its weights file {content.weights!r} is missing")
     if sha256(weights) != content.sha256:
         raise ConfigError(f"{weights}: does not match the sha256 in bundle.json; copy the bundle again")
-    by_name = {label: class_id for class_id, label in enumerate(content.labels)}
+    labels = [*content.labels, *([UNKNOWN] if content.unknown else [])]
+    groups = make_groups(content.groups, labels)
+    outputs = [*labels, *groups.names]
+    by_name = {label: output for output, label in reversed(list(enumerate(outputs)))}
     return Bundle(
         name=content.name,
         architecture=content.architecture,
         arguments=content.arguments,
-        labels=tuple(content.labels),
+        labels=tuple(labels),
         preprocessing=Preprocessing(content.size, content.mode, content.crop),
         weights=str(weights),
         background=frozenset(by_name[name] for name in content.background),
         note=content.note,
         temperature=content.temperature,
         thresholds={by_name[name]: pair for name, pair in content.thresholds.items()},
+        quantised=_quantised(folder, content.quantised) if content.quantised else None,
+        unknown=_unknown(folder, content.unknown) if content.unknown else None,
+        groups=groups,
+        exact=content.exact,
+        output_kind=content.outputs,
     )
+
+
+def _unknown(folder: Path, entry: UnknownFile) -> Unknown:
+    if entry.by != "distance":
+        return Unknown(entry.by, entry.threshold, entry.width)
+    path = folder / entry.file
+    if path.parent.resolve() != folder.resolve() or path.suffix != ".npy":
+        raise ConfigError(
+            f"{folder / 'bundle.json'}: unknown {entry.file!r} must be an .npy in the bundle's own folder"
+        )
+    if not path.is_file() or sha256(path) != entry.sha256:
+        raise ConfigError(f"{path}: is missing or not what bundle.json says; copy the bundle again")
+    return Unknown(entry.by, entry.threshold, entry.width, str(path))
+
+
+def _quantised(folder: Path, entry: QuantisedFile) -> Quantised:
+    path = folder / entry.file
+    if path.parent.resolve() != folder.resolve() or path.suffix != ".xml":
+        raise ConfigError(
+            f"{folder / 'bundle.json'}: quantised {entry.file!r} must be an .xml in the bundle's own folder"
+        )
+    for part, expected in ((path, entry.sha256), (path.with_suffix(".bin"), entry.weights_sha256)):
+        if not part.is_file() or sha256(part) != expected:
+            raise ConfigError(f"{part}: is missing or not what bundle.json says; copy the bundle again")
+    return Quantised(str(path), entry.weights_sha256, entry.agreement)
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: Path, record: dict[str, Any] | None = None) -> None:
@@ -141,8 +232,11 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Path, record: dict[str, 
             size=bundle.preprocessing.size,
             mode=bundle.preprocessing.mode,
             crop=bundle.preprocessing.crop,
+            outputs=bundle.output_kind,
             temperature=bundle.temperature,
-            thresholds={labels[class_id]: pair for class_id, pair in bundle.thresholds.items()},
+            thresholds={bundle.outputs[output]: pair for output, pair in bundle.thresholds.items()},
+            groups=as_names(bundle.groups, labels),
+            exact=bundle.exact,
             record=record or {},
         )
     except ValidationError as error:
@@ -164,7 +258,7 @@ def write_bundle_file(folder: Path, content: BundleFile) -> None:
     """
     part = folder / "bundle.json.part"
     try:
-        part.write_text(content.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        part.write_text(content.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
         part.replace(folder / "bundle.json")
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -175,3 +269,10 @@ def sha256(path: Path) -> str:
     """Hexadecimal digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_sha256(bundle: Bundle) -> str:
+    """Hexadecimal digest of the file that a bundle's weights are, or their name where they are none (``random``)."""
+    path = Path(bundle.weights)
+    index = Path(f"{bundle.weights}.index")  # of a TensorFlow checkpoint, which is several files
+    return next((sha256(file) for file in (path, index) if file.is_file()), bundle.weights)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
-from streamtag.core.bundle import Bundle, Mode, Preprocessing
+from streamtag.core.bundle import UNKNOWN, Bundle, Mode, Preprocessing
+from streamtag.core.groups import Groups
 from streamtag.errors import ConfigError, did_you_mean
 from streamtag.networks.bundles import read_bundle
+from streamtag.networks.groups import choose_groups, imagenet_classes
 from streamtag.networks.weights.fetching import Download, Progress, cache_folder, download_if_missing, find_download
 from streamtag.networks.weights.packages import PackagedFile, fetch_package, find_package
 from streamtag.settings import ModelSettings
@@ -191,7 +192,9 @@ def resolve(settings: ModelSettings) -> Bundle:
         preprocessing = bundle.preprocessing
         if settings.crop != "center":
             preprocessing = replace(preprocessing, crop=settings.crop)
-        bundle = replace(bundle, weights=settings.weights or bundle.weights, preprocessing=preprocessing)
+        bundle = replace(bundle, preprocessing=preprocessing)
+        if settings.weights:
+            bundle = replace(bundle, weights=settings.weights, quantised=None)  # that was made of the bundle's own
     elif name in SPECS:
         spec = SPECS[name]
         labels = tuple(name for _wnid, name in imagenet_classes())
@@ -204,7 +207,16 @@ def resolve(settings: ModelSettings) -> Bundle:
             f"unknown model {settings.name!r}: it is none of {known}, nor a folder with a bundle.json{close}"
         )
     if settings.labels is not None:
-        bundle = replace(bundle, labels=read_labels(settings.labels))
+        bundle = replace(
+            bundle, labels=read_labels(settings.labels) + ((UNKNOWN,) if bundle.unknown else ()), groups=Groups()
+        )
+    groups = choose_groups(settings.groups, bundle.groups, bundle.labels)
+    if groups != bundle.groups:  # then thresholds of the bundle's own are those of nothing
+        kept = {output: pair for output, pair in bundle.thresholds.items() if output < bundle.classes}
+        bundle = replace(bundle, thresholds=kept)
+    if settings.labels is not None or groups != choose_groups("", bundle.groups, bundle.labels):
+        bundle = replace(bundle, exact=None)  # it was chosen with other groups
+    bundle = replace(bundle, groups=groups, level=settings.level)
     if bundle.weights not in ("imagenet", "random") and not _is_there(bundle.weights):
         raise ConfigError(
             f"weights {bundle.weights!r}: no such file; give imagenet, random, or a .weights.h5, .h5, .keras, .npz, "
@@ -216,13 +228,6 @@ def resolve(settings: ModelSettings) -> Bundle:
 def _is_there(weights: str) -> bool:
     """A newer TF checkpoint is named by the common beginning of its files."""
     return Path(weights).is_file() or Path(f"{weights}.index").is_file()
-
-
-def imagenet_classes() -> list[tuple[str, str]]:
-    """(wnid, name) of the 1000 classes in the order of the networks' outputs."""
-    text = files("streamtag.networks").joinpath("imagenet_labels.txt").read_text(encoding="utf-8")
-    rows = [line.split(maxsplit=1) for line in text.splitlines() if not line.startswith("#")]
-    return [(wnid, name) for wnid, name in rows]
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from streamtag.core.continuity import GAP_S, USUAL
@@ -46,6 +46,7 @@ class Ahead:
         self._last = (counters.sampled, counters.decoded)  # the numbers of what was passed over last
         self._more = (0, 0)  # by so much they are higher for the job than for this stream
         self._from: Checkpoint | None = None  # where to go on; None once the first sample was sent on
+        self._open: set[int] = set()  # regions of its owner's last frame that it had not committed
         self._pts_s = 0.0  # how much later it is for the job than for this stream
 
     def emit(self, event: StreamEvent) -> None:
@@ -66,11 +67,18 @@ class Ahead:
                 self._ended = event
                 self._change(ready=False, over=True)
 
-    def go_on(self, checkpoint: Checkpoint, deliver: Callable[[StreamEvent], None]) -> None:
-        """The job is ours, and stands so: send on what its last owner had not committed, and all that comes."""
-        # Two that read the same packet do not stamp it with the very same time.
-        published_s = checkpoint.last_captured_unix_s + min(MAX_SLACK_S, self._period_s / 2)
-        while self._held and self._held[0].sample.captured_unix_s <= published_s:
+    def go_on(
+        self, checkpoint: Checkpoint, regions_s: Sequence[float | None], deliver: Callable[[StreamEvent], None]
+    ) -> None:
+        """The job is ours, and stands so: send on what its last owner had not committed, and all that comes.
+
+        Args:
+            regions_s: presentation time of the last sample of each region that has a result.
+        """
+        if checkpoint.last_pts_s in regions_s:
+            # They are committed in their order, but not always all of a frame at once.
+            self._open = {number for number, pts_s in enumerate(regions_s) if pts_s != checkpoint.last_pts_s}
+        while self._held and self._is_published(self._held[0].sample, checkpoint):
             self._pass_over()
         sampled, decoded = self._last
         self._more = (checkpoint.counters.sampled - sampled, checkpoint.counters.decoded - decoded)
@@ -79,6 +87,15 @@ class Ahead:
             self._send_on(self._held.popleft())
         if self._ended is not None:
             self._send_on(self._ended)
+
+    def _is_published(self, sample: Sample, checkpoint: Checkpoint) -> bool:
+        since_s = sample.captured_unix_s - checkpoint.last_captured_unix_s
+        return since_s <= self._slack_s and not (sample.region in self._open and since_s > -self._slack_s)
+
+    @property
+    def _slack_s(self) -> float:
+        """Two that read the same packet do not stamp it with the very same time."""
+        return min(MAX_SLACK_S, self._period_s / 2)
 
     def _change(self, ready: bool, over: bool = False) -> None:
         if (ready, over) != (self.ready, self.over):
@@ -109,9 +126,12 @@ class Ahead:
         checkpoint, self._from = self._from, None
         if checkpoint is None or not checkpoint.last_captured_unix_s:
             return
-        passed_s = max(LEAST_STEP_S, sample.captured_unix_s - checkpoint.last_captured_unix_s)
+        passed_s = sample.captured_unix_s - checkpoint.last_captured_unix_s
+        same_frame = bool(self._open) and passed_s <= self._slack_s
+        passed_s = 0.0 if same_frame else max(LEAST_STEP_S, passed_s)
         self._pts_s = checkpoint.last_pts_s + passed_s - sample.pts_s
-        if passed_s > max(GAP_S, USUAL * self._period_s):
+        lost = bool(self._open) and not (same_frame and sample.region == min(self._open))
+        if lost or passed_s > max(GAP_S, USUAL * self._period_s):
             deliver(GapNoticed(GapReason.HANDOVER))
 
     def _renumbered(self, sample: Sample) -> Sample:

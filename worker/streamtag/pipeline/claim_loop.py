@@ -24,7 +24,9 @@ from streamtag.settings import LeaseSettings
 IDLE_S = 0.5
 POLL_S = 0.2  # between looks of a worker that leaves new jobs to emptier ones, while there are none
 FETCH_LIMIT = 8
+ABANDONED_LIMIT = 8  # looked at in one go; a worker takes one live stream of them
 SWEEP_S = 60.0
+SWEEPERS = 10  # in that time, of however many: each looks at all the others
 REDELIVERED_LIMIT = 1000
 SUSPECT_PATIENCE_S = 300.0
 
@@ -89,20 +91,36 @@ class ClaimLoop:
         if self._now_s() >= self._reclaim_s:
             self._reclaim_s = self._now_s() + self._lease.reclaim_s
             if self._take_abandoned():
-                # There may be more of them. Each worker takes one, and the emptiest is first to look again.
+                # There may be more of them. Each worker takes some, and the emptiest is first to look again.
                 self._reclaim_s = 0.0
                 stopping.wait(self._neighbours.claim_delay_s())
                 return
         if self._now_s() >= self._sweep_s:
-            self._sweep_s = self._now_s() + SWEEP_S
+            self._sweep_s = self._now_s() + SWEEP_S * max(1.0, len(self._neighbours.others) / SWEEPERS)
             if gone := self._claims.retire_others():
                 log.info("removed what workers that are gone left in the group", workers=gone)
         # What others left was begun already, and goes on as what runs here does.
-        has_room, free = self._room.look(), self._free()
-        if free > 0 and has_room and not self._suspect_waits and self._neighbours.may_claim():
+        free = self._free() if self._room.look() and not self._suspect_waits else 0
+        if free > 0 and self._neighbours.may_claim():
             self._take_new(free, stopping)
+        elif free > 0 and self._film_is_next():
+            self._take(self._claims.fetch(1, None))
         else:
             stopping.wait(IDLE_S)
+
+    def _film_is_next(self) -> bool:
+        """Whether a worker that is full of live streams should read a job nevertheless.
+
+        A finite job takes of the device what live streams leave, and would else wait for as long as there are cameras.
+        One at a time: live streams are what this worker is full of.
+        """
+        if any(not run.live for run in self._runs.all()):
+            return False
+        entry = self._claims.next_waiting()
+        try:
+            return entry is not None and not self._claims.parse(entry).is_live
+        except RejectJob:
+            return True  # it does not take room for long
 
     def _take_new(self, free: int, stopping: threading.Event) -> None:
         """Take new jobs: one at a time while they are live, so that the emptiest worker gets the next."""
@@ -121,15 +139,13 @@ class ClaimLoop:
         return 0 if any(run.alone for run in runs) else self._slots.free(runs)
 
     def _take_abandoned(self) -> bool:
-        """Take what others left; of live streams one, and then True is the answer."""
-        self._suspect_waits = False
+        """Take what others left; of live streams one. Whether there may be more to take is the answer."""
+        self._suspect_waits, took = False, False
         mine = {run.claim.entry_id for run in self._runs.all()}
-        abandoned = self._claims.abandoned(self._slots.most * 2)
-        self._held_back_s = {
-            entry.entry_id: self._held_back_s[entry.entry_id]
-            for entry in abandoned
-            if entry.entry_id in self._held_back_s
-        }
+        abandoned = self._claims.abandoned(ABANDONED_LIMIT)
+        if len(abandoned) < ABANDONED_LIMIT:  # else some were not looked at, and may still be held back
+            there = {entry.entry_id for entry in abandoned}
+            self._held_back_s = {entry: since_s for entry, since_s in self._held_back_s.items() if entry in there}
         for entry in abandoned:
             with JobBoundary(partial(self._reject, entry)):
                 if entry.entry_id in mine or self._free() <= 0 or self._hold_back(entry):
@@ -140,7 +156,8 @@ class ClaimLoop:
                     self._take([entry])
                     if self._took_live:
                         return True
-        return False
+                    took = True
+        return took and len(abandoned) == ABANDONED_LIMIT
 
     def _hold_back(self, entry: Entry) -> bool:
         """A suspect runs alone. A worker busy with finite jobs lets them end first; one that has live streams leaves
@@ -178,7 +195,7 @@ class ClaimLoop:
 
     def _give_up(self, claim: Claim, reason: str, end: JobEnd) -> None:
         """End a job that is ours and does not run."""
-        log.warning("job given up", job_id=claim.job.job_id, reason=reason)
+        log.warning("job given up", **claim.job.named, reason=reason)
         try:
             self._commits.dead_letter(claim, reason)
         except LeaseLost:

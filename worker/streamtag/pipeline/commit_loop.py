@@ -19,7 +19,9 @@ from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.pipeline.commit_round import CommitRound
+from streamtag.pipeline.gathering import shared_period_s
 from streamtag.pipeline.outage import Outage
+from streamtag.pipeline.picture_box import PictureBox
 from streamtag.pipeline.run import Classified, Mailbox, Message, Reused, Run, RunNews, Runs
 from streamtag.queue.claims import Entry
 from streamtag.queue.session import QueueSession
@@ -28,7 +30,6 @@ from streamtag.settings import WorkerSettings
 IDLE_S = 0.1
 PROGRESS_S = 1.0
 RECORD_ROWS = 32  # samples that are smoothed together: no more than the cache holds
-CROWDED = 16  # jobs, from which on results wait a whole period for those of others
 LOST_LIMIT = 1000
 
 
@@ -37,6 +38,7 @@ class CommitLoop:
 
     Args:
         kill_stream: stops the decoder of a job that ends here.
+        box: hears which labels became active.
     """
 
     def __init__(
@@ -48,11 +50,12 @@ class CommitLoop:
         metrics: Metrics,
         kill_stream: Callable[[Run], None],
         outage: Outage,
+        box: PictureBox,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kill_stream = kill_stream
         self._commits = session.commits()
-        self._round = CommitRound(self._commits, settings.commit_s, metrics, now_s)
+        self._round = CommitRound(self._commits, settings.commit_s, metrics, box, now_s)
         self._runs = runs
         self._mailbox = mailbox
         self._settings = settings
@@ -60,7 +63,8 @@ class CommitLoop:
         self._outage = outage
         self._lost: deque[Claim] = deque(maxlen=LOST_LIMIT)
         self._now_s = now_s
-        self._round_s = 0.0  # when the next commits may be
+        # When the next commits may be: from the first on if nothing more is on its way, at the second whatever comes.
+        self._soonest_s = self._round_s = 0.0
 
     def run_once(self) -> None:
         """Take in what came, then commit every job whose time has come.
@@ -74,17 +78,18 @@ class CommitLoop:
         if (wait_s := self._outage.wait_s()) > 0:
             time.sleep(min(wait_s, IDLE_S))
             return
-        self._take_all(self._mailbox.take(self._patience_s(), max(0.0, self._round_s - self._now_s())))
+        now_s = self._now_s()
+        gather_s, least_s = max(0.0, self._round_s - now_s), max(0.0, self._soonest_s - now_s)
+        self._take_all(self._mailbox.take(self._patience_s(), gather_s, least_s))
         now_s, wrote = self._now_s(), False
         try:
             self._release_lost()
             due: list[Run] = []
             for run in self._runs.all():
-                with JobBoundary(partial(self._fail, run)):
-                    if self._end_if_over(run):
-                        wrote = True
-                    elif self._is_due(run, now_s):
-                        due.append(run)
+                if (run.failure or run.cancelled or run.outcome is not None) and self._ends(run):
+                    wrote = True
+                elif self._is_due(run, now_s):
+                    due.append(run)
             wrote = self._commit_due(due, now_s) or wrote
         except QueueUnavailable as error:
             self._outage.failed(error)
@@ -166,8 +171,13 @@ class CommitLoop:
         if not run.failure:
             refused = isinstance(error, QueueRefused)
             run.failure = str(error) if refused else f"internal error: {type(error).__name__}: {error}"
-            log.error("job failed within the worker", job_id=run.job_id, exc_info=None if refused else error)
+            log.error("job failed within the worker", **run.named, exc_info=None if refused else error)
             self._kill_stream(run)
+
+    def _ends(self, run: Run) -> bool:
+        with JobBoundary(partial(self._fail, run)):
+            return self._end_if_over(run)
+        return False
 
     def _end_if_over(self, run: Run) -> bool:
         """End a job once everything of it is committed, or nothing more may be. False where it goes on."""
@@ -195,23 +205,23 @@ class CommitLoop:
         self._kill_stream(run)
 
     def _is_due(self, run: Run, now_s: float) -> bool:
-        if _over(run):
-            return False
         if run.track.pending_results >= self._settings.commit_results:
-            return True
-        if now_s < max(run.next_commit_s, self._round_s):
+            return not _over(run)
+        if now_s < self._soonest_s or now_s < run.next_commit_s:
             return False
-        return run.track.has_pending or run.dirty or now_s > run.next_commit_s + PROGRESS_S
+        due = run.track.has_pending or run.dirty or now_s > run.next_commit_s + PROGRESS_S
+        return due and not _over(run)
 
     def _commit_due(self, runs: Sequence[Run], now_s: float) -> bool:
         """Commit what is due of these jobs, all in one round trip. False where nothing was due.
 
-        The next such round is a period later. Of few jobs it is sooner: a stream of its own is committed at once, and
-        what little there is to share is not worth the wait.
+        The next such round is a period later, or half of one where all that was on its way has come: ``Gathering`` lets
+        the samples come together. A stream of its own is committed at once.
         """
         if not runs:
             return False
-        self._round_s = now_s + self._settings.commit_s * min(1.0, len(self._runs) / CROWDED)
+        period_s = shared_period_s(self._settings.commit_s, len(self._runs))
+        self._soonest_s, self._round_s = now_s + 0.5 * period_s, now_s + period_s
         for run, trouble in self._round.commit(runs, now_s):
             if isinstance(trouble, LeaseLost | JobCancelled):
                 self._no_longer_ours(run, trouble)
@@ -277,7 +287,7 @@ class CommitLoop:
         try:
             self._commits.dead_letter_entry(Entry(run.claim.entry_id, None), run.failure)
         except QueueRefused as error:
-            log.error("job cannot be dead-lettered, it is left to its lease", job_id=run.job_id, error=str(error))
+            log.error("job cannot be dead-lettered, it is left to its lease", **run.named, error=str(error))
 
     def _leave(self, run: Run, end: JobEnd, reason: str = "") -> None:
         self._runs.remove(run)
@@ -286,7 +296,7 @@ class CommitLoop:
         counters = run.track.counters
         log.info(
             f"job {end}",
-            job_id=run.job_id,
+            **run.named,
             reason=reason,
             published=counters.published,
             sampled=counters.sampled,

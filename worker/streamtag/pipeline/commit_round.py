@@ -7,10 +7,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from streamtag.errors import JobCancelled, LeaseLost, QueueUnavailable
+from streamtag.core.track import Commit
+from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.metrics import Metrics
+from streamtag.pipeline.picture_box import PictureBox
 from streamtag.pipeline.run import Run
 from streamtag.queue.commits import Commits, Step
+
+_OUTCOMES: dict[type, str] = {LeaseLost: "lease_lost", JobCancelled: "cancelled", QueueRefused: "refused"}
 
 
 class CommitRound:
@@ -18,12 +22,16 @@ class CommitRound:
 
     Args:
         commit_s: from one commit of a job to the next.
+        box: hears which labels became active.
     """
 
-    def __init__(self, commits: Commits, commit_s: float, metrics: Metrics, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, commits: Commits, commit_s: float, metrics: Metrics, box: PictureBox, now_s: Callable[[], float]
+    ) -> None:
         self._commits = commits
         self._commit_s = commit_s
         self._metrics = metrics
+        self._box = box
         self._now_s = now_s
 
     def commit(self, runs: Sequence[Run], now_s: float) -> list[tuple[Run, Exception | None]]:
@@ -50,8 +58,8 @@ class CommitRound:
         for trouble in troubles:
             if isinstance(trouble, QueueUnavailable):
                 raise trouble
-            if isinstance(trouble, LeaseLost | JobCancelled):
-                self._metrics.commits.labels("cancelled" if isinstance(trouble, JobCancelled) else "lease_lost").inc()
+            if outcome := _OUTCOMES.get(type(trouble)):
+                self._metrics.commits.labels(outcome).inc()
         return outcomes + [(run, trouble) for (run, _), trouble in zip(steps, troubles, strict=True)]
 
     def _ask(self, steps: Sequence[Step]) -> list[Exception | None]:
@@ -73,12 +81,27 @@ class CommitRound:
             run.next_commit_s = now_s + self._commit_s
             run.progressed = run.progressed or bool(step.commit.results)
             run.track.committed()
+            self._note_stream(run, step.commit, now_unix_s)
             captured_unix_s.setdefault(run.kind, []).extend(step.commit.captured_unix_s)
+        if any(captured_unix_s.values()):
+            self._metrics.progress.set(now_unix_s)
         self._metrics.commits.labels("ok").inc(len(done))
         self._metrics.events.inc(sum(len(step.commit.events) for _, step in done))
         for kind, captured in captured_unix_s.items():
             self._metrics.published.labels(kind).inc(len(captured))
             self._metrics.latency_s.observe(now_unix_s - np.array(captured), kind)
+
+    def _note_stream(self, run: Run, commit: Commit, now_unix_s: float) -> None:
+        run.active = commit.active
+        if commit.captured_unix_s:
+            run.newest_s = self._now_s() - (now_unix_s - commit.captured_unix_s[-1])
+            if traced := run.named.get("trace_id"):  # the latest of them: it is the one to ask about
+                latency_s = now_unix_s - min(commit.captured_unix_s)
+                self._metrics.latency_s.exemplify(latency_s, traced, now_unix_s, run.kind)
+        self._box.entered(run, commit.transitions)
+        for transition in commit.transitions:
+            if transition.label in self._metrics.watched_labels:
+                self._metrics.label_events.labels(transition.label, transition.kind).inc()
 
 
 def _step(run: Run) -> Step:

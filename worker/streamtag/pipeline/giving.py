@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streamtag.core.records import Offer, StreamState
+from streamtag.core.records import Offer
 from streamtag.core.sharing import COOLDOWN_S, Load, Movable, next_move, places
-from streamtag.core.source import SourceKind
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.pipeline.run import Run, Runs
@@ -14,7 +13,6 @@ from streamtag.pipeline.run import Run, Runs
 OFFER_S = 10.0  # for the other to open it and to take it
 AVOID_S = 60.0  # a worker that could not
 SETTLED_S = 1.5  # after a change here: what the others say of themselves is late
-_SEEN = (StreamState.LIVE, StreamState.FROZEN, StreamState.BLACK)
 
 
 class Giving:
@@ -56,7 +54,7 @@ class Giving:
                 self._avoided[offer.to] = now_s + AVOID_S
                 self.rest(job_id, now_s)
                 self._metrics.moves.labels("not_taken").inc()
-                log.info("stream was not taken by the worker it was offered to", job_id=job_id, worker=offer.to)
+                log.info("stream was not taken by the worker it was offered to", **run.named, worker=offer.to)
         self._rests = {job_id: until_s for job_id, until_s in self._rests.items() if job_id in runs}
         mine = {(run.job_id, run.claim.fence) for run in runs.values() if run.live and _is_ours(run)}
         if mine != self._mine:
@@ -67,6 +65,8 @@ class Giving:
         if self._offers or now_s < self._changed_s + SETTLED_S:
             return
         fit = [load for load in others if self._avoided.get(load.worker, 0.0) <= now_s]
+        if not fit:
+            return
         if (found := next_move(me, fit, self._movable(), now_s)) is not None:
             self._offer(*found, now_s + OFFER_S)
 
@@ -82,7 +82,7 @@ class Giving:
         return [
             Movable(run.job_id, run.asked, self._rests.get(run.job_id, 0.0))
             for run in self._runs.all()
-            if run.live and _is_ours(run) and run.state in _SEEN and run.claim.job.kind is not SourceKind.CAMERA
+            if run.live and _is_ours(run) and run.state.has_pictures and not run.local
         ]
 
     def _offer(self, job_id: str, target: str, until_s: float) -> None:
@@ -91,7 +91,7 @@ class Giving:
             return
         run.offered_to = target
         self._offers[job_id] = (Offer(job_id, run.claim.entry_id, run.claim.fence, target, run.asked), until_s)
-        log.info("stream offered to another worker", job_id=job_id, worker=target)
+        log.info("stream offered to another worker", **run.named, worker=target)
 
 
 def _is_ours(run: Run) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from streamtag.errors import ConfigError
 from streamtag.settings import HttpSettings
@@ -50,6 +52,14 @@ class Health:
         return reasons
 
 
+def _encoder(accept: str) -> tuple[Callable[[Any], bytes], str]:
+    """OpenMetrics, which has exemplars, for who accepts it; the plain format else, also where that cannot be read."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # of a version that is none
+        return generate_latest, CONTENT_TYPE_LATEST
+
+
 class HttpServer:
     """Serves ``/metrics``, ``/livez`` and ``/readyz`` in a thread of its own."""
 
@@ -60,7 +70,8 @@ class HttpServer:
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 if path == "/metrics":
-                    self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
+                    encode, kind = _encoder(", ".join(self.headers.get_all("Accept", [])))
+                    self._answer(200, encode(registry), kind)
                 elif path == "/livez":
                     stuck = health.stuck()
                     self._json(503 if stuck else 200, {"live": not stuck, "stuck_s": stuck})

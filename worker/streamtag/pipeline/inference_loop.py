@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from streamtag.collectors import SOURCES
 from streamtag.core.batcher import Batch, Batcher, Waiting
 from streamtag.core.boundary import JobBoundary
 from streamtag.core.options import BatchingSettings
@@ -19,8 +20,9 @@ from streamtag.core.records import DropReason
 from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
 from streamtag.metrics import Metrics
-from streamtag.networks.engines.base import Pending, apply_temperature
+from streamtag.networks.engines.base import Pending, calibrated
 from streamtag.networks.loading import LoadedNetwork
+from streamtag.pipeline.picture_box import PictureBox
 from streamtag.pipeline.run import Classified, Mailbox, PendingSample, Reused, Run, RunNews
 
 IDLE_S = 0.2
@@ -32,7 +34,7 @@ class _Flight:
     """A batch on the device."""
 
     items: list[PendingSample]
-    bucket: int
+    pictures: np.ndarray  # (bucket, H, W, 3) uint8 RGB, good until it has landed
     pending: Pending
     began_s: float
 
@@ -42,6 +44,7 @@ class InferenceLoop:
 
     Args:
         slots: of each decoder. As many samples of a live stream may wait, less two: the next must find a free one.
+        box: gets the pictures that are worth one for people.
     """
 
     def __init__(
@@ -51,13 +54,17 @@ class InferenceLoop:
         mailbox: Mailbox,
         metrics: Metrics,
         slots: int,
+        box: PictureBox,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         engine = self._engine = network.engine
         self._bundle = network.bundle
         self._settings = settings
         self._mailbox = mailbox
+        self._box = box
         self._metrics = metrics
+        self._samples = {source: metrics.samples.labels(source) for source in SOURCES}
+        self._busy_s = {source: metrics.busy_s.labels(source) for source in SOURCES}
         self._now_s = now_s
         self._batcher: Batcher[PendingSample] = Batcher(
             engine.buckets, settings.per_stream, dict(network.warm_up.batch_s), max(1, slots - 2)
@@ -69,37 +76,48 @@ class InferenceLoop:
         # One more than may be in flight: the next is filled while they run.
         shape = (engine.in_flight + 1, engine.buckets[-1], *network.bundle.preprocessing.shape)
         self._buffers = np.zeros(shape, np.uint8)
+        # As bytes: a copy keeps the interpreter's lock then, where numpy would give it up and fight for it each time.
+        self._rows = [[row.data.cast("B") for row in buffer] for buffer in self._buffers]
         self._next_buffer = 0
+        self._arrived: list[tuple[PendingSample, bool]] = []  # the intake thread's: taken, and not queued yet
         # By run and number, samples that are to be classified, and those that will take their scores.
         self._followers: dict[tuple[Run, int], list[PendingSample]] = {}
 
     def put(self, item: PendingSample, gathered: bool = False) -> None:
-        """Queue a sample, unless it shows what an earlier one does. Called by intake.
+        """Take a sample, unless it shows what an earlier one does. Called by intake, which then says ``go_on``.
 
         Args:
-            gathered: it has waited for company already, which comes right after it; then comes ``go_on``.
+            gathered: it has waited for company already.
         """
         if item.run.gates:
             thumbnail = item.session.thumbnail(item.sample.slot)
             if self._passes_by(item, thumbnail):
                 return
             item = replace(item, sample=replace(item.sample, thumbnail=thumbnail))
-        now_s, live = self._now_s(), item.run.live
-        live_delay_s = 0.0 if gathered else self._settings.live_delay_s
-        delay_s = live_delay_s if live else self._settings.finite_delay_s
-        stale_s = now_s + self._settings.staleness_s if live else math.inf
+        self._arrived.append((item, gathered))
+        if not gathered and len(self._arrived) >= self._engine.buckets[-1]:
+            self.go_on()  # the device need not wait for the rest of what came
+
+    def go_on(self) -> None:
+        """Queue all that was put: a lock and a look at the clock for each cost more than all else. Called by intake."""
+        arrived, self._arrived = self._arrived, []
+        if not arrived:
+            return
+        now_s = self._now_s()
+        superseded: list[PendingSample] = []
         with self._changed:
-            stream = (item.run.job_id, item.sample.region)
-            superseded = self._batcher.put(Waiting(stream, item, now_s + delay_s, stale_s))
-            if not gathered and (self._batcher.waiting == 1 or self._batcher.due_s() <= now_s):
+            for item, gathered in arrived:
+                superseded += self._batcher.put(self._waiting(item, gathered, now_s))
+            if self._batcher.waiting <= len(arrived) or self._batcher.due_s() <= now_s:
                 self._changed.notify()
         self._drop(superseded, "superseded")
 
-    def go_on(self) -> None:
-        """All that has come together is put."""
-        with self._changed:
-            if self._batcher.waiting:
-                self._changed.notify()
+    def _waiting(self, item: PendingSample, gathered: bool, now_s: float) -> Waiting[PendingSample]:
+        stream = (item.run.job_id, item.sample.region)
+        if not item.run.live:
+            return Waiting(stream, item, now_s + self._settings.finite_delay_s, math.inf)
+        delay_s = 0.0 if gathered else self._settings.live_delay_s
+        return Waiting(stream, item, now_s + delay_s, now_s + self._settings.staleness_s)
 
     def per_s(self) -> float:
         """Samples a second that the device can take. Any thread may ask."""
@@ -137,14 +155,13 @@ class InferenceLoop:
         return batch
 
     def _dispatch(self, batch: Batch[PendingSample]) -> None:
-        buffer = self._buffers[self._next_buffer]
+        buffer, rows = self._buffers[self._next_buffer], self._rows[self._next_buffer]
         self._next_buffer = (self._next_buffer + 1) % len(self._buffers)
         items: list[PendingSample] = []
         # The regions of a stream wait in queues of their own, but their results come in the order of their numbers.
         for item in sorted(batch.items, key=lambda item: item.sample.sampled):
             with JobBoundary(partial(self._failed, item)):
-                # As bytes, which keeps the interpreter's lock: numpy would give it up and fight for it each time.
-                buffer[len(items)].data.cast("B")[:] = item.session.picture(item.sample.slot).data.cast("B")
+                rows[len(items)][:] = item.session.picture(item.sample.slot).data.cast("B")
                 item.session.release(item.sample.slot)
                 items.append(item)
         if not items:
@@ -152,11 +169,13 @@ class InferenceLoop:
         self._count(batch.items)
         self._metrics.decode_s.observe([item.decode_s for item in items])
         self._metrics.batch_size.observe(len(items))
-        self._metrics.padding.inc(batch.bucket - len(items))
+        if batch.bucket > len(items):
+            self._metrics.padding.inc(batch.bucket - len(items))
         oldest_unix_s = min(item.sample.captured_unix_s for item in items)
         self._metrics.queue_s.observe(max(0.0, time.time() - oldest_unix_s))
         began_s = self._now_s()
-        self._flights.append(_Flight(items, batch.bucket, self._engine.dispatch(buffer[: batch.bucket]), began_s))
+        pictures = buffer[: batch.bucket]
+        self._flights.append(_Flight(items, pictures, self._engine.dispatch(pictures), began_s))
 
     def _land(self, flight: _Flight, stopping: threading.Event) -> None:
         items, scores = flight.items, flight.pending.result()[: len(flight.items)]
@@ -165,24 +184,31 @@ class InferenceLoop:
         # Two in flight run one after the other: the second begins when the first has ended.
         busy_s = now_s - max(flight.began_s, self._free_s)
         live = sum(item.run.live for item in items) / len(items)
-        self._metrics.busy_s.labels("live").inc(busy_s * live)
-        self._metrics.busy_s.labels("finite").inc(busy_s * (1.0 - live))
+        if live > 0.0:
+            self._busy_s["live"].inc(busy_s * live)
+        if live < 1.0:
+            self._busy_s["finite"].inc(busy_s * (1.0 - live))
         if flight.began_s >= self._held_up_s:
             with self._changed:
-                self._batcher.measured(flight.bucket, busy_s)
+                self._batcher.measured(len(flight.pictures), busy_s)
         self._free_s = now_s
-        scores = apply_temperature(scores, self._bundle.temperature)
+        self._box.offer(items, flight.pictures, scores)
+        scores = calibrated(scores, self._bundle)
         # Probabilities of one sample are all numbers or none is, so one of each will do: with more than 500 numbers
         # numpy would give up the interpreter's lock, and getting that back costs more than all the rest.
         if not math.isfinite(float(scores[:, 0].sum())):
             items, scores = self._finite(items, scores)
         if items:
-            self._mailbox.put_batch(Classified(items, scores), stopping)
+            self._mailbox.put_batch(Classified(items, scores, self._is_last()), stopping)
             for item in items:
-                for follower in self._followers_of(item):
+                for follower in self._followers_of(item) if item.run.gates else ():
                     self._mailbox.put(RunNews(item.run, Reused(follower.sample, item.sample.sampled), time.time()))
         if (after_s := self._now_s()) - now_s > HELD_UP_S:
             self._held_up_s = after_s
+
+    def _is_last(self) -> bool:
+        with self._changed:
+            return not self._flights and not self._batcher.waiting
 
     def _finite(self, items: list[PendingSample], scores: np.ndarray) -> tuple[list[PendingSample], np.ndarray]:
         """Without the samples for which the network gave no numbers: their streams go on without them."""
@@ -194,7 +220,7 @@ class InferenceLoop:
         return [item for item, fine in zip(items, finite, strict=True) if fine], scores[finite]
 
     def _failed(self, item: PendingSample, error: Exception) -> None:
-        log.error("sample failed within the worker", job_id=item.run.job_id, exc_info=error)
+        log.error("sample failed within the worker", **item.run.named, exc_info=error)
         self._leave_out(item, Unclassified(item.sample, False, "internal", f"{type(error).__name__}: {error}"))
 
     def _drop(self, gone: list[PendingSample], reason: DropReason) -> None:
@@ -207,8 +233,10 @@ class InferenceLoop:
 
     def _count(self, items: list[PendingSample]) -> None:
         live = sum(item.run.live for item in items)
-        self._metrics.samples.labels("live").inc(live)
-        self._metrics.samples.labels("finite").inc(len(items) - live)
+        if live:
+            self._samples["live"].inc(live)
+        if live < len(items):
+            self._samples["finite"].inc(len(items) - live)
 
     def _leave_out(self, item: PendingSample, event: Unclassified) -> None:
         self._mailbox.put(RunNews(item.run, event, time.time()))

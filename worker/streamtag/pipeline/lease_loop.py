@@ -14,6 +14,10 @@ from streamtag.pipeline.run import Run, Runs
 from streamtag.queue.leases import Answer
 from streamtag.queue.session import QueueSession
 
+# Between looks for leases that have run out, and for whether it is time: a share of the time between renewals.
+TICK_SHARE = 0.2
+LEAST_TICK_S, MOST_TICK_S = 0.05, 1.0
+
 
 class LeaseLoop:
     """Keeps what this worker holds.
@@ -57,6 +61,11 @@ class LeaseLoop:
             silent_s = self._now_s() - run.held_s
             if not run.lease_lost and silent_s > self._lease.stop_after_s:
                 self._abandon(run, f"its lease could not be renewed for {silent_s:.0f} s")
+
+    def patience_s(self) -> float:
+        """How long nothing is to be done: until the next renewal, but a lease may also run out before."""
+        until_s = max(self._next_s - self._now_s(), self._outage.wait_s())
+        return max(LEAST_TICK_S, min(until_s, self._lease.renew_s * TICK_SHARE, MOST_TICK_S))
 
     def _renew(self, now_s: float) -> None:
         # A stream that hangs is not renewed: another worker may do better.

@@ -20,6 +20,8 @@
 5. **leases** (``lease_loop.py``) renews every job's lease over a connection that nothing else uses.
 6. **sharing** (``share_loop.py``) says how this worker fares and hears how others do. It gives live streams to
    those that have less to do (``giving.py``) or takes some (``taking.py``), opened before they are ours (``ahead.py``).
+7. **pictures** (``picture_loop.py``), where ``view.thumbnails`` asks for it, makes small pictures of what came back
+   from the device, and keeps the newest and those of labels that entered.
 
 Every way is bounded. A finite decoder waits for a free slot, so a slow Redis holds the commits, full commits hold the
 device, and the device holds the decoders. A live decoder never waits: its freshest
@@ -36,32 +38,34 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import product
 
+from streamtag.core.failure import Failure
 from streamtag.core.lately import WorstLately
-from streamtag.core.motion_gate import MotionGate
-from streamtag.core.records import Claim, StreamState
-from streamtag.core.sharing import asked_per_s
-from streamtag.core.source import SourceKind
+from streamtag.core.records import Claim
+from streamtag.core.sharing import Spared, asked_per_s
 from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
-from streamtag.core.track import Track
 from streamtag.ingest import decoder
 from streamtag.ingest.intake import Intake
 from streamtag.ingest.session import Decode
 from streamtag.ingest.slots import MAX_SLOTS
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.logs import log
-from streamtag.metrics import SOURCES, Metrics
+from streamtag.metrics import Metrics
 from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.ahead import Ahead
 from streamtag.pipeline.claim_loop import ClaimLoop
 from streamtag.pipeline.commit_loop import CommitLoop
+from streamtag.pipeline.gathering import Gathering
 from streamtag.pipeline.giving import Giving
 from streamtag.pipeline.health import Health
 from streamtag.pipeline.inference_loop import InferenceLoop
 from streamtag.pipeline.lease_loop import LeaseLoop
+from streamtag.pipeline.looks import look_at
+from streamtag.pipeline.making import make_run
 from streamtag.pipeline.neighbours import Neighbours
 from streamtag.pipeline.outage import Outage
+from streamtag.pipeline.picture_box import PictureBox
+from streamtag.pipeline.picture_loop import PictureLoop
 from streamtag.pipeline.presence import Presence
 from streamtag.pipeline.room import Room
 from streamtag.pipeline.run import Mailbox, PendingSample, Run, RunNews, Runs
@@ -73,7 +77,6 @@ from streamtag.queue.session import QueueSession, QueueSessions
 from streamtag.settings import Settings
 
 MAILBOX_LIMIT = 64
-LEASE_TICK_S = 0.25
 
 
 class Pipeline:
@@ -102,18 +105,16 @@ class Pipeline:
         self._decode = decode
         self._servers = sessions.claims.servers
         self._lag = WorstLately()
+        self._lags_s: list[float] = []  # of this turn of the intake thread, whose it is; and so is the next
+        self._frames_decoded = 0
         self._mailbox = Mailbox(MAILBOX_LIMIT)
-        self._inference = InferenceLoop(network, settings.batching, self._mailbox, metrics, settings.source.slots)
-        self._intake = Intake(self._mailbox.is_behind, settings.batching.live_delay_s, self._inference.go_on)
-        self._commits = CommitLoop(
-            sessions.commits,
-            self.runs,
-            self._mailbox,
-            settings.worker,
-            metrics,
-            self._kill_stream,
-            Outage("commits", metrics),
-        )
+        box = PictureBox()
+        self._inference = InferenceLoop(network, settings.batching, self._mailbox, metrics, settings.source.slots, box)
+        gathering = Gathering(self.runs, settings.batching, settings.worker.commit_s, network.engine.buckets[-1])
+        self._intake = Intake(self._mailbox.is_behind, gathering.period_s, self._go_on)
+        self._commits = self._commit_loop(sessions.commits, box)
+        trouble = Outage("pictures", metrics)
+        self._pictures = PictureLoop(sessions.pictures, self.runs, box, settings.view, metrics, trouble)
         room = Room(sessions.claims, metrics)
         slots = Slots(settings.worker.slots)
         metrics.slots.set(slots.most)
@@ -143,6 +144,11 @@ class Pipeline:
         self._stop_claims = threading.Event()
         self._stop = threading.Event()
 
+    def _commit_loop(self, session: QueueSession, box: PictureBox) -> CommitLoop:
+        outage = Outage("commits", self._metrics)
+        settings, metrics = self._settings.worker, self._metrics
+        return CommitLoop(session, self.runs, self._mailbox, settings, metrics, self._kill_stream, outage, box)
+
     def _share_loop(self, session: QueueSession, presence: Presence, neighbours: Neighbours) -> ShareLoop:
         runs, metrics = self.runs, self._metrics
         taking = Taking(session.handovers(), runs, metrics, self._open_ahead, self._adopt, self._let_go)
@@ -151,12 +157,14 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads, those that others hand something to before those others."""
-        self._metrics.watch_states(self._states)
+        self._metrics.watch_streams(lambda: look_at(self.runs))
         self._threads.spawn("commits", self._commits.run_once, self._stop)
         self._threads.spawn("inference", lambda: self._inference.run_once(self._stop), self._stop)
         self._threads.spawn("intake", self._intake.run_once, self._stop)
         self._threads.spawn("leases", self._renew_leases, self._stop)
         self._threads.spawn("sharing", self._sharing.run_once, self._stop)
+        if self._settings.view.thumbnails:
+            self._threads.spawn("pictures", self._pictures.run_once, self._stop)
         self._threads.spawn("claims", lambda: self._claims.run_once(self._stop_claims), self._stop_claims)
 
     def drain(self, deadline_s: float) -> None:
@@ -173,7 +181,7 @@ class Pipeline:
         self._wait_for_runs(deadline_s)
         self._stop.set()
         self._sharing.wake()
-        self._threads.join("intake", "inference", "commits", "sharing", "leases")
+        self._threads.join("intake", "inference", "commits", "sharing", "pictures", "leases")
         self._intake.close()
 
     def start_run(self, claim: Claim) -> None:
@@ -186,9 +194,9 @@ class Pipeline:
         run = self._run(claim, stream)
         if self.runs.add(run):
             self._metrics.leases.set(len(self.runs))
-            log.info("job started", job_id=run.job_id, source=claim.job.redacted_source, delivery=claim.deliveries)
+            log.info("job started", **run.named, source=claim.job.redacted_source, delivery=claim.deliveries)
             if claim.fence == 1 and claim.job.holds_secret:
-                log.warning("its source may hold a credential, which lies in Redis until it is over", job_id=run.job_id)
+                log.warning("its source may hold a credential, which lies in Redis until it is over", **run.named)
             self._intake.add(stream)
 
     def _open_ahead(self, claim: Claim) -> Ahead:
@@ -202,18 +210,22 @@ class Pipeline:
         self._intake.add(ahead.stream)
         return ahead
 
-    def _adopt(self, ahead: Ahead, claim: Claim) -> None:
-        """The job of an open stream is ours: make it a run."""
+    def _adopt(self, ahead: Ahead, claim: Claim, asked: float) -> None:
+        """The job of an open stream is ours: make it a run that asks for what its last owner found."""
         run = self._run(claim, ahead.stream)
         run.state = ahead.state
+        if run.gates:
+            run.spared = Spared(run.asked, at_first=asked)
+            run.asked = run.spared.now
 
         def deliver(event: StreamEvent) -> None:
             self.route(run, event)
 
         self.runs.add(run)
         self._metrics.leases.set(len(self.runs))
-        log.info("stream taken from another worker", job_id=run.job_id, source=claim.job.redacted_source)
-        self._intake.call(ahead.stream, lambda: ahead.go_on(claim.checkpoint, deliver))
+        log.info("stream taken from another worker", **run.named, source=claim.job.redacted_source)
+        regions_s = run.track.regions_pts_s
+        self._intake.call(ahead.stream, lambda: ahead.go_on(claim.checkpoint, regions_s, deliver))
 
     def _let_go(self, ahead: Ahead) -> None:
         self._intake.kill(ahead.stream)
@@ -223,58 +235,55 @@ class Pipeline:
         return Stream(claim, self._bundle.preprocessing, source, self._settings.sampling, emit, self._decode)
 
     def _run(self, claim: Claim, stream: Stream) -> Run:
-        track, job = self._track(claim), claim.job
-        asked = asked_per_s(job.sampling, self._settings.sampling.live_fps) * len(job.regions) if job.is_live else 0.0
-        return Run(claim, track, stream, asked, self._gates(claim, track))
+        return make_run(claim, stream, self._bundle, self._settings)
 
     def route(self, run: Run, event: StreamEvent) -> None:
         """Send what a stream emits on its way. Called by the intake thread."""
         match event:
             case SampleReady(session, sample, decode_s):
                 if run.live:
-                    lag_s = max(0.0, time.time() - sample.captured_unix_s)
-                    self._metrics.lag_s.observe([lag_s])
-                    self._lag.see(lag_s, time.monotonic())
+                    self._lags_s.append(max(0.0, time.time() - sample.captured_unix_s))
                 self._inference.put(PendingSample(run, session, sample, decode_s), self._intake.gathers)
                 return
             case FramesDecoded(count):
-                self._metrics.frames_decoded.inc(count)
+                self._frames_decoded += count
                 return
             case Unclassified():
                 self._metrics.samples.labels(run.kind).inc()
-            case StateChanged(state, detail):
-                if state in (StreamState.RECONNECTING, StreamState.AUTH_FAILED):
+            case StateChanged(state, detail, failure):
+                if failure is not None:
                     self._metrics.reconnects.labels(state).inc()
-                log.info("stream state", job_id=run.job_id, state=state, detail=detail)
+                    self._metrics.failed_connection(failure, again=True)
+                log.info("stream state", **run.named, state=state, detail=detail)
             case Outcome(OutcomeKind.TURNED_LIVE):
                 self._run_as_live(run)
                 return
+            case Outcome(failure=Failure() as failure):
+                self._metrics.failed_connection(failure, again=False)
         self._mailbox.put(RunNews(run, event, time.time()))
+
+    def _go_on(self) -> None:
+        """All that came in one turn of the intake thread, which calls this, is on its way: count it."""
+        self._inference.go_on()
+        if self._frames_decoded:
+            self._metrics.frames_decoded.inc(self._frames_decoded)
+            self._frames_decoded = 0
+        if self._lags_s:
+            self._metrics.lag_s.observe(self._lags_s)
+            self._lag.see(max(self._lags_s), time.monotonic())
+            self._lags_s.clear()
 
     def _run_as_live(self, run: Run) -> None:
         """Begin anew: times, ids and what happens at a failure are others for a live source. Nothing was published."""
         self.runs.remove(run)
         self.start_run(replace(run.claim, job=replace(run.claim.job, live=True)))
 
-    def _track(self, claim: Claim) -> Track:
-        smoothing = self._settings.smoothing
-        if claim.job.kind in (SourceKind.IMAGE, SourceKind.IMAGES) and not smoothing.images:
-            smoothing = smoothing.model_copy(update={"method": "none", "min_on_s": 0.0, "min_off_s": 0.0})
-        return Track(claim, self._bundle, smoothing)
-
-    def _gates(self, claim: Claim, track: Track) -> list[MotionGate]:
-        """One for each region, where the job or the settings ask for them."""
-        asked, usual = claim.job.sampling, self._settings.sampling
-        change = usual.motion_gate if asked.motion_gate is None else asked.motion_gate
-        max_s = usual.motion_gate_max_s if asked.motion_gate_max_s is None else asked.motion_gate_max_s
-        return [MotionGate(change, max_s, region.reference) for region in track.regions] if change else []
-
     # What the leases and the commits thread call.
 
     def _abandon(self, run: Run, reason: str) -> None:
         run.lease_lost = True
         if not run.offered_to:
-            log.warning("job given up", job_id=run.job_id, reason=reason)
+            log.warning("job given up", **run.named, reason=reason)
         self._kill_stream(run)
 
     def _cancel(self, run: Run) -> None:
@@ -289,16 +298,10 @@ class Pipeline:
 
     def _renew_leases(self) -> None:
         self._leases.run_once()
-        self._stop.wait(LEASE_TICK_S)
+        self._stop.wait(self._leases.patience_s())
 
     def _on_redis(self, reachable: bool) -> None:
         self._health.redis = reachable
-
-    def _states(self) -> dict[tuple[str, str], int]:
-        counts: dict[tuple[str, str], int] = dict.fromkeys(product(StreamState, SOURCES), 0)
-        for run in self.runs.all():
-            counts[run.state, run.kind] += 1
-        return counts
 
     def _give_away(self, deadline_s: float) -> None:
         """Let others open the live streams before they end here."""

@@ -65,6 +65,10 @@ class Presence:
         self._average(now_s)
         running = self._runs.all()
         live = [run for run in running if run.live and not run.lease_lost]
+        for run in live:
+            if run.gates:
+                looked, spared = (sum(gate.looked for gate in run.gates), sum(gate.spared for gate in run.gates))
+                run.asked = run.spared.see(now_s, looked, spared)
         view = WorkerView(
             worker=self._worker,
             host=socket.gethostname(),

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from streamtag.collectors import SourceLabel
+from streamtag.core.album import PictureGate
 from streamtag.core.motion_gate import MotionGate
 from streamtag.core.records import SUSPECT_CRASHES, Claim, Sample, StreamState
+from streamtag.core.sharing import Spared
+from streamtag.core.source import SourceKind
 from streamtag.core.stream_state import GapNoticed, Outcome, StateChanged
 from streamtag.core.track import Track
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream, Unclassified
-from streamtag.metrics import SourceLabel
 
 CROWD = 16  # messages that are taken at once
 NEWS_LIMIT = 4096  # about 2 MB; one reading of a decoder's socket may bring a thousand more
@@ -28,8 +31,9 @@ class Run:
     claim: Claim
     track: Track  # the commits thread's alone
     stream: Stream  # the intake thread's; any thread may read ``healthy`` and ``progress``
-    asked: float = 0.0  # samples a second that a live stream asks for
+    asked: float = 0.0  # samples a second that a live stream asks of the device; sharing takes off what gates spare
     gates: list[MotionGate] = field(default_factory=list)  # one a region, or none; under the lock of the inference loop
+    picture_gates: list[PictureGate] = field(default_factory=list)  # one a region, or none; the inference thread's
 
     # Written by the commits thread, read by any.
     state: StreamState = StreamState.CONNECTING
@@ -38,11 +42,15 @@ class Run:
     failure: str = ""  # why the job ends here and now
     committed_s: float = 0.0  # when the last commit that Redis took was sent
     next_commit_s: float = 0.0
+    newest_s: float = field(init=False)  # capture of the newest result that Redis has, or since when we wait for one
+    active: tuple[str, ...] = ()  # labels that were active at the last commit
     progressed: bool = False  # results of it were committed here
     dirty: bool = True  # state or progress that Redis has not seen
 
     # Written by the leases thread, read by any.
     renewed_s: float = field(default_factory=time.monotonic)  # when the last renewal that Redis took was sent
+
+    spared: Spared = field(init=False)  # the sharing thread's alone
 
     # Written by the sharing thread, read by any.
     offered_to: str = ""  # a worker that may take it at any time: it has not robbed us then
@@ -55,10 +63,17 @@ class Run:
     job_id: str = field(init=False)
     live: bool = field(init=False)
     kind: SourceLabel = field(init=False)  # as metrics tell it
+    local: bool = field(init=False)  # a camera of this machine
+    named: dict[str, str] = field(init=False)  # as log lines tell it
 
     def __post_init__(self) -> None:
+        self.spared = Spared(self.asked)
         self.job_id, self.live = self.claim.job.job_id, self.claim.job.is_live
         self.kind = "live" if self.live else "finite"
+        self.named = self.claim.job.named
+        captured_unix_s = self.claim.checkpoint.last_captured_unix_s
+        self.newest_s = time.monotonic() - (max(0.0, time.time() - captured_unix_s) if captured_unix_s else 0.0)
+        self.local = self.claim.job.kind is SourceKind.CAMERA
 
     @property
     def held_s(self) -> float:
@@ -119,6 +134,7 @@ class Classified:
 
     items: list[PendingSample]
     scores: np.ndarray  # (len(items), classes) float32
+    last: bool = False  # no more of them is on its way: whoever gathers need not wait for more
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +174,7 @@ class Mailbox:
         self._messages: deque[Message] = deque()
         self._changed = threading.Condition()
         self._gathering = False  # whoever takes is not to be woken by one message more
+        self._least_until_s = 0.0
 
     def is_behind(self) -> bool:
         """Whether so much waits to be taken that no finite source should tell more."""
@@ -173,18 +190,19 @@ class Mailbox:
         with self._changed:
             while len(self._messages) >= self._limit and not stopping.is_set():
                 self._changed.wait(0.2)
-            self._append(message)
+            self._append(message, message.last and time.monotonic() >= self._least_until_s)
 
-    def take(self, timeout_s: float, gather_s: float = 0.0) -> list[Message]:
+    def take(self, timeout_s: float, gather_s: float = 0.0, least_s: float = 0.0) -> list[Message]:
         """Everything there is, after waiting at most ``timeout_s`` for the first.
 
         Args:
             gather_s: how long to let messages come together before, since being woken for each costs more than what
                 most of them ask for. Less where a stream has come to its end, or many have come.
+            least_s: how much of that to wait also where nothing more is on its way.
         """
         with self._changed:
             if gather_s > 0 and len(self._messages) < CROWD:
-                self._gathering = True
+                self._gathering, self._least_until_s = True, time.monotonic() + least_s
                 self._changed.wait_for(lambda: not self._gathering, gather_s)
                 self._gathering = False
             if not self._messages and timeout_s > gather_s:

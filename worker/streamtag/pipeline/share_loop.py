@@ -21,6 +21,7 @@ TELL_S = 0.5
 # Each worker reads what all others say: fifty of them do so half as often as three.
 HEAR_S = 0.2
 HEAR_EACH_S = 0.006
+FIND_S = 2.0  # between looks for workers that are new or gone
 LEAVING_S = 5.0  # for the others to open what a worker that leaves offers them; it goes on meanwhile
 
 
@@ -47,8 +48,9 @@ class ShareLoop:
         self._wake = threading.Event()
         self._wake.set()  # the first look is at once: the claims thread goes by it
         self._leave_until_s: float | None = None
-        self._tell_s = self._hear_s = 0.0
+        self._tell_s = self._hear_s = self._find_s = 0.0
         self._told: tuple[Offer, ...] = ()
+        self._view: WorkerView | None = None
 
     def wake(self) -> None:
         """Something has changed that should not wait for the next look. Any thread may call it."""
@@ -57,7 +59,7 @@ class ShareLoop:
     def leave(self, until_s: float) -> None:
         """Give all live streams to others."""
         self._leave_until_s = until_s
-        self._tell_s = self._hear_s = 0.0
+        self._tell_s = self._hear_s = self._find_s = 0.0
         self.wake()
 
     @property
@@ -66,8 +68,8 @@ class ShareLoop:
         return self._giving.done
 
     def run_once(self) -> None:
-        """Wait a little, then look."""
-        self._wake.wait(TICK_S)
+        """Wait a little, then look. A worker that is alone has nobody to answer."""
+        self._wake.wait(TICK_S if self._neighbours.others else TELL_S)
         self._wake.clear()
         if self._outage.wait_s() > 0:
             return
@@ -80,8 +82,11 @@ class ShareLoop:
 
     def _look(self, now_s: float) -> None:
         self._giving.follow(now_s)
-        view = self._presence.look(self._giving.offers, self._taking.coming)
+        view = self._look_at_me(now_s)
         me = self._neighbours.know_me(view)
+        if now_s >= self._find_s:
+            self._heartbeats.find()
+            self._find_s = now_s + FIND_S
         if now_s >= self._hear_s:
             views = self._heartbeats.others()
             self._hear_s = now_s + HEAR_S + HEAR_EACH_S * len(views)
@@ -94,6 +99,12 @@ class ShareLoop:
         else:
             self._giving.decide(me, self._neighbours.others, now_s)
         self._tell(view, now_s)
+
+    def _look_at_me(self, now_s: float) -> WorkerView:
+        """How this worker fares: anew where it is to be told, and while streams are on their way."""
+        if self._view is None or now_s >= self._tell_s or self._giving.offers or self._taking.coming:
+            self._view = self._presence.look(self._giving.offers, self._taking.coming)
+        return self._view
 
     def _tell(self, view: WorkerView, now_s: float) -> None:
         offers = self._giving.offers

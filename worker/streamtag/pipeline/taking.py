@@ -33,7 +33,7 @@ class Taking:
 
     Args:
         open_ahead: opens the stream of a claim that is not ours yet.
-        adopt: begins the work on it with the claim that is.
+        adopt: begins the work on it with the claim that is, and the samples a second that it asked of its owner.
         let_go: ends a stream that was opened in vain.
     """
 
@@ -43,7 +43,7 @@ class Taking:
         runs: Runs,
         metrics: Metrics,
         open_ahead: Callable[[Claim], Ahead],
-        adopt: Callable[[Ahead, Claim], None],
+        adopt: Callable[[Ahead, Claim, float], None],
         let_go: Callable[[Ahead], None],
     ) -> None:
         self._handovers = handovers
@@ -100,7 +100,7 @@ class Taking:
             claim = self._handovers.take(opening.offer, key[0], opening.ahead.claim)
             if claim is None:
                 raise LookupError("its owner has not got it any more")
-            self._adopt(opening.ahead, claim)
+            self._adopt(opening.ahead, claim, opening.offer.asked)
         del self._openings[key]
         self._metrics.moves.labels("taken").inc()
         return True

@@ -13,7 +13,6 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from streamtag.errors import ConfigError
-from streamtag.queue.packing import Packer
 from streamtag.queue.slot_client import Node, SlotClient
 from streamtag.redaction import redact_url
 from streamtag.redis_settings import RedisSettings
@@ -31,7 +30,7 @@ def open_client(settings: RedisSettings, key: str, timeout_s: float | None = Non
     Raises:
         ConfigError: the address cannot be one, or a file of the certificate is not there.
     """
-    server = _server(settings) | {"command_packer": Packer()}
+    server = _server(settings)
     common = _common(settings, timeout_s)
     if settings.sentinels:
         return _master(settings, server, common)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
@@ -10,6 +11,7 @@ from streamtag.core.job import Job
 from streamtag.core.records import Claim, JobStatus
 from streamtag.errors import RejectJob
 from streamtag.queue.connection import Connection, stamp, text
+from streamtag.queue.depth import group_of
 from streamtag.queue.failures import GroupMissing
 from streamtag.queue.job_hash import Unreadable, read_checkpoint, shown_json
 from streamtag.queue.keys import GROUP, queue_name
@@ -18,6 +20,7 @@ from streamtag.settings import LeaseSettings
 
 # A blocking read is cut into short ones: redis-py times a socket out after socket_timeout, blocking or not.
 BLOCK_MS = 1000
+PENDING_LOOK = 128  # entries without an owner, of which some are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +53,48 @@ class Claims:
         """Wait for new entries, at most ``count``; with None take what is there."""
         return self._read(">", count, block_ms)
 
+    def next_waiting(self) -> Entry | None:
+        """The entry that is read next, by whoever reads. It is left where it is."""
+        client, jobs = self._connection.client, self._keys.jobs
+        with self._connection.asking(f"XINFO GROUPS {jobs}", of_queue=True):
+            group = group_of(client.xinfo_groups(jobs))
+            first = client.xrange(jobs, f"({text(group['last-delivered-id'])}", "+", count=1) if group else []
+        return Entry(text(first[0][0]), first[0][1].get(b"job")) if first else None
+
     def redelivered(self, count: int) -> list[Entry]:
         """Entries that were delivered to me: after a lost connection, some may be unknown here."""
         return self._read("0", count, None)
 
     def abandoned(self, limit: int) -> list[Entry]:
-        """Entries whose owner has been silent for a lease. They still belong to it: ``take_over`` comes next."""
+        """Entries whose owner has been silent for a lease. They still belong to it: ``take_over`` comes next.
+
+        Of more than ``limit`` some, by chance: when many workers look for what many others left, and all reach for the
+        oldest, one of them gets it and the others have asked for nothing.
+        """
         idle_ms = int(self._lease.seconds * 1000)
         client, jobs = self._connection.client, self._keys.jobs
+        count = max(limit, PENDING_LOOK)
         try:
             with self._connection.asking(f"XPENDING {jobs}", of_queue=True):
-                pending = client.xpending_range(jobs, GROUP, min="-", max="+", count=limit, idle=idle_ms)
+                pending = client.xpending_range(jobs, GROUP, min="-", max="+", count=count, idle=idle_ms)
         except GroupMissing:
             self.ensure_group()
             return []
+        ids = [text(row["message_id"]) for row in pending]
+        if len(ids) > limit:
+            ids = random.sample(ids, limit)
+        if not ids:
+            return []
         with self._connection.asking(f"XRANGE {jobs}", of_queue=True):
-            entries = []
-            for row in pending:
-                entry_id = text(row["message_id"])
-                found = client.xrange(jobs, entry_id, entry_id)
-                if found:
-                    entries.append(Entry(entry_id, found[0][1].get(b"job")))
-                else:
+            with client.pipeline(transaction=False) as pipeline:
+                for entry_id in ids:
+                    pipeline.xrange(jobs, entry_id, entry_id)
+                found = dict(zip(ids, pipeline.execute(), strict=True))
+            for entry_id in ids:
+                if not found[entry_id]:
                     # Deleted while pending, by hand perhaps: nothing is left to work on.
                     client.xack(jobs, GROUP, entry_id)
-            return entries
+        return [Entry(entry_id, entry[0][1].get(b"job")) for entry_id, entry in found.items() if entry]
 
     def take_over(self, entry: Entry) -> bool:
         """Make an abandoned entry mine. False where another worker was faster."""
@@ -101,7 +121,7 @@ class Claims:
         """
         job = self.parse(entry)
         keys, settings = self._keys, self._connection.settings
-        cancelled = status_event(job.job_id, job.name, JobStatus.CANCELLED, None, 0.0)
+        cancelled = status_event(job.named, job.name, JobStatus.CANCELLED, None, 0.0)
         answer = self._connection.script(
             "acquire",
             [keys.jobs, keys.job(job.job_id), keys.events, keys.results(job.job_id)],
@@ -163,7 +183,8 @@ class Claims:
 
     def _read(self, start: str, count: int, block_ms: int | None) -> list[Entry]:
         try:
-            with self._connection.asking(f"XREADGROUP {self._keys.jobs}", of_queue=True):
+            waits = block_ms is not None
+            with self._connection.asking(f"XREADGROUP {self._keys.jobs}", of_queue=True, at_once=not waits):
                 answer = self._connection.client.xreadgroup(
                     GROUP, self._consumer, {self._keys.jobs: start}, count=count, block=block_ms
                 )

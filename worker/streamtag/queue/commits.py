@@ -124,7 +124,7 @@ class Commits:
             LeaseLost: another worker owns the job.
         """
         job = claim.job
-        event = status_event(job.job_id, job.name, status, reason, pts_s)
+        event = status_event(job.named, job.name, status, reason, pts_s)
         settings = self._connection.settings
         self._fenced(
             claim,
@@ -183,7 +183,10 @@ class Commits:
         reason = redact(reason)[:MAX_REASON]
         told_of_job, told_of_entry = (
             status_event(of, stream, JobStatus.FAILED, reason, pts_s)
-            for of, stream in ((job_id, job.name if job else job_id), (entry_id, entry_id))
+            for of, stream in (
+                (job.named if job else {"job_id": job_id}, job.name if job else job_id),
+                ({"job_id": entry_id}, entry_id),
+            )
         )
         names = [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events, keys.dlq]
         limits = [settings.expire_s, settings.events_maxlen, settings.dlq_maxlen]

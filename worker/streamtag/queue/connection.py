@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import AskError, MovedError, NoScriptError, RedisError
+from redis.exceptions import AskError, MovedError, NoPermissionError, NoScriptError, RedisError
 
 from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.queue.address import found_servers, open_client
+from streamtag.queue.asking import ask_each
 from streamtag.queue.failures import REMEDY, in_our_words, is_replica
 from streamtag.queue.keys import Keys
+from streamtag.queue.slot_client import SlotClient
 from streamtag.redaction import printable
 from streamtag.redis_settings import RedisSettings
 
@@ -35,9 +37,20 @@ class Script:
 
 
 class Connection:
-    """A client of its own. Threads that must not block each other each have one."""
+    """A client of its own. Threads that must not block each other each have one.
 
-    def __init__(self, settings: RedisSettings, keys: Keys, timeout_s: float | None = None) -> None:
+    Args:
+        answered: told how long each question took, also one that got no answer.
+    """
+
+    def __init__(
+        self,
+        settings: RedisSettings,
+        keys: Keys,
+        timeout_s: float | None = None,
+        answered: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self._answered = answered
         self.keys = keys
         self.settings = settings
         # Any: redis-py's annotations allow for answers in text, which we never ask for.
@@ -72,13 +85,30 @@ class Connection:
         try:
             with self.asking(f"{name} of {len(calls)} jobs", of_queue=True):
                 script = self._scripts.get(name) or self._read(name)
-                with self.client.pipeline(transaction=False) as pipeline:
-                    for keys, arguments in calls:
-                        pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
-                    replies = pipeline.execute(raise_on_error=False)
+                commands = [("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls]
+                replies = self._ask_each(commands)
         except QueueUnavailable as error:
             return [error] * len(calls)
         return self._sorted_out(name, calls, replies)
+
+    def ask_each(self, what: str, commands: Sequence[Sequence[object]]) -> list[Any]:
+        """Send commands that only read, in one round trip; a ``ResponseError`` in the place of what one is refused.
+
+        Raises:
+            QueueUnavailable: Redis does not answer, or another node has the queue by now.
+        """
+        with self.asking(what, of_queue=True):
+            replies = self._ask_each(commands)
+            for reply in replies:
+                if isinstance(reply, MovedError | AskError) and isinstance(self.client, SlotClient):
+                    self.client.forget_owner()
+                if isinstance(reply, MovedError | AskError | NoPermissionError):
+                    raise reply
+        return replies
+
+    def _ask_each(self, commands: Sequence[Sequence[object]]) -> list[Any]:
+        client = self.client
+        return client.ask_each(commands) if isinstance(client, SlotClient) else ask_each(client, commands)
 
     def _sorted_out(self, name: str, calls: Sequence[Call], replies: Sequence[Any]) -> list[Any]:
         outcomes: list[Any] = []
@@ -102,8 +132,8 @@ class Connection:
     def _read_reply(self, name: str, call: Call, reply: Any) -> Any:
         keys = call[0]
         try:
-            with self.asking(f"{name} {keys[min(1, len(keys) - 1)]}"):
-                if isinstance(reply, Exception):
+            if isinstance(reply, Exception):
+                with self._in_our_words(f"{name} {keys[min(1, len(keys) - 1)]}", of_queue=False):
                     raise reply
             return _checked(reply)
         except (QueueRefused, QueueUnavailable) as error:
@@ -137,17 +167,28 @@ class Connection:
         self.client.close()
 
     @contextmanager
-    def asking(self, command: str = "a command", *, of_queue: bool = False) -> Iterator[None]:
+    def asking(self, command: str = "a command", *, of_queue: bool = False, at_once: bool = True) -> Iterator[None]:
         """Turn redis-py's exceptions into ours, with the server named and its password not.
 
         Args:
             command: what is asked, and of which key.
             of_queue: it concerns the queue and no single job, so no job must end for its refusal.
+            at_once: the server answers at once; how long it takes says nothing where it may wait.
 
         Raises:
             QueueUnavailable: no answer, or one about the server or the queue itself: it may be another one later.
             QueueRefused: an answer about this very command.
         """
+        began_s = time.monotonic()
+        try:
+            with self._in_our_words(command, of_queue):
+                yield
+        finally:
+            if at_once:
+                self._answered(time.monotonic() - began_s)
+
+    @contextmanager
+    def _in_our_words(self, command: str, of_queue: bool) -> Iterator[None]:
         try:
             yield
         except (RedisError, OSError) as error:

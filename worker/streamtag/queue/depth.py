@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from streamtag.core.entry_id import id_of
 from streamtag.queue.connection import Connection, text
 from streamtag.queue.keys import GROUP
 
@@ -36,13 +37,13 @@ def read_depth(connection: Connection) -> QueueDepth:
         length, dead_letters, (seconds, micros) = pipeline.execute()
         if not length:
             return QueueDepth(0, 0, 0.0, dead_letters)
-        group = _group(connection.client.xinfo_groups(keys.jobs))
+        group = group_of(connection.client.xinfo_groups(keys.jobs))
         last_id, taken = (text(group["last-delivered-id"]), int(group["pending"])) if group else ("0-0", 0)
         first = connection.client.xrange(keys.jobs, f"({last_id}", "+", count=1)
-    oldest_s = seconds + micros / 1e6 - int(text(first[0][0]).partition("-")[0]) / 1e3 if first else 0.0
+    oldest_s = seconds + micros / 1e6 - id_of(text(first[0][0]))[0] / 1e3 if first else 0.0
     return QueueDepth(max(0, length - taken), taken, max(0.0, oldest_s), dead_letters)
 
 
-def _group(groups: list[dict[str, Any]]) -> dict[str, Any] | None:
+def group_of(groups: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The workers' group; none before the first of them has ever come."""
     return next((group for group in groups if text(group["name"]) == GROUP), None)

@@ -30,25 +30,29 @@ class Heartbeats:
         self._connection = connection
         self._key = connection.keys.worker(worker_id)
         self._good_for_ms = int(good_for_s * 1000)
+        self._others: list[str] = []  # keys of the other workers' heartbeats
 
     def beat(self, view: WorkerView) -> None:
         """Say that this worker is there, for the next ``good_for_s``."""
-        self._connection.script("beat", [self._key], [orjson.dumps(view.to_dict()), self._good_for_ms])
+        self._connection.script("beat", [self._key], [orjson.dumps(view), self._good_for_ms])
 
-    def others(self) -> list[WorkerView]:
-        """What the other workers of the queue say of themselves."""
-        keys, client = self._connection.keys, self._connection.client
+    def find(self) -> None:
+        """See which other workers the queue has."""
+        keys = self._connection.keys
         try:
             with self._connection.asking(f"XINFO CONSUMERS {keys.jobs}", of_queue=True):
                 rows = self._consumers()
         except GroupMissing:
-            return []
+            rows = []
         names = [keys.worker(text(row["name"])) for row in rows]
-        names = [name for name in names if name != self._key][:MAX_WORKERS]
-        if not names:
+        self._others = [name for name in names if name != self._key][:MAX_WORKERS]
+
+    def others(self) -> list[WorkerView]:
+        """What the workers that were found say of themselves."""
+        if not self._others:
             return []
-        with self._connection.asking(f"MGET {names[0]}", of_queue=True):
-            found = client.mget(names)
+        with self._connection.asking(f"MGET {self._others[0]}", of_queue=True):
+            found = self._connection.client.mget(self._others)
         views = [read_heartbeat(value) for value in found if value is not None]
         return [view for view in views if view is not None]
 

@@ -6,6 +6,7 @@ Each field is text in Redis. pydantic turns it into what we wrote, within the bo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError, field_
 
 from streamtag.core.job import MAX_REGIONS, Job
 from streamtag.core.records import Checkpoint, Counters, JobStatus, JobView
+from streamtag.core.trace import Traceparent, trace_id
 from streamtag.redaction import printable, shown_source
 
 MOST = 10**15 - 1  # what the scripts take for a whole number
@@ -91,6 +93,7 @@ class _StoredView(_Stored):
     last_captured: UnixTime = 0.0
     lag: Annotated[float, Field(ge=0, le=1e11)] | None = None
     active: Json[LabelNames] = ()
+    thumb: UnixTime = 0.0
     submitted: UnixTime = 0.0
     started: UnixTime = 0.0
     updated: UnixTime = 0.0
@@ -100,6 +103,7 @@ class _StoredView(_Stored):
 class _Shown(_Stored):
     source: str = ""
     stream: str = ""
+    traceparent: Traceparent = ""
 
 
 def shown_json(job: Job) -> bytes:
@@ -110,6 +114,7 @@ def shown_json(job: Job) -> bytes:
 def is_same_job(job: Job, plain: bytes, shown: bytes) -> bool:
     """Whether a stored job is the one that is submitted again: same source, stream, kind and sampling.
 
+    Not its trace: who asks again may do so from elsewhere in it.
     Once a job is over, its plain source is gone: then what is shown of it has to do.
     """
     stored = plain or shown
@@ -123,7 +128,7 @@ def is_same_job(job: Job, plain: bytes, shown: bytes) -> bool:
 
 def _identity(text: bytes | str) -> dict[str, Any]:
     content = orjson.loads(text)
-    return {name: value for name, value in content.items() if name != "submitted_unix_s"}
+    return {name: value for name, value in content.items() if name not in ("submitted_unix_s", "traceparent")}
 
 
 def read_checkpoint(values: Sequence[bytes | None]) -> Checkpoint:
@@ -160,6 +165,7 @@ def read_view(job_id: str, hash_fields: Mapping[bytes, bytes]) -> JobView:
         status=stored.status,
         source=shown_source(shown.source),
         stream=printable(shown.stream, 128) or job_id,
+        trace_id=trace_id(shown.traceparent),
         state=printable(stored.state, 40),
         reason=printable(stored.reason, 2000),
         counters=stored.counters.counters(),
@@ -172,18 +178,34 @@ def read_view(job_id: str, hash_fields: Mapping[bytes, bytes]) -> JobView:
         updated_unix_s=stored.updated,
         finished_unix_s=stored.finished,
         last_sample_unix_s=stored.last_captured,
+        thumb_unix_s=stored.thumb,
         lag_s=stored.lag if stored.status is JobStatus.RUNNING else None,
         active=tuple(printable(name, 200) for name in stored.active if stored.status is JobStatus.RUNNING),
     )
 
 
-def shown_names(job_id: str, shown: bytes | None) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class ShownNames:
+    """How people may see a job named.
+
+    Attributes:
+        named: as ``Job.named`` has it.
+    """
+
+    source: str
+    stream: str
+    named: dict[str, str]
+
+
+def shown_names(job_id: str, shown: bytes | None) -> ShownNames:
     """A job's source and the name that people know it by, as they may see them; nothing and its id at the worst."""
+    named = {"job_id": job_id}
     try:
         content = _validated(_Shown, _object(shown))
     except Unreadable:
-        return "", job_id
-    return shown_source(content.source), printable(content.stream, 128) or job_id
+        return ShownNames("", job_id, named)
+    traced = {"trace_id": trace_id(content.traceparent)} if content.traceparent else {}
+    return ShownNames(shown_source(content.source), printable(content.stream, 128) or job_id, named | traced)
 
 
 def unreadable_view(job_id: str, reason: str) -> JobView:

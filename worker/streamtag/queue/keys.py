@@ -35,6 +35,20 @@ class Keys:
     def dlq(self) -> str:
         return f"{self.base}:dlq"
 
+    @property
+    def notify_lease(self) -> str:
+        """Whose turn it is to tell events."""
+        return f"{self.base}:notify:lease"
+
+    @property
+    def notify_dlq(self) -> str:
+        """Events that a sink did not take."""
+        return f"{self.base}:notify:dlq"
+
+    def notify_sink(self, name: str) -> str:
+        """Where a sink stands in the events."""
+        return f"{self.base}:notify:sink:{name}"
+
     def worker(self, worker_id: str) -> str:
         return f"{self.base}:worker:{worker_id}"
 
@@ -43,6 +57,14 @@ class Keys:
 
     def results(self, job_id: str) -> str:
         return f"{self.base}:res:{job_id}"
+
+    def thumb(self, job_id: str) -> str:
+        """The newest picture of a job."""
+        return f"{self.base}:thumb:{job_id}"
+
+    def pictures(self, job_id: str) -> str:
+        """Stream of what was seen in a job."""
+        return f"{self.base}:pics:{job_id}"
 
 
 @cache  # asked for with each key

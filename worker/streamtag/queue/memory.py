@@ -11,7 +11,7 @@ from streamtag.queue.connection import Connection, text
 
 REMEDY = "raise maxmemory there, shorten redis.expire_s, or run: streamtag gc"
 ALERT = 0.9  # of redis.memory_share: from here on people are warned
-KINDS = ("jobs", "results", "events", "dead letters", "workers")
+KINDS = ("jobs", "results", "pictures", "events", "dead letters", "workers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,8 @@ _KIND_OF = {
     "jobs": "jobs",
     "job": "jobs",
     "res": "results",
+    "thumb": "pictures",
+    "pics": "pictures",
     "events": "events",
     "dlq": "dead letters",
     "worker": "workers",

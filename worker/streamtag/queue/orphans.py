@@ -30,6 +30,8 @@ class OrphanKind(StrEnum):
     """What was left behind."""
 
     RESULTS = "results"  # of a job that is gone
+    THUMB = "thumbnail"  # its newest picture
+    PICTURES = "pictures"  # the others of it
     JOB = "job"  # waits or runs by its hash, and has no entry in the queue
     PENDING = "pending"  # an entry that was delivered and then deleted
     CONSUMER = "consumer"  # the name of a worker that is gone
@@ -57,10 +59,16 @@ class Orphans:
         self._connection = connection
         self._client = connection.client
         self._keys = connection.keys
+        self._parts = {
+            OrphanKind.RESULTS: self._keys.results,
+            OrphanKind.THUMB: self._keys.thumb,
+            OrphanKind.PICTURES: self._keys.pictures,
+        }
 
     def find(self) -> Iterator[Orphan]:
         """All there are, as they are found; may be removed meanwhile."""
-        yield from self._results()
+        for kind, key_of in self._parts.items():
+            yield from self._parts_of_none(kind, key_of(""))
         yield from self._jobs()
         yield from self._letters()
         yield from self._pending()
@@ -79,7 +87,8 @@ class Orphans:
             names = [self._keys.jobs, self._keys.worker(orphan.name)]
             return len(self._connection.script("retire", names, [GROUP, orphan.name])) > 1
         job_id = orphan.about or orphan.name
-        names = [self._keys.jobs, self._keys.job(job_id), self._keys.results(job_id), self._keys.dlq]
+        key = self._parts.get(orphan.kind, self._keys.results)(job_id)
+        names = [self._keys.jobs, self._keys.job(job_id), key, self._keys.dlq]
         answer = self._connection.script("collect", names, [orphan.kind, GROUP, orphan.name])
         return bool(answer[0] == b"OK")
 
@@ -88,19 +97,18 @@ class Orphans:
         names = [keys.jobs, keys.job(job_id), keys.results(job_id), keys.events, keys.dlq, keys.worker(orphan.about)]
         (shown,) = self._each([keys.job(job_id)], lambda pipeline, name: pipeline.hget(name, "shown"))
         shown = shown if isinstance(shown, bytes) else None  # what is wrong with the key, the script says
-        source, stream = shown_names(job_id, shown)
-        event = status_event(job_id, stream, JobStatus.FAILED, NO_ENTRY, 0.0)
+        names_shown = shown_names(job_id, shown)
+        event = status_event(names_shown.named, names_shown.stream, JobStatus.FAILED, NO_ENTRY, 0.0)
         limits = [settings.expire_s, settings.events_maxlen, settings.dlq_maxlen]
-        arguments = [orphan.about, NO_ENTRY, stamp(), *limits, job_id, event, source]
+        arguments = [orphan.about, NO_ENTRY, stamp(), *limits, job_id, event, names_shown.source]
         return bool(self._connection.script("give_up", names, arguments)[0] == b"OK")
 
-    def _results(self) -> Iterator[Orphan]:
-        prefix = self._keys.results("")
+    def _parts_of_none(self, kind: OrphanKind, prefix: str) -> Iterator[Orphan]:
         for names in self._connection.scan(prefix):
             absent = self._absent(self._keys.job(name.removeprefix(prefix)) for name in names)
             gone = [name for name in names if self._keys.job(name.removeprefix(prefix)) in absent]
             for name, size in self._sizes(gone):
-                yield Orphan(OrphanKind.RESULTS, name.removeprefix(prefix), "results of a job that is gone", size)
+                yield Orphan(kind, name.removeprefix(prefix), f"{kind} of a job that is gone", size)
 
     def _jobs(self) -> Iterator[Orphan]:
         prefix = self._keys.job("")

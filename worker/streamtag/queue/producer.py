@@ -12,7 +12,15 @@ from streamtag.errors import JobConflict, JobNotFound, QueueFull, QueueRefused, 
 from streamtag.queue.connection import Connection, stamp, text
 from streamtag.queue.depth import QueueDepth, read_depth
 from streamtag.queue.heartbeats import read_heartbeat
-from streamtag.queue.job_hash import Unreadable, is_same_job, read_view, shown_json, shown_names, unreadable_view
+from streamtag.queue.job_hash import (
+    ShownNames,
+    Unreadable,
+    is_same_job,
+    read_view,
+    shown_json,
+    shown_names,
+    unreadable_view,
+)
 from streamtag.queue.keys import GROUP
 from streamtag.queue.memory import REMEDY, Holding, MemoryGauge, RedisMemory, read_holdings, read_memory
 from streamtag.queue.published import DeadLetter, read_dead_letter, read_event, read_result, status_event
@@ -67,7 +75,8 @@ class Producer:
         Raises:
             JobNotFound: there is no such job.
         """
-        event = status_event(job_id, self._stream_of(job_id), JobStatus.CANCELLED, CANCELLED, 0.0)
+        names = self._names_of(job_id)
+        event = status_event(names.named, names.stream, JobStatus.CANCELLED, CANCELLED, 0.0)
         settings, keys = self._connection.settings, self._keys
         answer = self._connection.script(
             "cancel",
@@ -165,6 +174,21 @@ class Producer:
                 "with --source, or submit it anew"
             )
 
+    def job(self, job_id: str) -> Job:
+        """A job as people may see it: with its source redacted.
+
+        Raises:
+            JobNotFound: no such job.
+            StreamtagError: what is stored of it is not what we write.
+        """
+        shown = self._shown(job_id)
+        if shown is None:
+            raise no_such_job(job_id, self._keys.model)
+        try:
+            return Job.from_json(shown)
+        except ValueError as error:
+            raise StreamtagError(f"{job_id}: what is stored of it cannot be read: {error}") from None
+
     def memory(self) -> RedisMemory:
         """What Redis uses of what it may use."""
         return read_memory(self._connection)
@@ -181,11 +205,11 @@ class Producer:
         share = self._connection.settings.memory_share
         return QueueFull(f"{memory}; above {share:.0%} (redis.memory_share) it takes no new jobs: {REMEDY}")
 
-    def _stream_of(self, job_id: str) -> str:
+    def _names_of(self, job_id: str) -> ShownNames:
         try:
-            return shown_names(job_id, self._shown(job_id))[1]
+            return shown_names(job_id, self._shown(job_id))
         except QueueRefused:
-            return job_id  # what is wrong with its hash, the script says
+            return shown_names(job_id, None)  # what is wrong with its hash, the script says
 
     def _shown(self, job_id: str) -> bytes | None:
         with self._connection.asking(f"HGET {self._keys.job(job_id)}"):

@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamtag.core.job import REGION_NAME
-from streamtag.core.records import Event, JobStatus, Label, Result
+from streamtag.core.records import Event, GroupLabel, JobStatus, Label, Result
 from streamtag.errors import QueueRefused
 from streamtag.queue.connection import text
 from streamtag.redaction import printable
@@ -37,6 +37,13 @@ class _StoredLabelScore(_Stored):
     smoothed: float
 
 
+class _StoredGroupScore(_Stored):
+    name: str
+    score: float
+    smoothed: float
+    group: bool
+
+
 class _StoredResult(_Stored):
     index: _Number
     pts_s: float
@@ -46,6 +53,7 @@ class _StoredResult(_Stored):
     path: str = ""
     region: Annotated[str, Field(pattern=f"{REGION_NAME}|^$")] = ""
     reused: bool = False
+    groups: tuple[_StoredGroupScore, ...] = ()
 
 
 class _StoredLabel(_Stored):
@@ -71,15 +79,16 @@ class DeadLetter:
     at_unix_s: float
 
 
-def status_event(job_id: str, stream: str, status: JobStatus, reason: str | None, pts_s: float) -> bytes:
+def status_event(named: Mapping[str, str], stream: str, status: JobStatus, reason: str | None, pts_s: float) -> bytes:
     """A job's change of status, as the stream of events tells it.
 
     Args:
+        named: the job, as ``Job.named`` has it.
         stream: the name that people know the source by.
         reason: None where none is told.
         pts_s: presentation time of the last sample.
     """
-    event = {"job_id": job_id, "stream": stream, "kind": "status", "pts_s": round(pts_s, 6), "status": status}
+    event = {**named, "stream": stream, "kind": "status", "pts_s": round(pts_s, 6), "status": status}
     return orjson.dumps(event if reason is None else event | {"reason": reason})
 
 
@@ -94,7 +103,8 @@ def read_result(entry_id: str, fields: Mapping[bytes, bytes]) -> Result:
     except ValidationError as error:
         raise QueueRefused(f"result {entry_id} is not what a worker writes: {_fault(error)}") from None
     labels = tuple(Label(**dict(label)) for label in stored.labels)
-    return Result(entry_id, **(dict(stored) | {"labels": labels}))
+    groups = tuple(GroupLabel(**dict(group)) for group in stored.groups)
+    return Result(entry_id, **(dict(stored) | {"labels": labels, "groups": groups}))
 
 
 def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:

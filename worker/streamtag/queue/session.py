@@ -11,6 +11,7 @@ from streamtag.queue.handovers import Handovers
 from streamtag.queue.heartbeats import Heartbeats
 from streamtag.queue.leases import Leases
 from streamtag.queue.memory import RedisMemory, read_memory
+from streamtag.queue.pictures import Pictures
 from streamtag.settings import LeaseSettings
 
 
@@ -42,6 +43,10 @@ class QueueSession:
         """To take what others offer."""
         return Handovers(self.connection, self.consumer, self.claims())
 
+    def pictures(self, most: int) -> Pictures:
+        """To keep pictures, ``most`` of a job beside the newest."""
+        return Pictures(self.connection, self.consumer, most)
+
     def servers(self) -> list[str]:
         """Where Sentinels or a cluster say that Redis is, host:port."""
         return self.connection.servers()
@@ -64,3 +69,4 @@ class QueueSessions:
     commits: QueueSession
     leases: QueueSession
     sharing: QueueSession
+    pictures: QueueSession

@@ -19,6 +19,8 @@ from redis.connection import ConnectionPool
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, ConnectionError, MovedError, ResponseError, TimeoutError
 
+from streamtag.queue.asking import ask_each
+
 MAX_REDIRECTS = 5
 REDIRECT_PAUSE_S = 0.05
 
@@ -82,6 +84,15 @@ class SlotClient(redis.Redis):
         """Commands that are sent together, to the owner. What a node redirects is for the caller to ask again."""
         self._find_owner()
         return _OwnersPipeline(self, transaction, shard_hint)
+
+    def ask_each(self, commands: Sequence[Sequence[object]]) -> list[Any]:
+        """``asking.ask_each``, of the owner. What it redirects is for the caller to ask again."""
+        self._find_owner()
+        try:
+            return ask_each(self, commands)
+        except (ConnectionError, TimeoutError):
+            self.forget_owner()
+            raise
 
     def forget_owner(self) -> None:
         """Ask who it is before the next command: perhaps another node is promoted in its place."""

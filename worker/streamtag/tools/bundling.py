@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from streamtag.core.bundle import WHOLE, Bundle, Preprocessing
+from streamtag.core.bundle import WHOLE, Bundle, OutputKind, Preprocessing
+from streamtag.core.groups import Groups
 from streamtag.errors import ConfigError, StreamtagError
+from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import read_bundle, write_bundle
+from streamtag.networks.groups import choose_groups
 from streamtag.networks.loading import build_model, compile_model
 from streamtag.networks.registry import SPECS, converted, ensure_weights, find_weights, read_labels, resolve
 from streamtag.networks.weights import fetching
@@ -39,10 +40,8 @@ def verify(name: str, settings: Settings) -> dict[str, Any]:
     chosen = given.model_copy(update={"name": name})
     asked = ensure_weights(resolve(chosen), chosen)
     model = build_model(asked, settings.engine)
+    # Sees, too, that it gives probabilities.
     engine = compile_model(model, asked, settings.engine.model_copy(update={"buckets": [1]})).engine
-    scores = engine.predict(np.zeros((1, *asked.preprocessing.shape), np.uint8))
-    if abs(float(scores.sum()) - 1.0) > 1e-2:
-        raise ConfigError(f"{name}: its outputs add up to {scores.sum():.3f}; end the network with a softmax")
     return {
         "name": name,
         "ok": True,
@@ -90,12 +89,23 @@ def make(settings: ModelSettings, folder: Path, record: dict[str, Any]) -> None:
         StreamtagError: the weights do not fit, or the folder cannot be written.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        write_bundle(folder, resolve(settings), _built_weights(settings, Path(temporary)), record)
+        bundle = resolve(settings)
+        if not settings.groups:  # those that a network of its classes gets by itself need not be in it
+            bundle = replace(bundle, groups=Groups())
+        write_bundle(folder, bundle, _built_weights(settings, Path(temporary)), record)
     read_bundle(folder)
 
 
-def make_whole(file: Path, settings: ModelSettings, size: int | None, mode: str, folder: Path) -> None:
+def make_whole(
+    file: Path, settings: ModelSettings, size: int | None, mode: str, outputs: str, folder: Path
+) -> OutputKind:
     """A bundle around a .keras file, which says itself what its input and its outputs are.
+
+    Args:
+        outputs: what people say of its outputs; empty where that is to be found out.
+
+    Returns:
+        What the outputs are.
 
     Raises:
         ConfigError: it would run code, or its input, its outputs and what was said of them do not agree.
@@ -105,10 +115,25 @@ def make_whole(file: Path, settings: ModelSettings, size: int | None, mode: str,
     labels = read_labels(settings.labels)
     asked = Bundle(file.stem, WHOLE, labels, Preprocessing(size or 16), weights=str(file))
     model = build_model(asked, EngineSettings())
+    kind = _kind(model, outputs)
     own = model.input_shape[1] or size
     if own is None or (size is not None and model.input_shape[1] not in (None, size)):
         raise ConfigError(f"{file}: its input is {model.input_shape}; give the size of it with --size")
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(shutil.copy(file, Path(temporary) / "network.keras"))
         preprocessing = Preprocessing(own, mode, settings.crop)  # type: ignore[arg-type]
-        write_bundle(folder, replace(asked, preprocessing=preprocessing), copy, {"made_from": file.name})
+        groups = choose_groups(settings.groups, Groups(), labels) if settings.groups else Groups()
+        write_bundle(
+            folder,
+            replace(asked, preprocessing=preprocessing, groups=groups, output_kind=kind),
+            copy,
+            {"made_from": file.name},
+        )
+    return kind
+
+
+def _kind(model: Any, said: str) -> OutputKind:
+    from streamtag.networks.outputs import find_kind  # noqa: PLC0415 - Keras, whose backend is chosen by now
+
+    with quiet_stderr():
+        return find_kind(model, said)

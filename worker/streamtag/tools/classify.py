@@ -10,14 +10,16 @@ import numpy as np
 
 from streamtag.core.bundle import Bundle
 from streamtag.core.job import Region, Sampling
-from streamtag.core.records import Label
+from streamtag.core.labelling import make_smoother
+from streamtag.core.recording import LEAST_GROUP
+from streamtag.core.records import GroupLabel, Label
 from streamtag.core.segments import Segment, SegmentBuilder
 from streamtag.core.smoothing import Smoother
 from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError
 from streamtag.ingest.pictures import image_paths
 from streamtag.ingest.session import forkserver
-from streamtag.networks.engines.base import apply_temperature
+from streamtag.networks.engines.base import calibrated
 from streamtag.networks.loading import LoadedNetwork
 from streamtag.settings import Settings
 from streamtag.tools.dataset import LabelledItem, by_item
@@ -34,6 +36,7 @@ class Answer:
 
     path: str
     labels: tuple[Label, ...] = ()  # best first; of a video the mean over its samples
+    groups: tuple[GroupLabel, ...] = ()  # those with more than nothing to say, in the same way
     error: str = ""
     samples: int = 1
     segments: tuple[Segment, ...] = ()  # videos only
@@ -47,9 +50,9 @@ class Moment:
 
     source: str
     pts_s: float
-    scores: np.ndarray  # (classes,) float32
-    smoothed: np.ndarray  # (classes,) float32; of a picture the scores
-    active: tuple[int, ...] = ()  # classes
+    scores: np.ndarray  # (outputs,) float32
+    smoothed: np.ndarray  # (outputs,) float32; of a picture the scores
+    active: tuple[int, ...] = ()  # outputs
     region: str = ""
 
 
@@ -67,7 +70,7 @@ class Scored:
     """A sample with what the network says of it."""
 
     frame: InputFrame
-    scores: np.ndarray  # (classes,) float32 probabilities, at the bundle's temperature
+    scores: np.ndarray  # (outputs,) float32 probabilities of classes and groups, at the bundle's temperature
 
 
 class Classifier:
@@ -75,10 +78,15 @@ class Classifier:
 
     Args:
         regions: what is looked at of each picture or frame, by name.
+        credential: by name, for sources on the network.
     """
 
     def __init__(
-        self, settings: Settings, network: LoadedNetwork, regions: Mapping[str, Region | None] = WHOLE
+        self,
+        settings: Settings,
+        network: LoadedNetwork,
+        regions: Mapping[str, Region | None] = WHOLE,
+        credential: str = "",
     ) -> None:
         self._settings = settings
         self._bundle = network.bundle
@@ -86,7 +94,7 @@ class Classifier:
         # Enough to fill the largest bucket while the next pictures are decoded.
         ahead = 2 * self._engine.buckets[-1]
         self._regions = regions
-        self._reading = Reading(settings, self._bundle.preprocessing, ahead, tuple(regions.values()))
+        self._reading = Reading(settings, self._bundle.preprocessing, ahead, tuple(regions.values()), credential)
 
     def scored(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[Scored | Unreadable]:
         """Every sample of pictures and videos with its scores, in order."""
@@ -138,7 +146,8 @@ class Classifier:
             if region == len(names) - 1:
                 watchers.source_done()
             if isinstance(event, Scored):
-                yield Answer(event.frame.source, self._best(event.scores, top), region=names[region])
+                best = self._best(event.scores, top), self._groups(event.scores, top)
+                yield Answer(event.frame.source, *best, region=names[region])
             else:
                 yield Answer(event.source, error=event.detail, region=names[region])
 
@@ -157,22 +166,28 @@ class Classifier:
                 yield Answer(source, error=failure or "no frame of it could be decoded", region=view.name)
                 continue
             view.close()
-            best = self._best(view.mean, top)
+            best = self._best(view.mean, top), self._groups(view.mean, top)
             segments, captions = view.segments.segments(), tuple(view.captions)
-            yield Answer(source, best, failure, len(captions), segments, captions, view.name)
+            yield Answer(source, *best, failure, len(captions), segments, captions, view.name)
 
     def _smoother(self) -> Smoother:
-        bundle = self._bundle
-        return Smoother(self._settings.smoothing, bundle.classes, bundle.thresholds, bundle.background)
+        return make_smoother(self._bundle, self._settings.smoothing)
 
     def _best(self, scores: np.ndarray, top: int) -> tuple[Label, ...]:
-        order = np.argsort(-scores, kind="stable")[:top].tolist()
+        order = np.argsort(-scores[: self._bundle.classes], kind="stable")[:top].tolist()
         names = self._bundle.labels
         return tuple(Label(c, names[c], round(float(scores[c]), 6), round(float(scores[c]), 6)) for c in order)
 
+    def _groups(self, scores: np.ndarray, top: int) -> tuple[GroupLabel, ...]:
+        sums = scores[self._bundle.classes :]
+        best = [number for number in np.argsort(-sums, kind="stable")[:top].tolist() if sums[number] >= LEAST_GROUP]
+        values = [(self._bundle.groups.all[number].name, round(float(sums[number]), 6)) for number in best]
+        return tuple(GroupLabel(name, value, value) for name, value in values)
+
     def _infer(self, frames: list[InputFrame]) -> Iterator[Scored]:
         scores = self._engine.predict([frame.picture for frame in frames])
-        return map(Scored, frames, apply_temperature(scores, self._bundle.temperature))
+        probabilities = calibrated(scores, self._bundle)
+        return map(Scored, frames, self._bundle.groups.extend(probabilities))
 
     def draw(self, answers: Sequence[Answer], out: Path) -> None:
         """Write a copy of a picture or video with its labels drawn on it.
@@ -204,14 +219,14 @@ class _View:
     def __init__(self, name: str, smoother: Smoother, bundle: Bundle) -> None:
         self.name = name
         self.captions: list[Caption] = []  # one a sample
-        self.segments = SegmentBuilder(bundle.labels)
+        self.segments = SegmentBuilder(bundle.outputs)
         self._smoother = smoother
-        self._labels = bundle.labels
-        self._total = np.zeros(bundle.classes, np.float64)
+        self._labels = bundle.outputs
+        self._total = np.zeros(len(bundle.outputs), np.float64)
 
     @property
     def mean(self) -> np.ndarray:
-        """(classes,) float32 over its samples."""
+        """(outputs,) float32 over its samples."""
         mean: np.ndarray = (self._total / len(self.captions)).astype(np.float32)
         return mean
 

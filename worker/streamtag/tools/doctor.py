@@ -7,7 +7,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -21,6 +21,8 @@ from streamtag.ingest import cage, credentials, wire
 from streamtag.ingest.decoder import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.logs import quiet_stderr
+from streamtag.networks.engine_choices import EngineChoices
+from streamtag.networks.engines.candidates import precision_of
 from streamtag.networks.loading import import_keras
 from streamtag.networks.registry import SPECS, find_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
@@ -202,6 +204,24 @@ def _weights(bundle: Bundle, settings: ModelSettings) -> Finding:
     )
 
 
+def _engine(settings: Settings) -> Iterator[Finding]:
+    engine = settings.engine
+    if engine.name != "auto":
+        yield Finding("engine", "ok", f"{engine.name} {precision_of(engine)}, named in the settings")
+        return
+    bundle = resolve(settings.model)
+    weights = find_weights(bundle.name, settings.model) if bundle.weights == "imagenet" else bundle.weights
+    kept = EngineChoices(settings.model, engine, replace(bundle, weights=str(weights))).read() if weights else None
+    if kept is not None:
+        yield Finding("engine", "ok", f"{kept.engine} {kept.precision}, measured here: {kept.why}")
+    elif engine.measure_s:
+        seen = f"not measured yet: the first `streamtag run` will, within {engine.measure_s:g} s"
+        yield Finding("engine", "ok", seen)
+    else:
+        remedy = "run: streamtag bench engines --keep   (or let the worker measure: engine.measure_s)"
+        yield Finding("engine", "warn", "not measured, and never to be (engine.measure_s is 0)", remedy)
+
+
 def _device(settings: Settings) -> Iterator[Finding]:
     import_keras(settings.engine)
     with quiet_stderr():
@@ -225,6 +245,7 @@ _REMEDIES = {
     "host": "run as a user who may read /dev/shm and /proc",
     "decoders": f"run: {shlex.quote(sys.executable)} -m pip install --force-reinstall opencv-python-headless",
     "model": "run: streamtag models list   (names the networks, and which weights are here)",
+    "engine": "run: streamtag models list   (names the networks, and which weights are here)",
     "device": f"run: {shlex.quote(sys.executable)} -m pip install --force-reinstall tensorflow keras",
 }
 
@@ -233,5 +254,6 @@ _CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "host": _host,
     "decoders": _decoders,
     "model": _model,
+    "engine": _engine,
     "device": _device,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -45,14 +46,27 @@ class EmbeddedRedis:
         self.url = f"unix://{socket}"
         self.executable = find_server()
         command = [self.executable, "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen(
-            [*command, "--dir", str(self._folder)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for us, who end it in order
-            preexec_fn=die_with_parent,
-        )
+        # Python runs what is registered for a fork and passes over what goes wrong there, a KeyboardInterrupt too.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+
+        def in_child() -> None:
+            die_with_parent()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
         try:
+            self._process = subprocess.Popen(
+                [*command, "--dir", str(self._folder)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us, who end it in order
+                preexec_fn=in_child,
+            )
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            raise
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             self._wait()
         except BaseException:
             self.__exit__()

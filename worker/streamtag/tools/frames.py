@@ -48,6 +48,7 @@ class Reading:
     Args:
         ahead: inputs that may wait decoded, about.
         regions: of each picture or frame, an input each; None is all of it.
+        credential: by name, for sources on the network.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class Reading:
         preprocessing: Preprocessing,
         ahead: int,
         regions: tuple[Region | None, ...] = (None,),
+        credential: str = "",
     ) -> None:
         self._settings = settings
         self._preprocessing = preprocessing
         self._regions = regions
+        self._credential = credential
         self._slots = min(MAX_SLOTS, max(settings.source.slots, ahead, len(regions)))
 
     def frames(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[InputFrame | Unreadable]:
@@ -119,6 +122,7 @@ class Reading:
             start_pts_s=0.0,
             pictures=pictures,
             regions=self._regions,
+            credential=self._credential if "://" in source else "",
         )
         with DecoderSession(request) as session:
             length = 0

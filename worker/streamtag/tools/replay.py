@@ -9,10 +9,10 @@ import numpy as np
 
 from streamtag.core.bundle import Bundle
 from streamtag.core.job import MAX_REGIONS
+from streamtag.core.labelling import make_smoother
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import Result
 from streamtag.core.segments import Segment, SegmentBuilder
-from streamtag.core.smoothing import Smoother
 from streamtag.errors import StreamtagError
 
 
@@ -36,8 +36,8 @@ class _Again:
     """One region of a job."""
 
     def __init__(self, settings: SmoothingSettings, bundle: Bundle) -> None:
-        self.smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
-        self.segments = SegmentBuilder(bundle.labels)
+        self.smoother = make_smoother(bundle, settings)
+        self.segments = SegmentBuilder(bundle.outputs)
         self.active: set[str] = set()  # as the job ran
 
 
@@ -60,6 +60,7 @@ def replay(results: Iterable[Result], settings: SmoothingSettings, bundle: Bundl
         known = min(known, known_here)
         enters_stored += len(set(result.active) - again.active)
         again.active = set(result.active)
+        scores = bundle.groups.extend(scores[np.newaxis])[0]
         _, transitions = again.smoother.update(result.pts_s, scores, result.change)
         again.segments.add(transitions)
     for again in regions.values():

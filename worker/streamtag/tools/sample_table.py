@@ -15,14 +15,17 @@ class SampleTable:
     """Writes rows as the samples come.
 
     Args:
-        top: labels of each sample, by smoothed score; those that are active come in any case.
+        labels: names of the classes, then of the groups.
+        classes: how many of them are classes.
+        top: classes of each sample, by smoothed score; what is active comes in any case.
         regions: whether samples have names of regions, for a column of their own.
     """
 
-    def __init__(self, file: TextIO, labels: Sequence[str], top: int, regions: bool = False) -> None:
+    def __init__(self, file: TextIO, labels: Sequence[str], classes: int, top: int, regions: bool = False) -> None:
         self._file = file
         self._writer = csv.writer(file, lineterminator="\n")
         self._labels = labels
+        self._classes = classes
         self._top = top
         self._regions = regions
         self._writer.writerow((*self._where("path", "region"), *HEADING))
@@ -36,8 +39,8 @@ class SampleTable:
         active: Sequence[int] = (),
         region: str = "",
     ) -> None:
-        """Write one sample: scores and smoothed scores, (classes,) each, and the classes that are active by then."""
-        best = np.argsort(-smoothed, kind="stable")[: self._top].tolist()
+        """Write one sample: scores and smoothed scores, (outputs,) each, and the outputs that are active by then."""
+        best = np.argsort(-smoothed[: self._classes], kind="stable")[: self._top].tolist()
         for class_id in [*best, *(extra for extra in active if extra not in best)]:
             values = (f"{scores[class_id]:.6f}", f"{smoothed[class_id]:.6f}", int(class_id in active))
             self._writer.writerow((*self._where(path, region), f"{pts_s:.6f}", self._labels[class_id], *values))

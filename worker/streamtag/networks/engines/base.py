@@ -27,6 +27,7 @@ class Engine(ABC):
     """A network compiled for a device. Used by one thread at a time."""
 
     name: str
+    precision: str
     device: str
     buckets: tuple[int, ...]  # batch sizes compiled, ascending
     in_flight: int  # batches worth having on the device at once
@@ -87,7 +88,7 @@ def warm_up(
         on_bucket: told before each bucket how many are done.
 
     Raises:
-        ConfigError: the network gives something other than so many numbers for a picture.
+        ConfigError: the network gives something other than so many numbers for a picture, or no probabilities.
     """
     outputs = outputs or bundle.classes
     figures = WarmUp()
@@ -104,6 +105,12 @@ def warm_up(
                 f"{bundle.name}: the network gives {scores.shape} for a batch of {bucket}, "
                 f"({bucket}, {outputs}) finite numbers are expected"
             )
+        if outputs == bundle.classes and not are_probabilities(scores, bundle):
+            raise ConfigError(
+                f"{bundle.name}: the network gives no probabilities but {scores.min():.3g} to {scores.max():.3g}, "
+                f"{scores.sum(axis=1).mean():.3g} in all; make a bundle that says what they are: streamtag models "
+                "bundle FILE.keras --outputs logits|sigmoid --labels FILE --out FOLDER, or set outputs in bundle.json"
+            )
         times = []
         for _ in range(2):
             began_s = time.perf_counter()
@@ -116,6 +123,21 @@ def warm_up(
 def choose_buckets(settings: EngineSettings, default: Sequence[int]) -> tuple[int, ...]:
     """Batch sizes to compile, ascending: those of the settings, or the engine's own."""
     return tuple(sorted(set(settings.buckets or default)))
+
+
+def are_probabilities(scores: np.ndarray, bundle: Bundle) -> bool:
+    """Whether (n, classes) scores are what a bundle's are to be; in half precision one is so but for hundredths."""
+    within = bool((scores >= -1e-3).all() and (scores <= 1 + 1e-2).all())
+    return within and (bundle.independent or bool((abs(scores.sum(axis=1) - 1.0) < 5e-2).all()))
+
+
+def calibrated(scores: np.ndarray, bundle: Bundle) -> np.ndarray:
+    """Probabilities at the temperature of a bundle."""
+    if not bundle.independent or bundle.temperature == 1.0:
+        return apply_temperature(scores, bundle.temperature)
+    odds = np.log(np.clip(scores, 1e-7, 1 - 1e-7) / (1 - np.clip(scores, 1e-7, 1 - 1e-7)))
+    probabilities: np.ndarray = 1.0 / (1.0 + np.exp(-odds / bundle.temperature))
+    return probabilities.astype(np.float32)
 
 
 def apply_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:

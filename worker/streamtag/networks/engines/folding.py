@@ -12,21 +12,28 @@ import keras
 import numpy as np
 from keras import layers
 
+from streamtag.networks.engines.flattening import flatten
 from streamtag.networks.graph import graph_of
+from streamtag.networks.unknown import NoneOfThese
 
 _FOLDABLE = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
 def fold_batch_norm(model: keras.Model, precision: str = "float32") -> keras.Model:
-    """The same function with fewer operations. The model given is left as it is; models nested in it are kept whole.
+    """The same function with fewer operations, models nested in it opened up. The model given is left as it is.
 
     Folds where a linear convolution or dense layer feeds one batch normalisation and nothing else.
 
     Args:
-        precision: ``bfloat16`` computes in it, all but the last layer: a softmax in 8 bits of mantissa is too coarse.
+        precision: ``bfloat16`` and ``float16`` compute in it, all but the last layer: a softmax in so few bits of
+            mantissa is too coarse.
     """
+    model = flatten(model)
     normalised_by = _pairs(model)
     folded = {norm.name for norm in normalised_by.values()}
+    exact = {model.layers[-1].name}
+    if isinstance(model.layers[-1], NoneOfThese):  # which stands behind the softmax
+        exact |= graph_of(model).sources(model.layers[-1].name)
 
     def clone(layer: layers.Layer) -> layers.Layer:
         if layer.name in folded:
@@ -34,8 +41,8 @@ def fold_batch_norm(model: keras.Model, precision: str = "float32") -> keras.Mod
         config = layer.get_config()
         if layer.name in normalised_by:
             config["use_bias"] = True
-        if precision == "bfloat16" and layer is not model.layers[-1]:
-            config["dtype"] = "mixed_bfloat16"
+        if precision != "float32" and layer.name not in exact:
+            config["dtype"] = f"mixed_{precision}"
         return type(layer).from_config(config)
 
     def call(layer: layers.Layer, *arguments: Any, **named: Any) -> Any:
@@ -69,7 +76,7 @@ def _pairs(model: keras.Model) -> dict[str, layers.BatchNormalization]:
 
 def _channels_last(source: layers.Layer, norm: layers.BatchNormalization) -> bool:
     axis = norm.axis if isinstance(norm.axis, int) else norm.axis[0]
-    last = axis in (-1, len(norm.input.shape) - 1)
+    last = axis in (-1, norm.input_spec.ndim - 1)
     return last and getattr(source, "data_format", "channels_last") == "channels_last"
 
 

@@ -14,6 +14,7 @@ class NullEngine(Engine):
 
     def __init__(self, bundle: Bundle, settings: EngineSettings) -> None:
         self.name = "null"
+        self.precision = "none"
         self.device = "none"
         self.buckets = choose_buckets(settings, (1, 2, 4, 8, 16, 32))
         self.in_flight = settings.in_flight or 1

@@ -16,15 +16,11 @@ from streamtag.core.bundle import Bundle
 from streamtag.errors import ConfigError
 from streamtag.networks.engines.base import Engine, choose_buckets
 from streamtag.networks.engines.folding import fold_batch_norm
+from streamtag.networks.engines.gpu import has_gpu
 from streamtag.networks.engines.normalising import normalise
 from streamtag.settings import EngineSettings
 
 LARGE_KERNEL = 3_000_000  # numbers
-
-
-def has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU that it can use."""
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +43,10 @@ class TensorFlowEngine(Engine):
     """
 
     def __init__(self, model: keras.Model, bundle: Bundle, settings: EngineSettings, jit_compile: bool) -> None:
-        gpu = has_gpu()
-        _configure(settings, jit_compile)
         self.name = "tf_xla" if jit_compile else "tf_graph"
+        gpu = has_gpu(self.name)
+        _configure(settings, jit_compile)
+        self.precision = settings.precision
         self.device = tf.config.list_physical_devices("GPU" if gpu else "CPU")[0].name
         self.buckets = choose_buckets(settings, (1, 4, 16, 64) if gpu else (1, 2, 4, 8))
         self.in_flight = settings.in_flight or (2 if gpu else 1)

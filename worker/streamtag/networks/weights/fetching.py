@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -19,6 +18,7 @@ import requests
 
 from streamtag.errors import StreamtagError
 from streamtag.logs import log
+from streamtag.networks.file_lock import lock_within
 from streamtag.redaction import redact
 from streamtag.settings import ModelSettings
 
@@ -168,15 +168,8 @@ def _stream(download: Download, file: BinaryIO, folder: Path, progress: Progress
 def _locked(part: Path) -> Iterator[BinaryIO]:
     """The unfinished file, ours alone: two workers that start together download once."""
     with part.open("ab") as file:
-        deadline_s = time.monotonic() + LOCK_LIMIT_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline_s:
-                    raise FetchFailed(f"{part}: another process has been downloading it for an hour") from None
-                time.sleep(0.2)
+        if not lock_within(file, LOCK_LIMIT_S):
+            raise FetchFailed(f"{part}: another process has been downloading it for an hour")
         # A process that was faster has renamed the file that we opened: what follows sees the finished one.
         try:
             yield file

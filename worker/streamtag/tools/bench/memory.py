@@ -1,6 +1,7 @@
 """What jobs cost Redis: bytes of one that waits, runs and is over, of a result and of an event.
 
-Everything is written as workers and producers write it, to a server of the benchmark's own; only the scores are drawn.
+Everything is written as workers and producers write it, to a server of the benchmark's own; only the scores are drawn,
+and the pictures are the demo's drawings.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streamtag.core.album import Picture, PictureKind
 from streamtag.core.job import Job
 from streamtag.core.recording import record_batch
 from streamtag.core.records import Claim, JobStatus, Sample, StreamState
 from streamtag.core.track import Track
+from streamtag.ingest.thumbs import to_jpeg
 from streamtag.networks.registry import resolve
 from streamtag.queue.claims import Claims
 from streamtag.queue.commits import Commits
 from streamtag.queue.connection import Connection
 from streamtag.queue.keys import Keys
+from streamtag.queue.pictures import MAX_JPEG_BYTES, Pictures, PictureStep
 from streamtag.queue.producer import Producer
 from streamtag.settings import Settings
+from streamtag.tools.demo.drawing import LABELS, Scene
 from streamtag.tools.embedded import EmbeddedRedis
 
 WORKER = "bench"
@@ -37,6 +42,8 @@ class Costs:
     job_over: int  # its hash until it expires; without results
     result: int
     event: int
+    picture: int  # of an album
+    picture_file: int  # of it, the file alone
     jobs: int
     samples: int  # of each job
     classes: int
@@ -69,6 +76,7 @@ class _Jobs:
     """The jobs of one run, taken from submit to their end."""
 
     def __init__(self, connection: Connection, settings: Settings, jobs: int, samples: int) -> None:
+        self._connection = connection
         self._client, self._keys = connection.client, connection.keys
         self._settings = settings
         self._count, self._samples = jobs, samples
@@ -93,6 +101,8 @@ class _Jobs:
         events, told = self._size(self._keys.events), int(self._client.xlen(self._keys.events))
         # By what the server grew: MEMORY USAGE guesses at the inner nodes of a stream and told 10 % too much here.
         results = self._used() - empty_bytes - running - events
+        files = self._keep_pictures([claim for claim, _ in runs])
+        kept = sum(self._size(self._keys.pictures(name)) for name in names)
         for claim, track in runs:
             self._commits.finish(claim, JobStatus.DONE, "", StreamState.ENDED, track.last_pts_s)
         return Costs(
@@ -101,6 +111,8 @@ class _Jobs:
             job_over=round(self._hashes(names) / self._count),
             result=round(results / (self._count * self._samples)),
             event=round(events / told),
+            picture=round(kept / (self._count * len(files))),
+            picture_file=round(sum(map(len, files)) / len(files)),
             jobs=self._count,
             samples=self._samples,
             classes=self._bundle.classes,
@@ -126,6 +138,17 @@ class _Jobs:
             track.committed()
             progress(len(samples))
         return track
+
+    def _keep_pictures(self, claims: Sequence[Claim]) -> list[bytes]:
+        """The same album for each job; returns its files."""
+        px, size = self._settings.view.thumbnail_px, self._bundle.preprocessing.size
+        drawn = [Scene(label, number, (size, size)).frame(0.0) for number, label in enumerate(LABELS)]
+        files = [to_jpeg(np.ascontiguousarray(one[:, :, ::-1]), px, MAX_JPEG_BYTES) for one in drawn]
+        pictures = Pictures(self._connection, WORKER, len(files))
+        album = [Picture(time.time(), 1.0, kind=PictureKind.REGULAR, jpeg=jpeg) for jpeg in files]
+        for claim in claims:
+            pictures.write_each([PictureStep(claim, album[0], album, [])])
+        return files
 
     def _scores(self, numbers: range) -> np.ndarray:
         """(len(numbers), classes) float32 probabilities, one of them the best for as long as a scene lasts."""

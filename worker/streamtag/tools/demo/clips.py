@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from streamtag.core.records import Result
+from streamtag.core.bundle import Bundle
+from streamtag.core.records import GroupLabel, Label, Result
 from streamtag.tools.demo import drawing
 from streamtag.tools.demo.drawing import NOTHING, SHAPES
 
@@ -70,16 +71,36 @@ class DrawnClip:
         )
 
 
-def judge(segments: Sequence[TrueSegment], results: Sequence[Result]) -> tuple[Verdict, ...]:
-    """What was shown for most of each segment, and whether that is right.
+def judge(
+    segments: Sequence[TrueSegment], results: Sequence[Result], groups: Mapping[str, frozenset[str]]
+) -> tuple[Verdict, ...]:
+    """What was shown for most of each segment, and whether that is right: a label that is accepted, or a group of it.
 
     A background is right with no label, and with one that the clip claims nowhere: a street may well have a bicycle.
+
+    Args:
+        groups: of the network, by name, with the labels that each is a union of.
     """
     claimed = frozenset[str]().union(*(segment.accepted for segment in segments))
-    return tuple(_verdict(segment, claimed, results) for segment in segments)
+    claimed |= {name for name, members in groups.items() if members <= claimed}
+    return tuple(
+        _verdict(segment, segment.accepted | _holding(segment.accepted, groups), claimed, results)
+        for segment in segments
+    )
 
 
-def _verdict(segment: TrueSegment, claimed: frozenset[str], results: Sequence[Result]) -> Verdict:
+def groups_of(bundle: Bundle) -> dict[str, frozenset[str]]:
+    """The groups of a network, by name, with their labels."""
+    return {one.name: frozenset(bundle.labels[number] for number in one.classes) for one in bundle.groups.all}
+
+
+def _holding(labels: frozenset[str], groups: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    return frozenset(name for name, members in groups.items() if members & labels)
+
+
+def _verdict(
+    segment: TrueSegment, accepted: frozenset[str], claimed: frozenset[str], results: Sequence[Result]
+) -> Verdict:
     within = [result for result in results if segment.start_s <= result.pts_s < segment.end_s]
     votes = Counter(_shown(result) for result in within)
     if not votes:
@@ -88,11 +109,18 @@ def _verdict(segment: TrueSegment, claimed: frozenset[str], results: Sequence[Re
     if label == NOTHING:
         middle = within[len(within) // 2]
         return Verdict(segment, NOTHING, 0.0, middle.index, not segment.accepted)
-    score, frame = max((result.labels[0].smoothed, result.index) for result in within if _shown(result) == label)
-    is_right = label in segment.accepted if segment.accepted else label not in claimed
+    score, frame = max((_active(result)[label], result.index) for result in within if _shown(result) == label)
+    is_right = label in accepted if segment.accepted else label not in claimed
     return Verdict(segment, label, score, frame, is_right)
 
 
 def _shown(result: Result) -> str:
-    """The best label of a sample, if it is active."""
-    return result.labels[0].name if result.labels and result.labels[0].name in result.active else NOTHING
+    """The best of what is active in a sample."""
+    active = _active(result)
+    return max(active, key=active.__getitem__, default=NOTHING)
+
+
+def _active(result: Result) -> dict[str, float]:
+    """Labels and groups that are active, with their smoothed scores."""
+    told: list[Label | GroupLabel] = [*result.labels, *result.groups]
+    return {one.name: one.smoothed for one in told if one.name in result.active}

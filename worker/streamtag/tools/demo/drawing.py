@@ -70,13 +70,15 @@ def plan(seconds: float, seed: int) -> list[Segment]:
     return segments
 
 
-def frames(segments: list[Segment], seed: int, size: tuple[int, int] = (640, 360)) -> Iterator[np.ndarray]:
-    """The frames of a clip at ``CLIP_FPS``, (height, width, 3) uint8 BGR."""
+def frames(
+    segments: list[Segment], seed: int, size: tuple[int, int] = (640, 360), fps: float = CLIP_FPS
+) -> Iterator[np.ndarray]:
+    """The frames of a clip, (height, width, 3) uint8 BGR."""
     number = 0
     for place, segment in enumerate(segments):
         scene = Scene(segment.label, seed * 1000 + place, size)
-        while number / CLIP_FPS < segment.end_s - 1e-9:
-            yield scene.frame(number / CLIP_FPS - segment.start_s)
+        while number / fps < segment.end_s - 1e-9:
+            yield scene.frame(number / fps - segment.start_s)
             number += 1
 
 

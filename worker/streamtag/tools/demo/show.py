@@ -7,16 +7,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from streamtag.client import Client
 from streamtag.core.records import Event, JobView, Result
 from streamtag.errors import StreamtagError
+from streamtag.networks.registry import resolve
 from streamtag.pipeline.service import Service
 from streamtag.settings import Settings
-from streamtag.tools.demo.clips import Clip, TrueSegment, Verdict, judge
+from streamtag.tools.demo.clips import Clip, TrueSegment, Verdict, groups_of, judge
 from streamtag.tools.demo.contact_sheet import draw_contact_sheet
 from streamtag.tools.demo.drawing import NOTHING
 from streamtag.tools.embedded import EmbeddedRedis
@@ -34,6 +35,7 @@ class Started:
     source: str
     metrics_url: str
     redis: str  # the server's program
+    page_url: str  # of the page to look at; empty where its packages are missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Outcome:
 
 
 OnNews = Callable[[Event | Result, JobView], None]
+Page = Callable[[Settings], AbstractContextManager[str]]
 
 
 class Demo:
@@ -78,13 +81,15 @@ class Demo:
         what: a clip to write and play, or a source of the user's own.
         seconds: length of the clip.
         sheet: where the contact sheet of the clip goes.
+        page: serves the page to look at while it is entered, and gives its address; empty where there is none.
     """
 
-    def __init__(self, settings: Settings, what: Clip | str, seconds: float, sheet: Path) -> None:
+    def __init__(self, settings: Settings, what: Clip | str, seconds: float, sheet: Path, page: Page) -> None:
         self._settings = settings
         self._what = what
         self._seconds = seconds
         self._sheet = sheet
+        self._page = page
         self._worker: _Worker | None = None
 
     @property
@@ -92,8 +97,11 @@ class Demo:
         """Whether the worker's thread has outlived the demo, which then cannot leave as other programs do."""
         return self._worker is not None and self._worker.is_running
 
-    def play(self, on_start: Callable[[Started], None], on_news: OnNews) -> Outcome:
+    def play(self, on_start: Callable[[Started], None], on_news: OnNews, on_end: Callable[[Outcome], None]) -> Outcome:
         """Run it.
+
+        Args:
+            on_end: called while all of it is still there, the page too.
 
         Raises:
             StreamtagError: no Redis can be started, the worker stopped, or the contact sheet cannot be written.
@@ -110,18 +118,20 @@ class Demo:
             worker.wait_ready()
             client = stack.enter_context(Client(settings=settings))
             job = client.submit(source, stream="demo")
-            started = Started(job.job_id, source, f"{worker.service.http.url}/metrics", server.executable)
+            page_url = stack.enter_context(self._page(settings))
+            metrics_url = f"{worker.service.http.url}/metrics"
+            started = Started(job.job_id, source, metrics_url, server.executable, page_url)
             on_start(started)
             started_s = time.monotonic()
             results = _follow(client, job.job_id, worker, on_news)
             job_s = time.monotonic() - started_s
-            verdicts = judge(truth, results)
+            verdicts = judge(truth, results, groups_of(resolve(settings.model)))
             if verdicts:
                 right = sum(verdict.is_right for verdict in verdicts)
                 network = "the demo network" if settings.model.name == "demo" else settings.model.name
                 heading = f"streamtag demo, {network}: {right} of {len(verdicts)} segments right"
                 draw_contact_sheet(self._sheet, Path(source), verdicts, heading)
-            return Outcome(
+            outcome = Outcome(
                 started,
                 settings.model.name,
                 self._what if isinstance(self._what, str) else self._what.title,
@@ -132,6 +142,8 @@ class Demo:
                 time.monotonic() - began_s,
                 self._sheet if verdicts else None,
             )
+            on_end(outcome)
+            return outcome
 
     def _written(self, folder: Path) -> tuple[str, Sequence[TrueSegment]]:
         if isinstance(self._what, str):

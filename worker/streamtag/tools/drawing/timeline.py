@@ -17,7 +17,7 @@ class Timeline:
     """Collects the samples of one video, and draws them.
 
     Args:
-        labels: names of the classes.
+        labels: names of the classes and groups.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -27,7 +27,7 @@ class Timeline:
         self._smoothed: list[np.ndarray] = []
 
     def add(self, pts_s: float, scores: np.ndarray, smoothed: np.ndarray) -> None:
-        """Take one sample: scores and smoothed scores, (classes,) each."""
+        """Take one sample: scores and smoothed scores, (outputs,) each."""
         self._times_s.append(pts_s)
         self._raw.append(scores.astype(np.float16))
         self._smoothed.append(smoothed.astype(np.float16))

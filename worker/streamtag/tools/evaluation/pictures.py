@@ -12,8 +12,8 @@ import numpy as np
 from streamtag.core.job import Sampling
 from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import ConfigError
-from streamtag.networks.registry import imagenet_classes
-from streamtag.tools.classify import Classifier, Scored
+from streamtag.networks.groups import imagenet_classes
+from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import Dataset, LabelledItem, read_folders, read_spans
 from streamtag.tools.frames import Unreadable
 from streamtag.tools.split_record import read_split
@@ -41,6 +41,8 @@ class Findings:
 
     scores: np.ndarray  # (n, classes) float32
     truth: np.ndarray  # (n,) int64
+    groups: np.ndarray  # (n,) str: samples of one name are alike, such as the frames of a video
+    sources: tuple[str, ...]  # of each sample, its path
     mistakes: list[Mistake] = field(default_factory=list)  # the surest first
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # path and reason
 
@@ -61,7 +63,7 @@ def labelled(folder: Path | None, spans: Path | None, bundle: Path, labels: Sequ
         dataset = _by_wnid(folder)
     else:
         dataset = read_folders(folder)
-    names = dict(imagenet_classes()) if len(labels) == 1000 else {}
+    names = dict(imagenet_classes()) if tuple(labels[:1000]) == tuple(n for _, n in imagenet_classes()) else {}
     items = tuple(
         LabelledItem(item.path, names.get(item.label, item.label), item.group, item.start_s, item.end_s)
         for item in dataset.items
@@ -91,18 +93,17 @@ def evaluate(
     Raises:
         ConfigError: nothing could be read.
     """
-    numbers: dict[str, int] = {}
-    for number, label in enumerate(labels):
-        numbers.setdefault(label, number)
-    rows, truth, unreadable = [], [], []
+    rows, truth, groups, sources, unreadable = [], [], [], [], []
     mistakes: list[Mistake] = []
     for item, event in classifier.scored_items(dataset.items, sampling):
         if isinstance(event, Unreadable):
             unreadable.append((event.source, event.detail))
             continue
-        true = _true_class(item, labels, numbers, event)
+        true = class_of(item, labels)
         rows.append(event.scores)
         truth.append(true)
+        groups.append(item.group)
+        sources.append(event.frame.source)
         predicted = int(event.scores.argmax())
         if predicted != true:
             frame = event.frame
@@ -117,12 +118,12 @@ def evaluate(
     if not rows:
         first = f": {': '.join(unreadable[0])}" if unreadable else ""
         raise ConfigError(f"nothing could be read{first}")
-    return Findings(np.stack(rows), np.array(truth, np.int64), mistakes, unreadable)
+    return Findings(np.stack(rows), np.array(truth, np.int64), np.array(groups), tuple(sources), mistakes, unreadable)
 
 
-def _true_class(item: LabelledItem, labels: tuple[str, ...], numbers: dict[str, int], event: Scored) -> int:
+def class_of(item: LabelledItem, labels: tuple[str, ...]) -> int:
     """The class of a label. Of two classes with one name, as two of ImageNet's have, the one in the file's wnid."""
-    number = numbers[item.label]
+    number = labels.index(item.label)
     wnid = _WNID.search(item.path.name) or _WNID.search(item.path.parent.name)
     if wnid and labels.count(item.label) > 1:
         for candidate, (candidate_wnid, _) in enumerate(imagenet_classes()):

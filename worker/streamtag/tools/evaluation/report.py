@@ -14,25 +14,23 @@ import numpy as np
 
 from streamtag.errors import StreamtagError
 from streamtag.tools.drawing import charts
-from streamtag.tools.evaluation.measures import GRID, Measures
-from streamtag.tools.evaluation.pictures import Findings
+from streamtag.tools.evaluation import comparison
+from streamtag.tools.evaluation.comparison import Evaluated
+from streamtag.tools.evaluation.measures import Measures
+from streamtag.tools.evaluation.pictures import GALLERY, Findings
+from streamtag.tools.evaluation.validation import GRID
 
 MATRIX_CLASSES = 30  # above, the most confused pairs are listed in place of a matrix
 PANELS = 12  # classes with curves of their own
 
 
-def write_html(
-    path: Path, title: str, origin: str, measures: Measures, findings: Findings, labels: Sequence[str]
-) -> None:
+def write_html(path: Path, title: str, origin: str, one: Evaluated, labels: Sequence[str]) -> None:
     """One file that a browser shows without a network.
 
     Raises:
         StreamtagError: the file cannot be written.
     """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(
-        files("streamtag.tools.evaluation").joinpath("report.html.j2").read_text("utf-8")
-    )
+    measures, findings = one.measures, one.findings
     matrix = len(measures.confusion_labels) <= MATRIX_CLASSES
     plots = [
         ("Reliability", "How often the best label is right, for each score it has.", _reliability(measures)),
@@ -46,19 +44,50 @@ def write_html(
         plots.insert(0, ("Confusion", "Rows are the truth, columns what was predicted.", _confusion(measures)))
     if measures.sweeps:
         plots.append(("Thresholds", "What each threshold on a class's score would do.", _sweeps(measures)))
-    content = template.render(
+    _write(
+        path,
+        "report.html.j2",
         title=title,
         origin=origin,
         measures=measures,
+        level=one.level,
+        choice=one.choice,
         plots=[(name, text, _uri(image, "png")) for name, text, image in plots],
         pairs=[] if matrix else _pairs(measures),
         gallery=[(mistake, _uri(_jpeg(mistake.picture), "jpeg")) for mistake in findings.mistakes],
         mistakes=int((findings.scores.argmax(axis=1) != findings.truth).sum()),
         unreadable=findings.unreadable,
     )
+
+
+def write_comparison(path: Path, origin: str, evaluated: Sequence[Evaluated], labels: Sequence[Sequence[str]]) -> None:
+    """Several networks in one file.
+
+    Args:
+        labels: of each network.
+
+    Raises:
+        StreamtagError: the file cannot be written.
+    """
+    _write(
+        path,
+        "comparison.html.j2",
+        origin=origin,
+        names=[one.name for one in evaluated],
+        rows=comparison.rows(evaluated),
+        pairs=comparison.pairs(evaluated),
+        plots=[(one.name, _uri(_reliability(one.measures), "png")) for one in evaluated],
+        disagreements=comparison.disagreements(evaluated, labels, GALLERY),
+    )
+
+
+def _write(path: Path, template: str, **content: Any) -> None:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    text = files("streamtag.tools.evaluation").joinpath(template).read_text("utf-8")
+    written = environment.from_string(text).render(**content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+        path.write_text(written, encoding="utf-8")
     except OSError as error:
         raise StreamtagError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -93,7 +122,7 @@ def _reliability(measures: Measures) -> bytes:
         for axis, one, name in zip(
             drawn.subplots(1, 2, sharey=True),
             (measures.before, measures.after),
-            ("as it is", "with the fitted temperature"),
+            ("as it is", "at temperatures fitted to others"),
             strict=True,
         ):
             some = one.counts > 0
@@ -101,7 +130,10 @@ def _reliability(measures: Measures) -> bytes:
             sizes = 15 + 150 * one.counts[some] / max(1, one.counts.max())
             axis.scatter(one.confidence[some], one.accuracy[some], s=sizes, color=charts.BLUE, alpha=0.8)
             axis.plot(one.confidence[some], one.accuracy[some], color=charts.BLUE, linewidth=1)
-            axis.set_title(f"{name}: T = {one.temperature:.2f}, calibration error {one.ece:.3f}", fontsize=9)
+            axis.set_title(
+                f"{name}: T = {one.temperature:.2f}, calibration error {one.ece.value:.3f} ± {one.ece.half:.3f}",
+                fontsize=9,
+            )
             axis.set_xlabel("best score")
             axis.set_xlim(0, 1.02)
             axis.set_ylim(0, 1.05)
@@ -150,8 +182,8 @@ def _sweeps(measures: Measures) -> bytes:
             axis.plot(GRID, one.precision, color=charts.BLUE, label="precision")
             axis.plot(GRID, one.recall, color=charts.ORANGE, label="recall")
             axis.plot(GRID, one.false_alarms, color=charts.GREY, label="false alarms")
-            axis.axvline(one.equal_error_threshold, color="black", linestyle=":", linewidth=1)
-            axis.set_title(f"{one.label}: equal errors at {one.equal_error_threshold:.2f}", fontsize=9)
+            axis.axvline(one.equal_error_threshold.value, color="black", linestyle=":", linewidth=1)
+            axis.set_title(f"{one.label}: equal errors at {one.equal_error_threshold.value:.2f}", fontsize=9)
             axis.set_ylim(-0.02, 1.05)
         axes[0].legend(fontsize=8, frameon=False)
         return charts.png(drawn)

@@ -13,16 +13,16 @@ import numpy as np
 
 from streamtag.core.bundle import Bundle
 from streamtag.core.job import Sampling
+from streamtag.core.labelling import make_smoother
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.segments import Segment
-from streamtag.core.smoothing import Smoother
 from streamtag.errors import ConfigError
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LabelledItem
 from streamtag.tools.drawing import charts
+from streamtag.tools.evaluation.truth import NONE, in_words_of, names_true_of
 from streamtag.tools.frames import Unreadable
 
-NONE = ""  # no label
 IOU = 0.5
 RAW = "argmax"  # the best class of each sample by itself: what smoothing is measured against
 
@@ -33,7 +33,7 @@ class Clip:
 
     name: str
     pts_s: np.ndarray  # (t,) float64
-    scores: np.ndarray  # (t, classes) float32
+    scores: np.ndarray  # (t, outputs) float32
     scene_change: np.ndarray  # (t,) float32, for scene cuts
     segments: tuple[Segment, ...]  # in order; time in no segment has no label
 
@@ -80,7 +80,7 @@ def read_clips(
     """
     by_video: dict[Path, list[LabelledItem]] = {}
     for item in items:
-        if item.label not in bundle.labels:
+        if item.label not in bundle.outputs:
             raise ConfigError(
                 f"{item.path}: {item.label!r} is no label of {bundle.name}: {', '.join(bundle.labels[:12])}"
             )
@@ -107,7 +107,7 @@ def read_clips(
         truth = tuple(
             Segment(item.label, item.start_s, min(item.end_s, pts_s[-1]))
             for item in spans
-            if bundle.labels.index(item.label) not in bundle.background
+            if bundle.outputs.index(item.label) not in bundle.background
         )
         clips.append(Clip(path.name, np.array(pts_s), np.stack(scores), np.array(scene_change, np.float32), truth))
     return clips
@@ -117,29 +117,33 @@ def predicted_labels(clip: Clip, settings: SmoothingSettings | None, bundle: Bun
     """(t,) str: the best active label at each sample, as people would read it; with no settings the argmax."""
     names = np.array([NONE if number in bundle.background else name for number, name in enumerate(bundle.labels)])
     if settings is None:
-        best: np.ndarray = names[clip.scores.argmax(axis=1)]
+        best: np.ndarray = names[clip.scores[:, : bundle.classes].argmax(axis=1)]
         return best
-    smoother = Smoother(settings, bundle.classes, bundle.thresholds, bundle.background)
+    smoother = make_smoother(bundle, settings)
     labels = []
     for pts_s, scores, scene_change in zip(clip.pts_s.tolist(), clip.scores, clip.scene_change.tolist(), strict=True):
         smoothed, _ = smoother.update(pts_s, scores, scene_change)
         shown = max(smoother.active, key=lambda number: smoothed[number], default=None)
-        labels.append(NONE if shown is None else bundle.labels[shown])
+        labels.append(NONE if shown is None else bundle.outputs[shown])
     return np.array(labels)
 
 
-def measure(clips: Sequence[Clip], labels: Sequence[np.ndarray], method: str, settings: dict[str, float]) -> Row:
-    """The figures of one setting over all clips.
+def measure(
+    clips: Sequence[Clip], labels: Sequence[np.ndarray], method: str, settings: dict[str, float], bundle: Bundle
+) -> Row:
+    """The figures of one setting over all clips. Of a beagle both beagle and dog are true.
 
     Args:
         labels: (t,) of each clip, as ``predicted_labels`` gives them.
     """
+    true_of = names_true_of({segment.label for clip in clips for segment in clip.segments}, bundle)
     right = samples = changes = hits = predicted = true = missed = 0
     onsets: list[float] = []
-    for clip, shown in zip(clips, labels, strict=True):
+    for clip, told in zip(clips, labels, strict=True):
+        changes += int((told[1:] != told[:-1]).sum())
+        shown = in_words_of(clip.truth(), told, true_of)
         right += int((shown == clip.truth()).sum())
         samples += len(shown)
-        changes += int((shown[1:] != shown[:-1]).sum())
         segments = segments_of(shown, clip.pts_s)
         hits += matched(segments, clip.segments)
         predicted += len(segments)
@@ -206,15 +210,21 @@ def compare(
     clips: Sequence[Clip], bundle: Bundle, base: SmoothingSettings, progress: Callable[[int, int], None]
 ) -> list[Row]:
     """Raw argmax, then the settings in force with the bundle's own thresholds, then the grid without those."""
-    rows = [measure(clips, [predicted_labels(clip, None, bundle) for clip in clips], RAW, {})]
+    rows = [measure(clips, [predicted_labels(clip, None, bundle) for clip in clips], RAW, {}, bundle)]
     rows.append(
-        measure(clips, [predicted_labels(clip, base, bundle) for clip in clips], base.method, _in_force(base, bundle))
+        measure(
+            clips,
+            [predicted_labels(clip, base, bundle) for clip in clips],
+            base.method,
+            _in_force(base, bundle),
+            bundle,
+        )
     )
     plain = replace(bundle, thresholds={})
     tried = list(grid())
     for done, (method, settings) in enumerate(tried, start=1):
         chosen = base.model_copy(update={"method": method, **settings})
-        rows.append(measure(clips, [predicted_labels(clip, chosen, plain) for clip in clips], method, settings))
+        rows.append(measure(clips, [predicted_labels(clip, chosen, plain) for clip in clips], method, settings, bundle))
         progress(done, len(tried))
     return rows
 

@@ -7,7 +7,7 @@ import itertools
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -28,15 +28,20 @@ class Examples:
     views: np.ndarray  # (n, v, f) float32: the picture itself, its mirror image, crops of it
     classes: np.ndarray  # (n,) int64
     unreadable: tuple[tuple[str, str], ...] = ()  # path and reason
+    groups: np.ndarray = field(default_factory=lambda: np.zeros(0, np.str_))  # (n,) what must stay together
 
     @property
     def features(self) -> np.ndarray:
         """(n, f) float32 of the pictures as the worker will see them."""
         return self.views[:, 0]
 
+    def chosen(self, flip: bool) -> np.ndarray:
+        """(n, v, f) float32 views, with or without the mirrored one."""
+        return self.views if flip else np.delete(self.views, 1, axis=1)
+
     def augmented(self, flip: bool) -> tuple[np.ndarray, np.ndarray]:
         """Every view as a row of its own, (n·v, f), and the class of each."""
-        views = self.views if flip else np.delete(self.views, 1, axis=1)
+        views = self.chosen(flip)
         return views.reshape(-1, views.shape[2]), np.repeat(self.classes, views.shape[1])
 
 
@@ -96,7 +101,8 @@ class FeatureStore:
         stacked = np.concatenate([views for views, _ in rows]) if rows else np.zeros((0, 2, 1), np.float32)
         labels = np.concatenate([np.full(len(views), number) for views, number in rows]) if rows else np.zeros(0)
         left_out = tuple((str(item.path), unreadable[item]) for item in items if item in unreadable)
-        return Examples(stacked, labels.astype(np.int64), left_out)
+        together = [item.label + "/" + item.group for item in items if item in outcomes for _ in outcomes[item]]
+        return Examples(stacked, labels.astype(np.int64), left_out, np.array(together, np.str_))
 
     def _stored(self, item: LabelledItem) -> np.ndarray | None:
         try:

@@ -17,14 +17,15 @@ from streamtag import __version__
 from streamtag.core.bundle import WHOLE, Bundle
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
-from streamtag.networks.building import build, cut, with_head
+from streamtag.networks.building import build, cut, load_features, with_head
 from streamtag.networks.bundles import sha256, write_bundle
 from streamtag.networks.loading import LoadStep, build_model, compile_model
 from streamtag.settings import Settings
 from streamtag.tools.dataset import Dataset, LabelledItem, by_item, split
-from streamtag.tools.drawing import charts
 from streamtag.tools.frames import Reading, Unreadable
 from streamtag.tools.split_record import write_split
+from streamtag.tools.training.choosing import Choice, Material, choose
+from streamtag.tools.training.drawing import draw_history
 from streamtag.tools.training.features import Examples, FeatureStore
 from streamtag.tools.training.fitting import History, Recipe, fine_tune, fit_head, last_blocks, stop_on_sigint
 
@@ -41,6 +42,7 @@ class Plan:
     unfreeze: int
     sampling: Sampling
     command: tuple[str, ...]  # the options, for the record
+    auto: bool = False  # the head is chosen, in place of the recipe's
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Outcome:
     held_samples: int
     history: History
     unreadable: tuple[tuple[str, str], ...]  # path and reason
+    choice: Choice | None = None  # of the head
 
 
 class Listener(Protocol):
@@ -83,13 +86,13 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
     # The same seed gives the same weights, at some cost in speed.
     tf.config.experimental.enable_op_determinism()
     kept, held = split(plan.dataset.items, plan.held_out, plan.seed)
-    whole = build_model(plan.backbone, settings.engine, listener.on_step)
-    backbone = cut(whole, plan.backbone.architecture)
-    outputs = backbone.output_shape[-1]
-    engine = compile_model(backbone, plan.backbone, settings.engine, listener.on_step, outputs).engine
+    backbone, whole = _backbone(plan, settings, listener)
+    seen = backbone if whole is None else _with_answers(backbone, whole)
+    outputs = seen.output_shape[-1]
+    engine = compile_model(seen, plan.backbone, settings.engine, listener.on_step, outputs).engine
     reading = Reading(settings, plan.backbone.preprocessing, engine.buckets[-1])
     fingerprint = sha256(Path(plan.backbone.weights)) if plan.backbone.weights != "random" else f"{plan.seed:064d}"
-    folder = cache / f"{fingerprint[:16]}-{engine.name}-{settings.engine.precision}"
+    folder = cache / f"{fingerprint[:16]}-{engine.name}-{engine.precision}{'' if whole is None else '-top'}"
     store = FeatureStore(folder, engine, plan.backbone.preprocessing, reading, plan.sampling, plan.recipe.crops)
     classes = plan.dataset.classes
     train_examples, held_examples = (
@@ -97,24 +100,24 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
         for phase, items in (("training pictures", kept), ("held-out pictures", held))
     )
     _check_classes({"training": train_examples, "held-out": held_examples}, classes)
+    sides = (train_examples, held_examples)
     history = History()
     with stop_on_sigint() as stopping:
-        head = fit_head(plan.recipe, len(classes), train_examples, held_examples, history, listener.on_epoch, stopping)
-        model = with_head(backbone, len(classes), plan.recipe.units)
-        _copy_head(head, model)
+        model, choice, accuracy = _headed(plan, backbone, whole, sides, history, listener, stopping)
         if plan.unfreeze and not stopping:
-            names = [*last_blocks(backbone, plan.unfreeze), *(layer.name for layer in head.layers)]
+            own = [layer.name for layer in model.layers if layer.name.startswith("head_")]
+            names = [*last_blocks(backbone, plan.unfreeze), *(name for name in own if name != "head_groups")]
             train_pictures, held_pictures = (
                 _pictures(reading, items, classes, plan.sampling) for items in (kept, held)
             )
             mode, told = plan.backbone.preprocessing.mode, listener.on_epoch
-            sides = (train_pictures, held_pictures)
-            fine_tune(plan.recipe, model, names, mode, *sides, plan.seed, history, told, stopping)
+            pictures = (train_pictures, held_pictures)
+            fine_tune(plan.recipe, model, names, mode, *pictures, plan.seed, history, told, stopping)
         history.interrupted = bool(stopping)
-    accuracy = _accuracy(head, held_examples, history)
-    _write(plan, model, history, accuracy, fingerprint, out)
+    accuracy = _after_fine_tuning(history, accuracy)
+    _write(plan, model, choice, whole, history, accuracy, fingerprint, out)
     write_split(out, kept, held)
-    _draw_history(history, out / "history.png")
+    draw_history(history, choice, out / "history.png")
     return Outcome(
         out,
         accuracy,
@@ -122,7 +125,30 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
         len(held_examples.classes),
         history,
         train_examples.unreadable + held_examples.unreadable,
+        choice,
     )
+
+
+def _backbone(plan: Plan, settings: Settings, listener: Listener) -> tuple[keras.Model, keras.Model | None]:
+    """The network without its classifier, and with it where a head may ask that.
+
+    Its weights may be without a classifier, or those of a part of another network.
+
+    Raises:
+        ConfigError: they fit in neither way.
+    """
+    bundle = plan.backbone
+    try:
+        whole = build_model(bundle, settings.engine, listener.on_step)
+        asked = plan.auto and "head" not in bundle.arguments
+        return cut(whole, bundle.architecture), whole if asked else None
+    except ConfigError as error:
+        if bundle.weights == "random":
+            raise
+        try:
+            return load_features(bundle), None
+        except ConfigError:
+            raise error from None
 
 
 def _check_classes(sides: Mapping[str, Examples], classes: Sequence[str]) -> None:
@@ -133,10 +159,45 @@ def _check_classes(sides: Mapping[str, Examples], classes: Sequence[str]) -> Non
             raise ConfigError(f"no readable {side} picture of {', '.join(absent)}{why}")
 
 
-def _copy_head(head: keras.Model, model: keras.Model) -> None:
-    for layer in head.layers:
-        if layer.weights:
-            model.get_layer(layer.name).set_weights(layer.get_weights())
+def _with_answers(backbone: keras.Model, whole: keras.Model) -> keras.Model:
+    """(N, H, W, 3) to the features and then the probabilities of the backbone's own classifier."""
+    return keras.Model(backbone.inputs[0], keras.layers.Concatenate()([backbone.outputs[0], whole.outputs[0]]))
+
+
+def _headed(
+    plan: Plan,
+    backbone: keras.Model,
+    whole: keras.Model | None,
+    sides: tuple[Examples, Examples],
+    history: History,
+    listener: Listener,
+    stopping: list[bool],
+) -> tuple[keras.Model, Choice | None, float]:
+    """The network with its head, how that was chosen, and its accuracy on the held-out side."""
+    (train_side, held), classes, recipe = sides, plan.dataset.classes, plan.recipe
+    if not plan.auto:
+        head = fit_head(recipe, len(classes), train_side, held, history, listener.on_epoch, stopping)
+        model = with_head(backbone, len(classes), recipe.units)
+        for layer in head.layers:
+            if layer.weights:
+                model.get_layer(layer.name).set_weights(layer.get_weights())
+        return model, None, _share_right(np.asarray(head(held.features, training=False)), held)
+    top = 0 if whole is None else whole.output_shape[-1]
+    said = plan.backbone.groups
+    material = Material(train_side.chosen(recipe.flip), train_side.classes, train_side.groups, top, said)
+    choice = choose(material, classes, plan.seed, functools.partial(_tell_trials, listener))
+    form, units = choice.candidate.form, choice.candidate.units
+    model = with_head(backbone, len(classes), units, form, whole, len(said))
+    names = [*(f"head_{number}" for number in range(1, len(units) + 1)), "head_predictions"]
+    for name, (kernel, bias) in zip(names, choice.layers, strict=True):
+        model.get_layer(name).set_weights([kernel, bias])
+    if form == "power+top" and said:
+        model.get_layer("head_groups").set_weights([said.matrix])
+    return model, choice, _share_right(choice.scores(material, held.features), held)
+
+
+def _tell_trials(listener: Listener, done: int, total: int) -> None:
+    listener.on_pictures("comparing heads", total, done)
 
 
 def _pictures(
@@ -151,22 +212,33 @@ def _pictures(
     return np.stack(pictures), np.array(labels, np.int64)
 
 
-def _accuracy(head: keras.Model, held: Examples, history: History) -> float:
-    if history.fine_tuned:
-        best = int(np.argmin(history.val_loss[history.head_epochs :])) + history.head_epochs
-        return history.val_accuracy[best]
-    scores = np.asarray(head(held.features, training=False))
+def _share_right(scores: np.ndarray, held: Examples) -> float:
     return float((scores.argmax(axis=1) == held.classes).mean())
 
 
-def _write(plan: Plan, model: keras.Model, history: History, accuracy: float, fingerprint: str, out: Path) -> None:
+def _after_fine_tuning(history: History, accuracy: float) -> float:
+    if not history.fine_tuned:
+        return accuracy
+    return history.val_accuracy[int(np.argmin(history.val_loss[history.head_epochs :])) + history.head_epochs]
+
+
+def _write(
+    plan: Plan,
+    model: keras.Model,
+    choice: Choice | None,
+    whole: keras.Model | None,
+    history: History,
+    accuracy: float,
+    fingerprint: str,
+    out: Path,
+) -> None:
     preprocessing = plan.backbone.preprocessing
     bundle = Bundle(
         name=out.name,
         architecture=plan.backbone.architecture,
         labels=plan.dataset.classes,
         preprocessing=preprocessing,
-        arguments=plan.backbone.arguments | {"head": list(plan.recipe.units)},
+        arguments=plan.backbone.arguments | _head_arguments(plan, choice, whole),
     )
     record: dict[str, Any] = {
         "command": list(plan.command),
@@ -177,6 +249,7 @@ def _write(plan: Plan, model: keras.Model, history: History, accuracy: float, fi
         "unfreeze": plan.unfreeze,
         "recipe": asdict(plan.recipe) | {"units": list(plan.recipe.units)},
         "items": plan.dataset.counts(),
+        "heads": choice.table() if choice else [],
         "sampling": asdict(plan.sampling),
         "held_out_accuracy": round(accuracy, 6),
         "fine_tuned": history.fine_tuned,
@@ -196,19 +269,11 @@ def _write(plan: Plan, model: keras.Model, history: History, accuracy: float, fi
         write_bundle(out, bundle, weights, record)
 
 
-def _draw_history(history: History, path: Path) -> None:
-    epochs = range(1, len(history.loss) + 1)
-    with charts.figure("", 9, 3.6) as drawn:
-        for axis, name, title in zip(
-            drawn.subplots(1, 2), ("loss", "accuracy"), ("Loss (cross-entropy)", "Accuracy"), strict=True
-        ):
-            axis.plot(epochs, getattr(history, name), color=charts.BLUE, label="training")
-            axis.plot(epochs, getattr(history, f"val_{name}"), color=charts.ORANGE, label="held out")
-            best = int(np.argmin(history.val_loss)) + 1 if history.val_loss else 1
-            axis.axvline(best, color=charts.GREY, linestyle=":", label=f"best, epoch {best}")
-            if 0 < history.head_epochs < len(history.loss):
-                axis.axvline(history.head_epochs + 0.5, color="black", linewidth=0.8, label="fine-tuning from here")
-            axis.set_title(title, fontsize=10)
-            axis.set_xlabel("epoch")
-            axis.legend(fontsize=8, frameon=False)
-        charts.save(drawn, path)
+def _head_arguments(plan: Plan, choice: Choice | None, whole: keras.Model | None) -> dict[str, Any]:
+    """What building the network again needs to know of its head."""
+    if choice is None:
+        return {"head": list(plan.recipe.units)}
+    arguments: dict[str, Any] = {"head": list(choice.candidate.units), "head_inputs": choice.candidate.form}
+    if choice.candidate.form == "power+top" and whole is not None:
+        arguments["top"] = [whole.output_shape[-1], len(plan.backbone.groups)]
+    return arguments

@@ -1,0 +1,1 @@
+"""The results of a job in formats that others read. READ FIRST: ``formats.py``."""

@@ -1,0 +1,1 @@
+"""Events told to others: webhooks and brokers. READ FIRST: ``runner.py``."""
