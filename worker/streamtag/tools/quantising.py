@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -79,7 +81,8 @@ def quantise(folder: Path, pictures: Path, settings: Settings, on_step: OnStep) 
         bundle, settings.engine.model_copy(update={"name": "openvino"}), lambda step: on_step(str(step))
     )
     forbid_telemetry()
-    from streamtag.tools import quantising_steps as steps  # noqa: PLC0415 - OpenVINO, NNCF and Keras, an extra
+    with _silent():
+        from streamtag.tools import quantising_steps as steps  # noqa: PLC0415 - OpenVINO, NNCF and Keras, an extra
 
     plain = steps.convert(model, bundle)
     on_step("float32 on all pictures")
@@ -87,7 +90,8 @@ def quantise(folder: Path, pictures: Path, settings: Settings, on_step: OnStep) 
     figures: list[Quantisation] = []
     for way in steps.WAYS:
         on_step(f"quantising: {way.name}")
-        made = way.quantise(plain, given[::2], expected[::2])
+        with _silent():
+            made = way.quantise(plain, given[::2], expected[::2])
         on_step("judging by the other pictures")
         found = _judge(way.name, steps.best_classes(made, given[1::2]), expected[1::2], truth[1::2] if truth else None)
         figures.append(found)
@@ -102,6 +106,11 @@ def quantise(folder: Path, pictures: Path, settings: Settings, on_step: OnStep) 
             return found
     told = "; ".join(f"{one.method}: {one.refusal(settings.engine.agreement_int8)}" for one in figures)
     raise StreamtagError(f"{bundle.name} is not quantised: {told}")
+
+
+def _silent() -> redirect_stdout[io.StringIO]:
+    """NNCF logs to standard output and draws bars there, where our answer belongs alone."""
+    return redirect_stdout(io.StringIO())
 
 
 def _judge(method: str, best: np.ndarray, expected: np.ndarray, truth: list[int] | None) -> Quantisation:

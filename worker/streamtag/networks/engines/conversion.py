@@ -33,7 +33,8 @@ def convert(model: keras.Model, bundle: Bundle) -> ov.Model:
 
     signature = tf.TensorSpec((None, *bundle.preprocessing.shape), tf.uint8)
     concrete = tf.function(predict).get_concrete_function(signature)
-    return ov.convert_model(concrete, input=[((-1, *bundle.preprocessing.shape), ov.Type.u8)])
+    # Of its own: shared weights are TensorFlow's memory, and some of it is given to others once this function is left.
+    return ov.convert_model(concrete, input=[((-1, *bundle.preprocessing.shape), ov.Type.u8)], share_weights=False)
 
 
 def _best_classes(model: keras.Model, bundle: Bundle) -> np.ndarray:
