@@ -30,9 +30,14 @@ class Hysteresis:
         self.active: dict[int, float] = {}  # class to the time of its enter
         self._rising: dict[int, float] = {}  # class to when it rose above enter
         self._falling: dict[int, float] = {}  # active class to when it fell below exit
+        self._settled: list[int] | None = None  # what was active and alone above enter; None while any rises or falls
 
     def update(self, pts_s: float, smoothed: np.ndarray, cut: bool) -> list[LabelTransition]:
         """The transitions at one sample. After a ``cut`` a label that is gone stops at once."""
+        # Not by np.flatnonzero, whose three layers of Python take longer than the search itself.
+        above = (smoothed >= self._enter).nonzero()[0].tolist()
+        if above == self._settled:
+            return []
         transitions: list[LabelTransition] = []
         for class_id in list(self.active):
             score = float(smoothed[class_id])
@@ -42,8 +47,6 @@ class Hysteresis:
             since_s = self._falling.setdefault(class_id, pts_s)
             if cut or pts_s - since_s >= self._min_off_s:
                 transitions.append(self._leave(class_id, pts_s, since_s, score))
-        # Not by np.flatnonzero, whose three layers of Python take longer than the search itself.
-        above = (smoothed >= self._enter).nonzero()[0].tolist()
         if self._rising:
             self._rising = {c: since for c, since in self._rising.items() if c in above}
         for class_id in above:
@@ -54,11 +57,14 @@ class Hysteresis:
                 del self._rising[class_id]
                 self.active[class_id] = pts_s
                 transitions.append(LabelTransition("enter", class_id, pts_s, since_s, float(smoothed[class_id])))
+        # Neither rises what is above enter nor falls what is not below exit, which is not above enter.
+        self._settled = above if not self._rising and self.active.keys() == set(above) else None
         return transitions
 
     def close(self, pts_s: float) -> list[LabelTransition]:
         """Everything active stops: the stream ended, or too long was missed to know."""
         self._rising.clear()
+        self._settled = None
         return [self._leave(class_id, pts_s, self._falling.get(class_id, pts_s), 0.0) for class_id in list(self.active)]
 
     def _leave(self, class_id: int, pts_s: float, since_s: float, score: float) -> LabelTransition:
@@ -71,3 +77,4 @@ class Hysteresis:
 
     def load(self, content: tuple[Times, Times, Times]) -> None:
         self.active, self._rising, self._falling = (dict(times) for times in content)
+        self._settled = None

@@ -31,9 +31,12 @@ class Telling:
         self._settle_s = settle_s
         self.told: list[int] = []
         self.waiting: dict[int, float] = {}  # what has that share, but not for long enough, and since when
-        self._of: list[int] | None = None  # what was active when it was last decided what is told
-        self._holders: dict[int, list[int]] = {}  # of each of those the groups among them that hold it
-        self._plausible: list[int] = []  # of those
+        # Most samples change nothing: who holds whom is looked up once for each set of what is active.
+        self._of: list[int] | None = None  # the active outputs that all of this is of
+        self._index = np.empty(0, np.intp)  # they, and
+        self._holders: dict[int, list[int]] = {}  # of each the groups among them that hold it
+        self._pairs: list[tuple[int, int, float]] = []  # of an output and a holder the places, and the share it needs
+        self._accounted: list[bool] | None = None  # whether it had that, of each pair, by which was decided
 
     def resume(self, active: Iterable[int], told: Sequence[int] | None, waiting: Iterable[tuple[int, float]]) -> None:
         """Go on with what was active, told and waiting elsewhere; nothing is said of it."""
@@ -59,9 +62,16 @@ class Telling:
         if not self._groups or (len(outputs) < 2 and not transitions):
             self.told, self.waiting = outputs, {}
             return list(transitions)
-        before = self.told
-        if not self._decide(pts_s, outputs, smoothed):
+        if outputs != self._of:
+            self._look_up(outputs)
+        accounted = self._accounts(smoothed)
+        if accounted == self._accounted and not self.waiting:
             return []
+        self._accounted = accounted
+        before, self.told = self.told, self._groups.most_specific(self._settled(pts_s, self._plausible(accounted)))
+        if self.told == before:
+            return []
+        self._pair()
         known = {(transition.kind, transition.class_id): transition for transition in transitions}
         cause = max(
             transitions,
@@ -76,23 +86,39 @@ class Telling:
         gone = [change("exit", output) for output in before if output not in self.told]
         return gone + [change("enter", output) for output in self.told if output not in before]
 
-    def _decide(self, pts_s: float, outputs: list[int], smoothed: np.ndarray | None) -> bool:
-        """What is told of active outputs; whether that is something else than before."""
-        # Most samples change nothing: who holds whom is looked up once for each set of what is active.
-        same = outputs == self._of
-        if not same:
-            holds = self._groups.holds
-            groups = [output for output in outputs if output >= self._groups.classes]
-            self._of = outputs
-            self._holders = {output: [group for group in groups if holds(group, output)] for output in outputs}
-        plausible = outputs
-        if smoothed is not None and self._share:
-            plausible = [output for output in outputs if self._accounts_for(output, smoothed)]
-        if same and plausible == self._plausible and not self.waiting:
-            return False
-        self._plausible = plausible
-        before, self.told = self.told, self._groups.most_specific(self._settled(pts_s, plausible))
-        return self.told != before
+    def _look_up(self, outputs: list[int]) -> None:
+        """Who holds whom among outputs."""
+        holds = self._groups.holds
+        groups = [output for output in outputs if output >= self._groups.classes]
+        self._of = outputs
+        self._index = np.array(outputs, np.intp)
+        self._holders = {output: [group for group in groups if holds(group, output)] for output in outputs}
+        self._accounted = None
+        self._pair()
+
+    def _pair(self) -> None:
+        """What each needs of its holders: less where it is told already."""
+        if not self._share:
+            return
+        places = {output: place for place, output in enumerate(self._holders)}
+        self._pairs = [
+            (places[output], places[group], self._share * KEEP if output in self.told else self._share)
+            for output, holders in self._holders.items()
+            for group in holders
+        ]
+
+    def _accounts(self, smoothed: np.ndarray | None) -> list[bool]:
+        """Of each pair whether the output has enough of the score of the group that holds it."""
+        if smoothed is None or not self._pairs:
+            return []
+        scores = smoothed.take(self._index).tolist()
+        return [scores[output] >= share * scores[group] for output, group, share in self._pairs]
+
+    def _plausible(self, accounted: list[bool]) -> list[int]:
+        """Those that have enough of the score of each group that holds them."""
+        outputs = list(self._holders)
+        little = {outputs[output] for (output, _, _), fine in zip(self._pairs, accounted, strict=True) if not fine}
+        return [output for output in outputs if output not in little]
 
     def _settled(self, pts_s: float, plausible: list[int]) -> list[int]:
         """Those that need not wait: a breed that comes and goes within a second is no reason not to say dog."""
@@ -102,8 +128,3 @@ class Telling:
 
     def _is_within_told(self, output: int) -> bool:
         return output not in self.told and any(group in self.told for group in self._holders[output])
-
-    def _accounts_for(self, output: int, smoothed: np.ndarray) -> bool:
-        """Whether an output has enough of the score of each group that holds it."""
-        share = self._share * KEEP if output in self.told else self._share
-        return all(smoothed[output] >= share * smoothed[group] for group in self._holders[output])
