@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import shutil
@@ -10,19 +11,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from streamtag.core.bundle import Bundle, Preprocessing, Unknown
+from streamtag.core.engine_choice import EngineChoice
 from streamtag.networks import loading
 from streamtag.networks.building import build
+from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.conversions import IN_ALL, OF_A_NAME, KeptConversion
+from streamtag.networks.engine_choices import EngineChoices
 from streamtag.networks.engines.normalising import normalise
 from streamtag.networks.loading import load
 from streamtag.networks.registry import resolve
-from streamtag.settings import ModelSettings, Settings
+from streamtag.settings import EngineSettings, ModelSettings, Settings
 from streamtag.tools.demo.train import draw_set
 from structlog.testing import capture_logs
 
@@ -48,14 +53,14 @@ def models(tmp_path: Path) -> ModelSettings:
 def once(own: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache folder with its conversion."""
     cache = tmp_path_factory.mktemp("cache")
-    KeptConversion(ModelSettings(cache=cache), own, "float32").make(build(own))
+    conversion(ModelSettings(cache=cache), own).make(build(own))
     return cache
 
 
 @pytest.fixture
 def made(own: Bundle, once: Path, models: ModelSettings) -> KeptConversion:
     """The same, in a folder of the test's own."""
-    kept = KeptConversion(models, own, "float32")
+    kept = conversion(models, own)
     shutil.copytree(once, kept.folder.parents[1], dirs_exist_ok=True)
     return kept
 
@@ -80,8 +85,36 @@ def test_a_converted_network_has_weights_of_its_own() -> None:
         assert sum(np.array_equal(weight.ravel(), bias) for weight in weights) == 1
 
 
+def conversion(models: ModelSettings, bundle: Bundle, precision: str = "float32") -> KeptConversion:
+    return KeptConversion(models, bundle, precision, weights_sha256(bundle))
+
+
 def never(*given: Any) -> Any:
     raise AssertionError("built anew")
+
+
+def test_a_start_hashes_the_weights_once(own: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look for what was chosen before, and for what was converted: both are of these weights."""
+    settings = Settings.model_validate(
+        {"model": {"name": "own", "cache": str(tmp_path)}, "engine": {"buckets": [1], "measure_s": 1}}
+    )
+    choice = EngineChoice("openvino", "float32", "measured", "")
+    EngineChoices(settings.model, settings.engine, own, weights_sha256(own)).keep(choice)
+    conversion(settings.model, own).make(build(own))
+    hashed: list[str] = []
+
+    def counting(file: BufferedReader, name: str) -> Any:
+        hashed.append(file.name)
+        return file_digest(file, name)
+
+    file_digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", counting)
+    monkeypatch.setattr(loading, "build_model", never)
+    assert load(settings, bundle=own).choice.origin == "kept"
+    assert hashed.count(own.weights) == 1
+    hashed.clear()
+    load(settings.model_copy(update={"engine": EngineSettings(name="null")}), bundle=own)
+    assert not hashed, "nobody asked"
 
 
 # What a warm start imports, and its scores, told to the one who made it cold.
@@ -159,7 +192,7 @@ def test_what_was_damaged_is_made_anew(own: Bundle, made: KeptConversion, tmp_pa
 
 def test_another_network_has_another_place(own: Bundle, models: ModelSettings, tmp_path: Path) -> None:
     def place(precision: str = "float32", **changed: Any) -> Path:
-        return KeptConversion(models, replace(own, **changed), precision).folder
+        return conversion(models, replace(own, **changed), precision).folder
 
     weights, means = tmp_path / "other.weights.h5", tmp_path / "means.npy"
     weights.write_bytes(b"other")
@@ -203,7 +236,7 @@ def test_few_are_kept_those_that_were_used_last(own: Bundle, models: ModelSettin
     os.utime(place / ".part-left", (1, 1))
     os.utime(first.folder, (2, 2))
     assert first.read() is not None, "which is a use of it"
-    second = KeptConversion(models, replace(own, output_kind="logits"), "float32")
+    second = conversion(models, replace(own, output_kind="logits"))
     second.make(build(own))
     left = {path.name for path in place.iterdir() if path.is_dir()}
     own_ones = {first.folder.name, second.folder.name}

@@ -35,7 +35,7 @@ def test_a_time_that_is_too_short_leaves_the_default_and_no_process(tmp_path: Pa
         {"model": {"name": "demo", "cache": str(tmp_path)}, "engine": {"measure_s": 0.5}}
     )
     began_s = time.monotonic()
-    choice = choice_of(settings, resolve(settings.model), True, lambda what, done, total: None)
+    choice = choice_of(settings, resolve(settings.model), lambda: "", True, lambda what, done, total: None)
     assert (choice.origin, choice.engine) == ("default", "auto")
     assert "within 0.5 s" in choice.why
     assert time.monotonic() - began_s < 30
@@ -70,13 +70,13 @@ def test_an_engine_that_hangs_or_crashes_is_left_out_and_the_others_stay(
     stand_in = STAND_IN.format(openvino=openvino)
     monkeypatch.setattr(choosing, "COMMAND", (sys.executable, "-c", stand_in))
     settings = Settings.model_validate({"model": {"name": "demo", "cache": str(tmp_path)}, "engine": {"measure_s": 5}})
-    choice = choice_of(settings, resolve(settings.model), True, lambda what, done, total: None)
+    choice = choice_of(settings, resolve(settings.model), lambda: "", True, lambda what, done, total: None)
     assert (choice.engine, choice.precision, choice.origin) == ("tf_graph", "float32", "measured")
     rates = {(figure.engine, figure.precision): figure.images_per_s for figure in choice.figures}
     assert rates["tf_graph", "float32"] == 5.0
     assert any(fault in figure.fault for figure in choice.figures if figure.engine == "openvino"), choice
     assert not [child for child in psutil.Process().children() if stand_in in child.cmdline()]
-    assert choice_of(settings, resolve(settings.model), True, _never).origin == "kept"
+    assert choice_of(settings, resolve(settings.model), lambda: "", True, _never).origin == "kept"
 
 
 def _never(what: str, done: int, total: int) -> None:

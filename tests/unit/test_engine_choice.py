@@ -11,6 +11,7 @@ import pytest
 from streamtag.core.bundle import Bundle, Preprocessing, Quantised
 from streamtag.core.engine_choice import Agreement, EngineChoice, EngineFigure, choose
 from streamtag.errors import ConfigError
+from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.choosing import agreement, choice_of
 from streamtag.networks.engine_choices import EngineChoices
 from streamtag.networks.engines.candidates import candidates, settled
@@ -116,7 +117,7 @@ class Kept:
         self.choice = EngineChoice("openvino", "float32", "measured", "it was", (figure("openvino", "float32", 2.5),))
 
     def of(self, bundle: Bundle, **engine: object) -> EngineChoices:
-        return EngineChoices(self.model, EngineSettings.model_validate(engine), bundle)
+        return EngineChoices(self.model, EngineSettings.model_validate(engine), bundle, weights_sha256(bundle))
 
 
 @pytest.fixture
@@ -203,6 +204,6 @@ def test_named_engines_and_a_time_of_nought_measure_nothing(tmp_path: Path) -> N
     model = {"name": "demo", "cache": str(tmp_path)}
     for engine, origin in (({"name": "tf_graph"}, "named"), ({"measure_s": 0}, "default")):
         settings = Settings.model_validate({"model": model, "engine": engine})
-        assert choice_of(settings, BUNDLE, True, never).origin == origin
-    assert choice_of(Settings.model_validate({"model": model}), BUNDLE, False, never).origin == "default"
+        assert choice_of(settings, BUNDLE, lambda: "", True, never).origin == origin
+    assert choice_of(Settings.model_validate({"model": model}), BUNDLE, lambda: "", False, never).origin == "default"
     assert not list(tmp_path.iterdir())

@@ -40,17 +40,20 @@ class Overrun(Exception):
     """An engine took longer than there was time, or ended its process."""
 
 
-def choice_of(settings: Settings, bundle: Bundle, measure: bool, on_candidate: OnCandidate) -> EngineChoice:
+def choice_of(
+    settings: Settings, bundle: Bundle, weights_digest: Callable[[], str], measure: bool, on_candidate: OnCandidate
+) -> EngineChoice:
     """The engine for a network, measured if nobody did so here before.
 
     Args:
         bundle: with its weights as a file of this machine.
+        weights_digest: SHA-256 of that file; asked only where the engine is ours to choose.
         measure: take the time for it, as far as the settings allow that.
     """
     engine = settings.engine
     if engine.name != "auto":
         return EngineChoice(engine.name, precision_of(engine), "named", "named by engine.name")
-    choices = EngineChoices(settings.model, engine, bundle)
+    choices = EngineChoices(settings.model, engine, bundle, weights_digest())
     kept = choices.read()
     if kept is not None:
         return kept

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict
 from streamtag import __version__
 from streamtag.core.bundle import Bundle
 from streamtag.logs import log, quiet_stderr
-from streamtag.networks.bundles import sha256, weights_sha256
+from streamtag.networks.bundles import sha256
 from streamtag.networks.engines.machine import versions
 from streamtag.networks.engines.openvino_engine import CHECKED, Converted
 from streamtag.networks.file_lock import locked
@@ -55,14 +55,18 @@ class Kept(BaseModel):
 
 
 class KeptConversion:
-    """What was converted of one bundle for one precision. All that computes in floats is one."""
+    """What was converted of one bundle for one precision. All that computes in floats is one.
 
-    def __init__(self, model: ModelSettings, bundle: Bundle, precision: str) -> None:
+    Args:
+        weights_digest: SHA-256 of the bundle's weights, which whoever starts has worked out already.
+    """
+
+    def __init__(self, model: ModelSettings, bundle: Bundle, precision: str, weights_digest: str) -> None:
         self._bundle = bundle
         self._precision = precision
         self._names = ("in_float.npy",) if precision == "int8" else ("network.xml", "network.bin")
         identity = {
-            "network": _network(bundle),
+            "network": _network(bundle, weights_digest),
             "names": self._names,
             "libraries": dict(versions(LIBRARIES)),
             "streamtag": __version__,
@@ -170,7 +174,7 @@ class KeptConversion:
         return folder.parent / f".{folder.name}.lock"
 
 
-def _network(bundle: Bundle) -> dict[str, Any]:
+def _network(bundle: Bundle, weights_digest: str) -> dict[str, Any]:
     """What of a bundle is in the network that is built of it."""
     unknown = bundle.unknown and asdict(bundle.unknown) | {
         "file": sha256(Path(bundle.unknown.file)) if bundle.unknown.file else ""
@@ -183,7 +187,7 @@ def _network(bundle: Bundle) -> dict[str, Any]:
         "mode": bundle.preprocessing.mode,
         "outputs": bundle.output_kind,
         "unknown": unknown,
-        "weights": weights_sha256(bundle),
+        "weights": weights_digest,
     }
 
 

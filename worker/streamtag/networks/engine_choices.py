@@ -16,7 +16,6 @@ from pydantic import TypeAdapter, ValidationError
 from streamtag.core.bundle import Bundle
 from streamtag.core.engine_choice import EngineChoice
 from streamtag.logs import log
-from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.engines.candidates import PRECISIONS
 from streamtag.networks.engines.machine import this_machine
 from streamtag.networks.file_lock import locked
@@ -29,13 +28,17 @@ _CHOICE = TypeAdapter(EngineChoice)
 
 
 class EngineChoices:
-    """What was chosen for one network on this machine. Whatever else is in the file counts as nothing at all."""
+    """What was chosen for one network on this machine. Whatever else is in the file counts as nothing at all.
 
-    def __init__(self, model: ModelSettings, engine: EngineSettings, bundle: Bundle) -> None:
+    Args:
+        weights_digest: SHA-256 of the bundle's weights, which whoever starts has worked out already.
+    """
+
+    def __init__(self, model: ModelSettings, engine: EngineSettings, bundle: Bundle, weights_digest: str) -> None:
         self.machine = this_machine()
         identity = {
             "measured_as": MEASURED_AS,
-            "network": _network(bundle),
+            "network": _network(bundle, weights_digest),
             "machine": self.machine.identity(),
             "asked": engine.model_dump(
                 mode="json", include={"precision", "buckets", "threads", "agreement_16bit", "agreement_int8"}
@@ -84,13 +87,13 @@ class EngineChoices:
             yield
 
 
-def _network(bundle: Bundle) -> dict[str, object]:
+def _network(bundle: Bundle, weights_digest: str) -> dict[str, object]:
     """What of a bundle bears on speed and on rounding."""
     return {
         "architecture": bundle.architecture,
         "arguments": bundle.arguments,
         "classes": bundle.classes,
         "input": asdict(bundle.preprocessing),
-        "weights": weights_sha256(bundle),
+        "weights": weights_digest,
         "quantised": bundle.quantised.sha256 if bundle.quantised else "",
     }

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from streamtag.core.engine_choice import EngineChoice
 from streamtag.errors import DeviceMissing, StreamtagError
 from streamtag.extras import require
 from streamtag.logs import quiet_stderr
+from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.choosing import choice_of
 from streamtag.networks.engines.base import Engine, WarmUp, warm_up
 from streamtag.networks.engines.candidates import is_openvino, settled
@@ -96,15 +98,19 @@ def load(
     if settings.engine.require_gpu:
         check_gpu(settings.engine, on_step)
     bundle = bundle_with_weights(settings.model, on_step, bundle)
+    digest = cache(lambda: weights_sha256(bundle))  # of hundreds of megabytes: once, and only where somebody asks
     choice = choice_of(
         settings,
         bundle,
+        digest,
         measure,
         lambda what, done, total: on_step(LoadStep(LoadStage.MEASURING, what or bundle.name, done, total)),
     )
     engine = settings.engine.model_copy(update={"name": choice.engine, "precision": choice.precision})
     if is_openvino(engine):
-        network = _openvino(settings.model, bundle, settled(engine, gpu=False), on_step)
+        engine = settled(engine, gpu=False)
+        kept = kept_conversion(settings.model, bundle, engine.precision, digest())
+        network = compile_converted(_converted(kept, bundle, on_step), bundle, engine, on_step)
     else:
         model = None if engine.name == "null" else build_model(bundle, engine, on_step)
         network = compile_model(model, bundle, engine, on_step)
@@ -125,13 +131,8 @@ def bundle_with_weights(settings: ModelSettings, on_step: OnStep = _ignore, bund
     )
 
 
-def _openvino(models: ModelSettings, bundle: Bundle, settings: EngineSettings, on_step: OnStep) -> LoadedNetwork:
-    """By what was converted here before: to import TensorFlow and Keras takes longer than all of the rest does."""
-    converted = _converted(kept_conversion(models, bundle, settings.precision), bundle, on_step)
-    return compile_converted(converted, bundle, settings, on_step)
-
-
 def _converted(kept: KeptConversion, bundle: Bundle, on_step: OnStep) -> Converted:
+    """What was converted here before: to import TensorFlow and Keras takes longer than all the rest of a start."""
     with kept.locked():
         converted = kept.read()
         if converted is None:
@@ -147,7 +148,7 @@ def convert_ahead(models: ModelSettings, on_step: OnStep = _ignore) -> Path:
         StreamtagError: the model, its weights or OpenVINO cannot be had, or the folder cannot be written.
     """
     bundle = bundle_with_weights(models, on_step)
-    kept = kept_conversion(models, bundle, "float32")
+    kept = kept_conversion(models, bundle, "float32", weights_sha256(bundle))
     _converted(kept, bundle, on_step)
     if not kept.folder.is_dir():
         raise StreamtagError(
@@ -156,7 +157,7 @@ def convert_ahead(models: ModelSettings, on_step: OnStep = _ignore) -> Path:
     return kept.folder
 
 
-def kept_conversion(models: ModelSettings, bundle: Bundle, precision: str) -> KeptConversion:
+def kept_conversion(models: ModelSettings, bundle: Bundle, precision: str, weights_digest: str) -> KeptConversion:
     """Where a network is kept that was converted for OpenVINO to compute in a precision.
 
     Raises:
@@ -165,7 +166,7 @@ def kept_conversion(models: ModelSettings, bundle: Bundle, precision: str) -> Ke
     _check_openvino(bundle, precision)
     from streamtag.networks.conversions import KeptConversion  # noqa: PLC0415 - OpenVINO may be absent
 
-    return KeptConversion(models, bundle, precision)
+    return KeptConversion(models, bundle, precision, weights_digest)
 
 
 def _check_openvino(bundle: Bundle, precision: str) -> None:

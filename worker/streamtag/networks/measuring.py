@@ -20,6 +20,7 @@ import numpy as np
 
 from streamtag.errors import StreamtagError
 from streamtag.logs import quiet_stderr
+from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.drawn import blots
 from streamtag.networks.engines.base import Engine
 from streamtag.networks.engines.gpu import has_gpu
@@ -46,6 +47,7 @@ class Measured:
     def __init__(self, model: ModelSettings, engine: EngineSettings) -> None:
         self._models = model
         self._bundle = bundle_with_weights(model)
+        self._weights_digest = weights_sha256(self._bundle)
         self._settings = engine
         self._model = build_model(self._bundle, engine)
         self._engines: dict[tuple[str, str], Engine] = {}
@@ -76,7 +78,7 @@ class Measured:
 
         Of the model that the others are compiled of: what was kept before may be of other random weights.
         """
-        kept = kept_conversion(self._models, self._bundle, precision)
+        kept = kept_conversion(self._models, self._bundle, precision, self._weights_digest)
         if kept.folder not in self._conversions:
             with kept.locked():
                 self._conversions[kept.folder] = kept.make(self._model)

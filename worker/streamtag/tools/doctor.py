@@ -21,6 +21,7 @@ from streamtag.ingest import cage, credentials, wire
 from streamtag.ingest.decoder import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.logs import quiet_stderr
+from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.engine_choices import EngineChoices
 from streamtag.networks.engines.candidates import precision_of
 from streamtag.networks.loading import import_keras
@@ -211,7 +212,8 @@ def _engine(settings: Settings) -> Iterator[Finding]:
         return
     bundle = resolve(settings.model)
     weights = find_weights(bundle.name, settings.model) if bundle.weights == "imagenet" else bundle.weights
-    kept = EngineChoices(settings.model, engine, replace(bundle, weights=str(weights))).read() if weights else None
+    found = replace(bundle, weights=str(weights))
+    kept = EngineChoices(settings.model, engine, found, weights_sha256(found)).read() if weights else None
     if kept is not None:
         yield Finding("engine", "ok", f"{kept.engine} {kept.precision}, measured here: {kept.why}")
     elif engine.measure_s:

@@ -18,6 +18,7 @@ from streamtag.core.bundle import Bundle
 from streamtag.core.engine_choice import GARBLED, EngineChoice, EngineFigure, choose
 from streamtag.errors import ConfigError
 from streamtag.logs import quiet_stderr
+from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.choosing import agreement
 from streamtag.networks.drawn import blots
 from streamtag.networks.engine_choices import EngineChoices
@@ -119,7 +120,7 @@ def compare(
         _spread(model, lambda: plain(compared[:batch]))
     bench = _Bench(compared, batch, on_start)
     bench.enter("keras predict", "float32", lambda: plain, peer=True)
-    choices = EngineChoices(settings.model, open_settings, bundle)
+    choices = EngineChoices(settings.model, open_settings, bundle, weights_sha256(bundle))
     for name, precision in candidates(choices.machine, bundle, open_settings, has_gpu("tf_graph")):
         bench.enter(name, precision, partial(_compiled, settings, name, precision, model, bundle, batch))
     if peers:
