@@ -28,6 +28,7 @@ from streamtag.networks.engines.normalising import normalise
 from streamtag.networks.loading import load
 from streamtag.networks.registry import resolve
 from streamtag.settings import EngineSettings, ModelSettings, Settings
+from streamtag.tools import doctor
 from streamtag.tools.demo.train import draw_set
 from structlog.testing import capture_logs
 
@@ -241,6 +242,38 @@ def test_few_are_kept_those_that_were_used_last(own: Bundle, models: ModelSettin
     left = {path.name for path in place.iterdir() if path.is_dir()}
     own_ones = {first.folder.name, second.folder.name}
     assert left == own_ones | {f"other{number}-0" for number in range(3, IN_ALL + 1)}
+
+
+def test_doctor_tells_what_is_kept_and_what_makes_it(
+    own: Bundle, made: KeptConversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "CHECKS", {"engine": doctor.CHECKS["engine"]})
+
+    def told(model: str, cache: Path = tmp_path, **engine: Any) -> tuple[str, str, str] | None:
+        settings = Settings.model_validate({"model": {"name": model, "cache": str(cache)}, "engine": engine})
+        found = {finding.check: finding for finding in doctor.examine(settings)}
+        about = found.get("converted network")
+        return (about.level, about.seen, about.remedy) if about else None
+
+    bundle = str(Path(own.weights).parent)
+    size_mb = sum(file.stat().st_size for file in made.folder.iterdir()) / 1e6
+    here = ("ok", f"{made.folder}, {size_mb:.1f} MB", "")
+    assert told(bundle, name="openvino") == here
+    assert told(bundle) == here, "measuring takes it, too"
+    assert told(bundle, measure_s=0) is None, "then TensorFlow's graph is taken"
+    assert told(bundle, name="tf_graph") is None
+    none_yet = ("ok", f"none in {tmp_path / 'other' / 'converted'} yet: the first start makes one")
+    assert told(bundle, tmp_path / "other", name="openvino") == (*none_yet, "")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mobilenetv2.weights.h5").write_bytes(b"imported")
+    found = told("mobilenetv2", tmp_path / "other", name="openvino")
+    assert found is not None
+    assert found[:2] == none_yet
+    assert "models fetch mobilenetv2 --convert" in found[2]
+    _flip(made.folder / "network.bin")
+    found = told(bundle, name="openvino")
+    assert found is not None
+    assert (found[0], "is not what was written" in found[1]) == ("warn", True)
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.engine_choice import EngineChoice
 from streamtag.core.job import Sampling
 from streamtag.errors import StreamtagError
 from streamtag.extras import NEEDS, install_hint
@@ -24,12 +25,13 @@ from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.engine_choices import EngineChoices
 from streamtag.networks.engines.candidates import precision_of
-from streamtag.networks.loading import import_keras
+from streamtag.networks.engines.machine import this_machine
+from streamtag.networks.loading import import_keras, kept_conversion
 from streamtag.networks.registry import SPECS, find_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.queue.connection import Connection, text
 from streamtag.queue.keys import Keys
-from streamtag.settings import ModelSettings, Settings, SourceSettings
+from streamtag.settings import EngineSettings, ModelSettings, Settings, SourceSettings
 
 OLDEST_REDIS = (6, 2)
 DECODE_LIMIT_S = 20.0
@@ -51,7 +53,7 @@ class Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Every check in turn; one that breaks is a finding too."""
-    for name, check in _CHECKS.items():
+    for name, check in CHECKS.items():
         try:
             yield from check(settings)
         except StreamtagError as error:
@@ -207,21 +209,53 @@ def _weights(bundle: Bundle, settings: ModelSettings) -> Finding:
 
 def _engine(settings: Settings) -> Iterator[Finding]:
     engine = settings.engine
+    bundle = _with_weights(settings.model) if engine.name in ("auto", "openvino") else None
+    digest = weights_sha256(bundle) if bundle else ""
     if engine.name != "auto":
         yield Finding("engine", "ok", f"{engine.name} {precision_of(engine)}, named in the settings")
-        return
-    bundle = resolve(settings.model)
-    weights = find_weights(bundle.name, settings.model) if bundle.weights == "imagenet" else bundle.weights
-    found = replace(bundle, weights=str(weights))
-    kept = EngineChoices(settings.model, engine, found, weights_sha256(found)).read() if weights else None
-    if kept is not None:
-        yield Finding("engine", "ok", f"{kept.engine} {kept.precision}, measured here: {kept.why}")
-    elif engine.measure_s:
-        seen = f"not measured yet: the first `streamtag run` will, within {engine.measure_s:g} s"
-        yield Finding("engine", "ok", seen)
     else:
-        remedy = "run: streamtag bench engines --keep   (or let the worker measure: engine.measure_s)"
-        yield Finding("engine", "warn", "not measured, and never to be (engine.measure_s is 0)", remedy)
+        kept = EngineChoices(settings.model, engine, bundle, digest).read() if bundle else None
+        yield _chosen(engine, kept)
+        if kept is not None:
+            engine = engine.model_copy(update={"name": kept.engine, "precision": kept.precision})
+    # What is measured at the first start is converted for it, too, and kept.
+    measures = engine.name == "auto" and engine.measure_s and this_machine().has("openvino")
+    if bundle and (engine.name == "openvino" or measures):
+        yield _conversion(settings.model, bundle, "int8" if engine.precision == "int8" else "float32", digest)
+
+
+def _with_weights(settings: ModelSettings) -> Bundle | None:
+    """What the settings name, if its weights are on this machine."""
+    bundle = resolve(settings)
+    if bundle.weights != "imagenet":
+        return bundle
+    weights = find_weights(bundle.name, settings)
+    return replace(bundle, weights=str(weights)) if weights else None
+
+
+def _chosen(engine: EngineSettings, kept: EngineChoice | None) -> Finding:
+    if kept is not None:
+        return Finding("engine", "ok", f"{kept.engine} {kept.precision}, measured here: {kept.why}")
+    if engine.measure_s:
+        seen = f"not measured yet: the first `streamtag run` will, within {engine.measure_s:g} s"
+        return Finding("engine", "ok", seen)
+    remedy = "run: streamtag bench engines --keep   (or let the worker measure: engine.measure_s)"
+    return Finding("engine", "warn", "not measured, and never to be (engine.measure_s is 0)", remedy)
+
+
+def _conversion(settings: ModelSettings, bundle: Bundle, precision: str, digest: str) -> Finding:
+    """What a start with OpenVINO would find: with it, it imports neither TensorFlow nor Keras."""
+    kept = kept_conversion(settings, bundle, precision, digest)
+    if kept.read() is not None:
+        megabytes = sum(file.stat().st_size for file in kept.folder.iterdir()) / 1e6
+        return Finding("converted network", "ok", f"{kept.folder}, {megabytes:.1f} MB")
+    if kept.folder.is_dir():
+        seen = f"{kept.folder} is not what was written"
+        return Finding("converted network", "warn", seen, "nothing to do: the next start with OpenVINO makes it anew")
+    ahead = ""
+    if bundle.name in SPECS and Path(bundle.weights) == find_weights(bundle.name, settings):
+        ahead = f"run: streamtag models fetch {bundle.name} --convert   (then the first start is no longer than others)"
+    return Finding("converted network", "ok", f"none in {kept.folder.parent} yet: the first start makes one", ahead)
 
 
 def _device(settings: Settings) -> Iterator[Finding]:
@@ -251,7 +285,7 @@ _REMEDIES = {
     "device": f"run: {shlex.quote(sys.executable)} -m pip install --force-reinstall tensorflow keras",
 }
 
-_CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "redis": _redis,
     "host": _host,
     "decoders": _decoders,
