@@ -107,9 +107,11 @@ def scale(
 ) -> None:
     """One, two, four and more workers on one Redis, with devices that only take their time and decoders that do not."""
     end_on_sigterm()
-    settings = settings_from(config, model or "mobilenetv2", "random", overrides)
+    name = model or "mobilenetv2"
+    settings = settings_from(config, name, "random", overrides)
+    arguments = _run_arguments(config, name, "random", overrides or [])
     with telling(json) as tell:
-        rows = bench_scale.measure(settings, workers, streams, batch_ms, rounds, seconds, tell)
+        rows = bench_scale.measure(settings, arguments, workers, streams, batch_ms, rounds, seconds, tell)
     here = machine()
     if json:
         for row in rows:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import redis
+from pydantic import SecretStr
 
 from streamtag.errors import StreamtagError
 from streamtag.extras import NEEDS, install_hint
 from streamtag.ingest.cage import die_with_parent
+from streamtag.redis_settings import RedisSettings
+from streamtag.settings import Settings
 
 START_S = 10.0
 
@@ -72,6 +77,16 @@ class EmbeddedRedis:
             self.__exit__()
             raise
         return self
+
+    def in_place_of_theirs(self, settings: Settings) -> Settings:
+        """The settings with this server. What they say of another, passwords, TLS or Sentinels, is not true of it."""
+        return Settings(**(settings.model_dump() | {"redis": {"url": self.url}}))
+
+    def overrides(self) -> Iterator[str]:
+        """The same for a process of its own, whatever its file and its environment say: each setting, for ``--set``."""
+        for name, value in RedisSettings(url=SecretStr(self.url)).model_dump().items():
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            yield f"redis.{name}={json.dumps(plain)}"  # which is YAML, too
 
     def __exit__(self, *exception: object) -> None:
         self._process.terminate()

@@ -62,9 +62,7 @@ class Costs:
 def measure(settings: Settings, jobs: int, samples: int, progress: Callable[[int], None]) -> Costs:
     """Queue ``jobs`` finite jobs, publish ``samples`` results of each, and end them, measuring between the steps."""
     with EmbeddedRedis() as server:
-        values = settings.model_dump()
-        values["redis"] = {"url": server.url}
-        settings = Settings(**values)
+        settings = server.in_place_of_theirs(settings)
         connection = Connection(settings.redis, Keys(settings.redis.prefix, settings.model.name, settings.redis.shard))
         try:
             return _Jobs(connection, settings, jobs, samples).measure(progress)

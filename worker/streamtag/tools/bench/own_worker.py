@@ -89,8 +89,7 @@ def own_worker(
     """
     forkserver()  # before TensorFlow and its threads, as a worker does
     with EmbeddedRedis() as server:
-        values: dict[str, Any] = settings.model_dump()
-        values["redis"] = {"url": server.url}
+        values: dict[str, Any] = server.in_place_of_theirs(settings).model_dump()
         values["http"]["port"] = 0
         values["worker"] |= {"drain_s": DRAIN_S} | ({"slots": slots} if slots else {})
         settings = Settings(**values)

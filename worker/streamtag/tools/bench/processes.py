@@ -53,11 +53,9 @@ def measure(
     """
     on_start("drawing what the cameras see")
     with cameras(SIZE, FPS) as url, EmbeddedRedis() as server:
-        values = settings.model_dump()
-        values["redis"]["url"] = server.url
-        settings = Settings(**values)
+        settings = server.in_place_of_theirs(settings)
         on_start("starting a worker")
-        with worker_process([*arguments, "--slots", str(streams)], server.url) as worker:
+        with worker_process([*arguments, "--slots", str(streams)], server) as worker:
             idle = memory(worker.pid)
             with Client(settings=settings) as client:
                 _start(client, url, streams, on_start)

@@ -6,7 +6,7 @@ Their devices are simulated, so that they do not compete for the processor: what
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import takewhile
@@ -61,6 +61,7 @@ def counts(most: int) -> list[int]:
 
 def measure(
     settings: Settings,
+    arguments: Sequence[str],
     most: int,
     streams: int,
     batch_ms: float,
@@ -71,6 +72,7 @@ def measure(
     """Start workers one after the other, and run jobs for all of them at one, two, four and so on.
 
     Args:
+        settings: those that ``arguments`` of ``streamtag run`` make.
         most: workers in the end.
         streams: jobs of each.
         batch_ms: that a device takes over eight samples.
@@ -80,17 +82,15 @@ def measure(
         StreamtagError: a worker or a job does not start.
     """
     with EmbeddedRedis() as server, ExitStack() as stack:
-        values = settings.model_dump()
-        values["redis"]["url"] = server.url
-        client = stack.enter_context(Client(settings=Settings(**values)))
+        client = stack.enter_context(Client(settings=server.in_place_of_theirs(settings)))
         asking = stack.enter_context(redis.Redis.from_url(server.url))
         workers: list[WorkerProcess] = []
         told: dict[int, list[_Round]] = {}
         for count in counts(most):
             while len(workers) < count:
                 on_start(f"starting worker {len(workers) + 1}")
-                own = (f"{batch_ms}", "--set", f"worker.slots={streams}", "--set", f"model.name={settings.model.name}")
-                workers.append(stack.enter_context(worker_process(own, server.url, MODULE)))
+                own = (*arguments, "--batch-ms", f"{batch_ms}", "--set", f"worker.slots={streams}")
+                workers.append(stack.enter_context(worker_process(own, server, MODULE)))
             fleet = _Fleet(client, asking, workers)
             told[count] = fleet.run(streams, rounds, seconds, lambda text, n=count: on_start(f"{n} workers: {text}"))  # type: ignore[misc]
     one = median(each.rate for each in told[1])

@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -63,10 +64,14 @@ class SimulatedEngine(Engine):
 def main() -> int:
     """Serve until a signal comes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("batch_ms", type=float)
+    parser.add_argument("--batch-ms", type=float, required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--config", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
-    settings, _origins = load(None, dict(map(parse_override, options.set)))
+    named = {"model.name": options.model, "model.weights": options.weights}
+    settings, _origins = load(options.config, dict(map(parse_override, options.set)) | named)
     logs.configure(settings.log)
     bundle, batch_s = resolve(settings.model), options.batch_ms / 1000
     engine = SimulatedEngine(bundle, settings.engine, batch_s)

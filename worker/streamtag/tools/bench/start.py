@@ -44,16 +44,14 @@ def measure(
         StreamtagError: a worker does not start, or a job fails.
     """
     with EmbeddedRedis() as server:
-        values = settings.model_dump()
-        values["redis"]["url"] = server.url
-        settings = Settings(**values)
+        settings = server.in_place_of_theirs(settings)
         on_start("a start that warms the caches")
-        with worker_process(arguments, server.url) as first:
+        with worker_process(arguments, server) as first:
             first_s = first.ready_s
         ready_s, cpu_s, later, samples = [], [], 0, 0
         for number in range(1, rounds + 1):
             on_start(f"start {number} of {rounds}")
-            with worker_process(arguments, server.url) as worker:
+            with worker_process(arguments, server) as worker:
                 ready_s.append(worker.ready_s)
                 cpu_s.append(worker.ready_cpu_s)
                 if number == rounds:

@@ -19,6 +19,7 @@ import orjson
 
 from streamtag.errors import StreamtagError
 from streamtag.ingest.cage import die_with_parent
+from streamtag.tools.embedded import EmbeddedRedis
 
 LIMIT_S = 300.0  # until it is ready: a first start measures its engines
 LEAVING_S = 40.0
@@ -43,18 +44,19 @@ class WorkerProcess:
 
 @contextmanager
 def worker_process(
-    arguments: Sequence[str], redis_url: str, module: Sequence[str] = ("streamtag", "run")
+    arguments: Sequence[str], server: EmbeddedRedis, module: Sequence[str] = ("streamtag", "run")
 ) -> Iterator[WorkerProcess]:
     """Start one, wait until it is ready, and let it drain at the end.
 
     Args:
         arguments: of ``streamtag run``.
+        server: its queue, in place of the one that ``arguments`` or the environment name.
         module: what Python runs in its place, with the same ``--set`` and the same log.
 
     Raises:
         StreamtagError: it ends before, or takes too long.
     """
-    own = ("log.format=json", "log.level=info", "http.port=0", f"redis.url={redis_url}", "worker.drain_s=2")
+    own = ("log.format=json", "log.level=info", "http.port=0", "worker.drain_s=2", *server.overrides())
     command = [sys.executable, "-m", *module, *arguments]
     for setting in own:
         command += ["--set", setting]

@@ -111,7 +111,7 @@ class Demo:
         with ExitStack() as stack:
             server = stack.enter_context(EmbeddedRedis())
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamtag-clip-")))
-            settings = self._with_redis(server.url)
+            settings = server.in_place_of_theirs(self._settings)
             worker = self._worker = stack.enter_context(_Worker(settings))
             # Beside the compiling of the network, which takes longer.
             source, truth = self._written(folder)
@@ -150,11 +150,6 @@ class Demo:
             return self._what, ()
         path = folder / "demo.mp4"
         return str(path), self._what.write(path, self._seconds)
-
-    def _with_redis(self, url: str) -> Settings:
-        values = self._settings.model_dump()
-        values["redis"]["url"] = url
-        return Settings(**values)
 
 
 def _follow(client: Client, job_id: str, worker: _Worker, on_news: OnNews) -> list[Result]:
