@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,16 @@ from streamtag.networks import loading
 from streamtag.networks.building import build
 from streamtag.networks.engines.base import apply_temperature
 from streamtag.networks.engines.folding import fold_batch_norm
+from streamtag.networks.engines.machine import this_machine
 from streamtag.networks.engines.normalising import normalise
 from streamtag.networks.loading import compile_model
 from streamtag.networks.registry import resolve
 from streamtag.settings import EngineSettings, ModelSettings, Settings
 from streamtag.tools.demo.train import draw_set
 
+from tests.conftest import ROOT
+from tests.reference import batches_in_flight
+from tests.reference.batches_in_flight import BATCH, Batches
 from tests.support import RedisServer, json_lines, run_cli, settings_for
 
 ENGINES = ("tf_graph", "tf_xla", "openvino")
@@ -62,6 +68,34 @@ def test_on_a_gpu_an_open_engine_takes_16_bits_that_no_processor_of_ours_has(
     )
     network = loading.load(settings, bundle=demo[0])
     assert (network.choice.engine, network.choice.precision) == ("tf_xla", "float16")
+
+
+def _in_flight(name: str, precision: str, pictures: np.ndarray, folder: Path) -> Batches:
+    if name != "jax":
+        return batches_in_flight.scores(batches_in_flight.engine(name, precision), pictures)
+    np.save(folder / "pictures.npy", pictures)  # Keras has one backend a process, chosen before it is imported
+    files = str(folder / "pictures.npy"), str(folder / "scores.npz")
+    command = [sys.executable, "-m", "tests.reference.batches_in_flight", name, precision, *files]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=300)
+    with np.load(files[1]) as found:
+        return Batches(found["alone"], found["together"])
+
+
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", [*ENGINES, pytest.param("jax", marks=pytest.mark.long)])
+def test_batches_that_are_in_flight_together_have_the_scores_that_each_has_alone(
+    name: str, precision: str, tmp_path: Path
+) -> None:
+    """Whatever of their input and output an engine shares, while the buffers are filled again in turns."""
+    if (name, precision) == ("openvino", "bfloat16") and not this_machine().bfloat16:
+        pytest.skip("this processor does not compute in bfloat16")
+    pictures, _ = draw_set(12, 42)
+    pictures = pictures[np.random.default_rng(1).permutation(len(pictures) - len(pictures) % BATCH)]
+    batches = pictures.reshape(-1, BATCH, *pictures.shape[1:])
+    found = _in_flight(name, precision, batches, tmp_path)
+    apart = np.abs(np.diff(found.alone, axis=0)).max(axis=(1, 2))
+    assert apart.min() > 0.1, "a batch that is taken for its neighbour is seen"
+    np.testing.assert_allclose(found.together, found.alone, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["tf_graph", "openvino", pytest.param("tf_xla", marks=pytest.mark.long)])

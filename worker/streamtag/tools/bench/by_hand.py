@@ -59,7 +59,8 @@ def _converted(model: keras.Model, bundle: Bundle, batch: int) -> Any:
     import openvino as ov  # noqa: PLC0415 - may be absent
 
     # Normalisation in numpy before the network, since that is what the documentation converts: the model as it is.
-    return ov.convert_model(model, input=[(batch, *bundle.preprocessing.shape)])
+    # Shared weights are the Keras model's memory, and the compiled network gives garbage once that is let go.
+    return ov.convert_model(model, input=[(batch, *bundle.preprocessing.shape)], share_weights=False)
 
 
 def _openvino(model: keras.Model, bundle: Bundle, batch: int, hint: str) -> Run:

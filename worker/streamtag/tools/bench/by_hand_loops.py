@@ -60,7 +60,8 @@ def openvino_loop(model: keras.Model, bundle: Bundle) -> Loop:
     import openvino as ov  # noqa: PLC0415 - may be absent
 
     size = bundle.preprocessing.size
-    converted = ov.convert_model(model, input=[(1, *bundle.preprocessing.shape)])
+    # Shared weights are the Keras model's memory, and the compiled network gives garbage once that is let go.
+    converted = ov.convert_model(model, input=[(1, *bundle.preprocessing.shape)], share_weights=False)
     steps = ov.preprocess.PrePostProcessor(converted)
     _normalised(steps.input(), ov, bundle.preprocessing.mode)
     compiled = ov.Core().compile_model(steps.build(), "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
