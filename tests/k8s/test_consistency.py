@@ -223,6 +223,25 @@ def test_every_command_is_one_of_ours(objects: tuple[Manifest, ...]) -> None:
                 assert not hasattr(command, "commands"), "a group of commands is none"
 
 
+def test_the_network_is_converted_ahead_where_a_processor_computes(
+    objects: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the worker's own libraries, into the folder that it reads, and without the pod asking for more."""
+    spec = worker(objects)["spec"]
+    (fetching,), (serving,) = spec["initContainers"], spec["containers"]
+    assert ("--convert" in fetching["args"]) != settings(objects, monkeypatch).engine.require_gpu
+    assert fetching["image"] == serving["image"]
+    assert fetching["env"] == serving["env"]
+    (cache,) = [one["value"] for one in serving["env"] if one["name"] == "STREAMTAG_MODEL__CACHE"]
+    mounts = [
+        next(one for one in container["volumeMounts"] if one["mountPath"] == cache) for container in (fetching, serving)
+    ]
+    assert mounts[0]["name"] == mounts[1]["name"]
+    assert not mounts[0].get("readOnly")
+    for name, asked in fetching["resources"]["requests"].items():
+        assert quantity(asked) <= quantity(serving["resources"]["requests"][name])
+
+
 def test_figures_of_the_scaler_are_in_their_ranges(objects: tuple[Manifest, ...]) -> None:
     """Those of Kubernetes (stabilization 0 to 3600 s, periods up to 1800 s), and those that make sense here."""
     (scaled,) = of_kind(objects, "ScaledObject")
