@@ -301,6 +301,30 @@ def test_a_broker_hears_states_that_home_assistant_finds_and_when_nobody_tells(
     assert PASSWORD not in "".join([*first.raw, *second.raw])
 
 
+def test_a_label_that_another_runner_switched_on_goes_off_with_its_job(
+    settings: Settings, tmp_path: Path, runners: list[Worker]
+) -> None:
+    """Whoever takes over was not there when the label entered; the broker was."""
+    sink: dict[str, Any] = {"name": "broker", "kind": "mqtt", "host": "127.0.0.1", "username": USER}
+    with Mosquitto(tmp_path) as broker, Subscriber(broker.port) as subscriber:
+        sink |= {"port": broker.port, "password": PASSWORD}
+        first = start(runners, settings, sink)
+        ready(first)
+        stream = f"streamtag/{segment(f'{settings.model.name}.0')}/stream"
+        names = ("gate", "hall", "Größe #1")
+        topics = [f"{stream}/{segment(name)}/label/dog" for name in names]
+        jobs = [StoredJob(settings, f"job-{number}") for number in range(len(names))]
+        for job, name in zip(jobs, names, strict=True):
+            job.publish(events=[events(1)[0] | {"stream": name}])
+        eventually(lambda: [subscriber.last(topic) for topic in topics] == [b"ON"] * 3, "there are dogs")
+        first.kill()
+        second = start(runners, settings, sink)
+        for job, name in zip(jobs[1:], names[1:], strict=True):
+            job.publish(events=[{"kind": "status", "status": "failed", "stream": name}])
+        eventually(lambda: [subscriber.last(topic) for topic in topics] == [b"ON", b"OFF", b"OFF"], "two jobs are over")
+        assert not second.said("the broker does not tell which labels are on; those of a job that ends may stay so")
+
+
 @pytest.mark.long
 def test_what_is_set_wrong_ends_it_before_any_event(settings: Settings, tmp_path: Path) -> None:
     missing = [{"name": "hook", "kind": "webhook", "url": "http://h/", "secret_file": str(tmp_path / "none")}]

@@ -12,9 +12,10 @@ from streamtag.logs import log
 from streamtag.notify_settings import MqttSink, secret_of
 from streamtag.redaction import printable
 from streamtag.tools.notify.notice import Notice, Unreachable
-from streamtag.tools.notify.topics import OFFLINE, ONLINE, Message, Topics
+from streamtag.tools.notify.topics import MAX_ENTITIES, OFFLINE, ON, ONLINE, Message, Topics
 
 KEEPALIVE_S = 15
+RETAINED_S = 5.0  # for a broker to tell what it retains; mosquitto takes milliseconds
 QOS = 1
 
 
@@ -35,6 +36,8 @@ class Mqtt:
         self._why = "not connected yet"
         self._connected = threading.Event()
         self._fresh = threading.Event()  # connected since the last notice
+        self._retained_on: list[str] = []  # topics that say so, of this connection
+        self._has_retained = threading.Event()  # all of them
 
     def open(self) -> None:
         """Begin to connect; that a broker is away is told by ``send``."""
@@ -49,6 +52,7 @@ class Mqtt:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_connect_fail = self._on_connect_fail
+        client.on_message = self._on_message
         client.connect_async(self._sink.host, self._sink.port, KEEPALIVE_S)
         client.loop_start()
         self._client = client
@@ -60,6 +64,7 @@ class Mqtt:
         if self._fresh.is_set():
             self._fresh.clear()
             self._topics.forget()
+            self._remember(self._client)
         sent = [self._publish(self._client, message) for message in self._topics.messages(notice)]
         try:
             for info in sent:
@@ -80,6 +85,17 @@ class Mqtt:
         client.disconnect()
         client.loop_stop()
 
+    def _remember(self, client: paho.Client) -> None:
+        """What another runner said is on: this one was not there, and is to say when it is over."""
+        if not self._has_retained.wait(min(RETAINED_S, self._timeout_s)):
+            log.warning(
+                "the broker does not tell which labels are on; those of a job that ends may stay so",
+                sink=self._sink.name,
+                remedy=f"let its user read {self._topics.labels} and {self._topics.availability}",
+            )
+        client.unsubscribe([self._topics.labels, self._topics.availability])
+        self._topics.remember(list(self._retained_on))
+
     @staticmethod
     def _publish(client: paho.Client, message: Message) -> paho.MQTTMessageInfo:
         return client.publish(message.topic, message.payload, QOS, message.retain)
@@ -88,10 +104,21 @@ class Mqtt:
         if reason.is_failure:
             self._why = f"refused: {printable(str(reason), 100)}"
             return
+        self._retained_on = []
+        self._has_retained.clear()
+        client.subscribe([(self._topics.labels, QOS), (self._topics.availability, QOS)])
+        # It comes back behind what is retained, and so tells that this is all.
         self._publish(client, Message(self._topics.availability, ONLINE, retain=True))
         self._fresh.set()
         self._connected.set()
         log.info("broker connected", sink=self._sink.name, host=self._sink.host)
+
+    def _on_message(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
+        if message.topic == self._topics.availability:
+            if not message.retain:
+                self._has_retained.set()
+        elif message.retain and message.payload == ON and len(self._retained_on) < MAX_ENTITIES:
+            self._retained_on.append(message.topic)
 
     def _on_disconnect(self, client: paho.Client, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         self._connected.clear()

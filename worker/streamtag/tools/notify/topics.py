@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from streamtag.tools.notify.notice import Notice
 
 MAX_ENTITIES = 5000  # of one sink; beyond them events are told and no states
 ONLINE, OFFLINE = b"online", b"offline"
+ON, OFF = b"ON", b"OFF"
 _ATTRIBUTES = frozenset({"score", "pts_s", "since_pts_s", "job_id", "region"})
 _OVER = ("done", "failed", "cancelled")
 
@@ -40,12 +42,23 @@ class Topics:
         self._base = f"{prefix.strip('/')}/{self._node}"
         self._discovery = discovery.strip("/")
         self._known: set[str] = set()  # entities that the broker was told of
-        self._on: dict[str, set[str]] = {}  # stream to the topics of its labels that are on, as far as we said so
+        self._on: dict[str, set[str]] = {}  # segment of a stream to the topics of its labels that are on
 
     @property
     def availability(self) -> str:
         """Whether somebody tells events; the broker itself says no when we are gone."""
         return f"{self._base}/status"
+
+    @property
+    def labels(self) -> str:
+        """Filter of the topics that say whether a label is on."""
+        return f"{self._base}/stream/+/label/+"
+
+    def remember(self, on: Iterable[str]) -> None:
+        """Labels that another runner said are on, by their topics: they go off with their job, too."""
+        for topic in on:
+            stream = topic.removeprefix(f"{self._base}/stream/").partition("/")[0]
+            self._on.setdefault(stream, set()).add(topic)
 
     def forget(self) -> None:
         """The broker may have forgotten what it retained: tell it of each entity anew."""
@@ -71,7 +84,11 @@ class Topics:
             return self._stream(stream, str(content.get("state")))
         if kind == "status":
             over = str(content.get("status")) in _OVER
-            off = [Message(topic, b"OFF", retain=True) for topic in sorted(self._on.pop(stream, ()))] if over else []
+            off = (
+                [Message(topic, OFF, retain=True) for topic in sorted(self._on.pop(segment(stream), ()))]
+                if over
+                else []
+            )
             return [*off, *self._stream(stream, str(content.get("status")))]
         return []
 
@@ -80,20 +97,20 @@ class Topics:
         about = {
             "name": name,
             "state_topic": topic,
-            "payload_on": "ON",
-            "payload_off": "OFF",
+            "payload_on": ON.decode(),
+            "payload_off": OFF.decode(),
             "json_attributes_topic": f"{topic}/attributes",
         }
         found = self._entity("binary_sensor", stream, name, about)
         if found is None:
             return []
-        topics = self._on.setdefault(stream, set())
+        topics = self._on.setdefault(segment(stream), set())
         topics.add(topic) if on else topics.discard(topic)
         attributes = {name: value for name, value in content.items() if name in _ATTRIBUTES}
         return [
             *found,
             Message(f"{topic}/attributes", _json(attributes), retain=True),
-            Message(topic, b"ON" if on else b"OFF", retain=True),
+            Message(topic, ON if on else OFF, retain=True),
         ]
 
     def _stream(self, stream: str, state: str) -> list[Message]:
