@@ -119,6 +119,30 @@ def test_five_hundred_streams_are_shown_searched_and_kept_up_to_date(
         server.kill()
 
 
+def test_more_tabs_than_a_browser_has_connections_all_get_what_they_ask(
+    settings: Settings, redis_server: RedisServer, opened: webdriver.Chrome
+) -> None:
+    """Chromium has six connections to a server; the seventh page once waited for ever, and so did the other six."""
+    plot = Plot(settings, redis_server.client())
+    plot.plant(*(Planted(f"camera-{number}", stream=f"stream {number}") for number in range(3)))
+    for _server, url in served(settings):
+        first = opened.current_window_handle
+        for _ in range(8):
+            wall = Wall(opened, url)
+            wall.shows("3 streams")
+            opened.switch_to.new_window("tab")
+        opened.close()
+        opened.switch_to.window(first)
+        plot.plant(Planted("camera-3", stream="stream 3"))
+        wall.shows("4 streams")
+        for other in set(opened.window_handles) - {first}:
+            opened.switch_to.window(other)
+            wall.shows("4 streams")
+            opened.close()
+        opened.switch_to.window(first)
+        assert not wall.text("#trouble")
+
+
 def test_the_wall_is_walked_with_the_keyboard(
     settings: Settings, redis_server: RedisServer, opened: webdriver.Chrome
 ) -> None:

@@ -21,10 +21,13 @@ export class Live extends EventTarget {
   constructor() {
     super();
     setInterval(() => this.#watch(), 1000);
-    // A page that was asleep tries at once.
-    addEventListener("online", () => this.#connect());
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && !this.connected && this.#connect());
-    this.#connect();
+    // A browser has six connections to a server for all its pages, and what listens keeps one: of seven, none would get
+    // anything more. So only pages that are looked at listen.
+    document.addEventListener("visibilitychange", () => this.#turn());
+    addEventListener("pagehide", () => this.#rest());
+    addEventListener("pageshow", (event) => event.persisted && this.#turn());
+    addEventListener("online", () => this.#turn()); // a page that was asleep tries at once
+    this.#turn();
   }
 
   /** The server's time. */
@@ -36,6 +39,21 @@ export class Live extends EventTarget {
   byId(id) {
     for (const job of this.jobs.values()) if (job.id === id) return job;
     return null;
+  }
+
+  #turn() {
+    if (document.hidden) this.#rest();
+    else this.#connect();
+  }
+
+  /** Listens no more until somebody looks again, which is no trouble to be told. */
+  #rest() {
+    clearTimeout(this.#again);
+    this.#source?.close();
+    this.#source = null;
+    this.connected = false;
+    this.lostAt = 0;
+    this.dispatchEvent(new Event("connection"));
   }
 
   #connect() {
