@@ -47,8 +47,18 @@ def test_frames_of_a_job_are_chosen_by_its_results_without_a_network(
     ran = run_cli(settings, "collect", "film", "--label", "other", "--from-events", label, "-o", str(out), "-n", "3")
     assert ran.returncode == 0, ran.stderr
     assert len(list((out / "other").rglob("*.jpg"))) == 3
+    ran = run_cli(
+        settings, "collect", "film", "--label", "x", "--at", "1-2", "--at", "900-990", "-o", str(out), "-n", "2"
+    )
+    assert (ran.returncode, "none of them is of 900-990" in ran.stderr) == (0, True)
+    shutil.rmtree(out / "x")
+    of_a_path = run_cli(settings, "collect", film.as_uri(), "--label", "path", "-o", str(out), "-n", "1", *NO_NETWORK)
+    assert of_a_path.returncode == 0, of_a_path.stderr
     film.unlink()
     for arguments, told in (
+        (("ftp://h/film.mp4", "--label", "x"), "scheme 'ftp' is not one of"),
+        ((str(tmp_path), "--label", "x"), "pictures already"),
+        (("", "--label", "x"), "pictures already"),
         (("film", "--label", "x"), "no such file here"),
         (("camera", "--label", "x"), "--for SECONDS"),
         (("secret", "--label", "x", "--for", "2"), "may hold a password"),

@@ -198,3 +198,10 @@ def test_a_region_by_itself(settings: Settings, tmp_path: Path) -> None:
     stored.publish([one | {"region": name} for one in steps(["dog"], []) for name in ("door", "yard")])
     ran = run_cli(settings, "export", "film-1", "--format", "vtt", "--region", "yard")
     assert ran.stdout.endswith("00:00:00.000 --> 00:00:00.500\nyard: dog\n")
+    out = tmp_path / "yard.csv"
+    (said,) = json_lines(run_cli(settings, "export", "film-1", "--region", "yard", "-o", str(out), "--json").stdout)
+    assert (said["samples"], said["missing"]) == (2, 0)
+    mistyped = run_cli(settings, "export", "film-1", "--region", "yrad", "-o", str(out), "--force")
+    assert mistyped.returncode == 1
+    assert "--region 'yrad': film-1 has results of door, yard" in mistyped.stderr.replace("\n", " ")
+    assert "yard" in out.read_text(), "the file that was there stays"

@@ -96,6 +96,18 @@ def test_what_is_there_is_never_written_over(clip: Path, tmp_path: Path) -> None
     again = files(wanted, folder)
     assert [saved.is_new for saved in again] == [saved == first[1] for saved in first]
     assert first[0].path.read_bytes() == b"mine"
+    assert [saved.is_other for saved in again] == [saved == first[0] for saved in first]
+
+
+def test_the_regions_of_a_frame_lie_beside_each_other(clip: Path, tmp_path: Path) -> None:
+    """Those of the second were once taken for those of the first, and not written."""
+    saved = []
+    for name, region in (("left", (0.0, 0.0, 0.5, 1.0)), ("right", (0.5, 0.0, 0.5, 1.0))):
+        wanted = Wanted(str(clip), (Span(0.0, 2.0),), sampling=FIVE, region=region)
+        saved += files(wanted, Folder(tmp_path, "clip", region=name))
+    assert all(one.is_new for one in saved)
+    assert len({one.path for one in saved}) == len(saved)
+    assert {one.path.parent.name for one in saved} == {"clip_0-2"}, "of one span, so on one side of a split"
 
 
 def test_what_cannot_be_had_says_why(clip: Path, tmp_path: Path) -> None:

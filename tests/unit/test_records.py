@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from streamtag.core.records import Counters
-from streamtag.core.source import SourceKind, source_kind
+from streamtag.core.source import SourceKind, path_of, source_kind
+from streamtag.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,16 @@ from streamtag.core.source import SourceKind, source_kind
 )
 def test_kinds(source: str, kind: SourceKind) -> None:
     assert source_kind(source) is kind
+
+
+def test_a_scheme_that_no_job_may_have_is_told_to_people_and_to_validators() -> None:
+    for kind in (ConfigError, ValueError):
+        with pytest.raises(kind, match="scheme 'ftp' is not one of"):
+            source_kind("ftp://host/film.mp4")
+
+
+def test_a_file_is_found_under_either_name() -> None:
+    assert path_of("file:///films/a%20film.mp4") == path_of("/films/a film.mp4") == "/films/a film.mp4"
 
 
 def test_counters_close() -> None:

@@ -53,6 +53,13 @@ def test_what_was_seen_before_a_break_is_not_told_of_the_break() -> None:
     assert told(history)["spans"] == [["dog", 0.0, 2.0, False], ["dog", 60.0, 61.0, True]]
 
 
+def test_a_sample_before_a_break_is_told_of_its_own_time_at_the_very_start_too() -> None:
+    history = History(live=False)
+    for second in (0, 10, 30):
+        history.take(sample("dog"), float(second))
+    assert told(history)["spans"] == [["dog", 0.0, 0.0, False], ["dog", 10.0, 10.0, False], ["dog", 30.0, 30.0, True]]
+
+
 def test_regions_do_not_end_each_other_s_labels() -> None:
     history = History(live=False)
     for second in range(4):

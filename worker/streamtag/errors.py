@@ -36,6 +36,10 @@ class ConfigError(StreamtagError):
     """A setting, a model name or a bundle is wrong; raised before any work starts."""
 
 
+class UnknownScheme(ConfigError, ValueError):
+    """A source begins with no scheme that a job may have. A ValueError, too: validators of jobs expect one."""
+
+
 class NetworkUnusable(StreamtagError):
     """A worker does not start: its network, the weights of it or its engine cannot be had."""
 

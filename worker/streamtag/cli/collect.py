@@ -27,7 +27,7 @@ from streamtag.cli.common import (
 )
 from streamtag.client import Client, located
 from streamtag.core.job import Sampling
-from streamtag.core.source import SourceKind, source_kind
+from streamtag.core.source import SourceKind, path_of, source_kind
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.ingest.session import forkserver
 from streamtag.networks import loading
@@ -119,7 +119,7 @@ def collect(
         if from_events or region:
             raise ConfigError("--from-events and --region are of a job; name one in place of a source")
     _check(wanted)
-    folder = Folder(output / label, name, count, apart_s)
+    folder = Folder(output / label, name, count, apart_s, region)
     with _bar(json) as bar:
         task = bar.add_task("", total=None)
         forkserver()
@@ -131,7 +131,7 @@ def collect(
             told(task, description=f"{looked} frames looked at", completed=share, total=1.0)
 
         saved = list(_told(collecting.collect(wanted, folder, settings, certainty, on_progress), json))
-    _summary(stream, saved, folder, json)
+    _summary(stream, wanted.spans, saved, folder, json)
 
 
 def _is_job(stream: str) -> bool:
@@ -178,9 +178,10 @@ def _of_job(
 def _check(wanted: Wanted) -> None:
     """See before the work that the source is one whose frames can be had."""
     kind, shown = source_kind(wanted.source), shown_source(wanted.source)
-    if kind in (SourceKind.IMAGE, SourceKind.IMAGES):
+    path = Path(path_of(wanted.source))
+    if kind in (SourceKind.IMAGE, SourceKind.IMAGES) or (kind is SourceKind.VIDEO and path.is_dir()):
         raise ConfigError(f"{shown}: pictures already; copy them")
-    if kind is SourceKind.VIDEO and not Path(wanted.source).exists():
+    if kind is SourceKind.VIDEO and not path.exists():
         raise StreamtagError(
             f"{shown}: no such file here; run it where the file is, or name a copy in place of the job"
         )
@@ -206,22 +207,24 @@ def _told(files: Iterator[Saved], json: bool) -> Iterator[Saved]:
         yield saved
 
 
-def _summary(stream: str, saved: list[Saved], folder: Folder, json: bool) -> None:
-    new = sum(one.is_new for one in saved)
+def _summary(stream: str, spans: tuple[Span, ...], saved: list[Saved], folder: Folder, json: bool) -> None:
+    new, other = sum(one.is_new for one in saved), sum(one.is_other for one in saved)
+    missed = [str(span) for span in spans if span not in {one.span for one in saved}]
     if json:
-        print_json({"stream": shown_source(stream), "folder": str(folder.path), "saved": new, "kept": len(saved) - new})
+        about = {"stream": shown_source(stream), "folder": str(folder.path), "saved": new, "kept": len(saved) - new}
+        print_json(about | {"other": other, "spans_without": missed})
         return
     there = f", {len(saved) - new} were there already" if new < len(saved) else ""
     sure = sorted(one.certainty for one in saved)
-    out.print(
-        escape(
-            printable(
-                f"{new} pictures in {folder.path}{there}; ahead of the next class by {sure[0]:.0%} to {sure[-1]:.0%}"
-            )
-        ),
-        highlight=False,
-        soft_wrap=True,
-    )
+    told = f"{new} pictures in {folder.path}{there}; ahead of the next class by {sure[0]:.0%} to {sure[-1]:.0%}"
+    out.print(escape(printable(told)), highlight=False, soft_wrap=True)
+    if other:
+        text = (
+            f"{other} of the files that were there are other pictures, of another source of that name or --px, and stay"
+        )
+        err.print(f"[yellow]note:[/] {text}; for both give another --out", soft_wrap=True)
+    if missed:
+        err.print(f"[yellow]note:[/] none of them is of {', '.join(missed)}", soft_wrap=True)
 
 
 def _loaded(settings: Settings, bar: Progress, task: TaskID) -> loading.LoadedNetwork:

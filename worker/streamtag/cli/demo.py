@@ -36,7 +36,7 @@ from streamtag.cli.common import (
 from streamtag.cli.view import page_beside
 from streamtag.client import located
 from streamtag.core.records import Event, JobStatus, JobView, Result
-from streamtag.core.source import SourceKind, source_kind
+from streamtag.core.source import SourceKind, path_of, source_kind
 from streamtag.errors import ConfigError, RejectJob
 from streamtag.extras import NEEDS, install_hint
 from streamtag.tools.demo.choosing import Choice, choose
@@ -112,7 +112,7 @@ def demo(
 def _present(source: str) -> str:
     """A source of one's own; nothing is started for a name that is mistyped."""
     found = located(source)
-    if source_kind(found) in (SourceKind.VIDEO, SourceKind.IMAGE) and not Path(found).exists():
+    if source_kind(found) in (SourceKind.VIDEO, SourceKind.IMAGE) and not Path(path_of(found)).exists():
         raise RejectJob(f"{found}: no such file")
     return found
 

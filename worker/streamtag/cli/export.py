@@ -72,10 +72,9 @@ def export(
     settings = settings_from(config, model, None, overrides)
     with Client(settings=settings) as client:
         view = client.status(job_id)
-        stored = Stored(client, view)
-        read = (result for result in stored if region in (None, result.region))
+        stored = Stored(client, view, region)
         about = Exported(view, gap_s=settings.smoothing.reset_gap_s, rate=fps)
-        pieces = pieces_of(read, format_, about)
+        pieces = pieces_of(stored, format_, about)
         if output == STDOUT:
             written = _copy(pieces, sys.stdout.buffer, stored, shown=not out.is_terminal)
         else:
@@ -85,19 +84,26 @@ def export(
     stored.check()
     if json:
         names = {"job_id": job_id, "format": format_, "output": str(output)}
-        print_json(names | {"samples": stored.read, "missing": stored.missing, "bytes": written})
+        print_json(names | {"samples": stored.told, "missing": stored.missing, "bytes": written})
     elif stored.missing:
         text = f"{stored.missing} samples of {view.counters.published} that were published are not stored any more"
         err.print(f"[yellow]note:[/] {text} (redis.results_maxlen, redis.results_max_age_s)", soft_wrap=True)
 
 
 class Stored:
-    """The results of a job that are there when this begins: what comes later is not waited for."""
+    """The results of a job that are there when this begins: what comes later is not waited for.
 
-    def __init__(self, client: Client, view: JobView) -> None:
+    Args:
+        region: whose results are told; None for all.
+    """
+
+    def __init__(self, client: Client, view: JobView, region: str | None = None) -> None:
         self._client = client
         self._view = view
+        self._region = region
+        self._others: set[str] = set()  # regions whose results are not
         self.read = 0
+        self.told = 0
         self.done = 0.0  # 0 to 1
 
     def __iter__(self) -> Iterator[Result]:
@@ -111,6 +117,10 @@ class Stored:
             first = first or now
             self.read += 1
             self.done = (now[0] - first[0] + 1) / (last[0] - first[0] + 1)
+            if self._region not in (None, result.region):
+                self._others.add(result.region)
+                continue
+            self.told += 1
             yield result
 
     @property
@@ -121,8 +131,12 @@ class Stored:
     def check(self) -> None:
         """
         Raises:
-            StreamtagError: the job had results, and none is left.
+            StreamtagError: the job had results, and none is left, or none is of the region.
         """
+        if self._others and not self.told:
+            names = ", ".join(map(printable, sorted(self._others - {""})))
+            known = f"has results of {names}" if names else "has no named regions"
+            raise StreamtagError(f"--region {self._region!r}: {self._view.job_id} {known}")
         if not self.read and self._view.counters.published:
             raise StreamtagError(
                 f"{self._view.job_id}: no result of it is stored any more; they go redis.expire_s after its end"

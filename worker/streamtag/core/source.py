@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from streamtag.errors import UnknownScheme
 
 # Where a server listens whose address names no port.
 DEFAULT_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
@@ -30,13 +32,13 @@ def source_kind(source: str) -> SourceKind:
     """Tell what a source is from its text alone: the file system is not asked.
 
     Raises:
-        ValueError: the scheme is none that a job may have.
+        UnknownScheme: it is none that a job may have.
     """
     scheme, separator, _rest = source.partition("://")
     if separator:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,15}", scheme):
             # Not quoted: what stands before "://" may be a user and password, mistaken for a scheme.
-            raise ValueError("begins with no scheme; known: rtsp, rtsps, http, https, file, camera:N")
+            raise UnknownScheme("begins with no scheme; known: rtsp, rtsps, http, https, file, camera:N")
         known = {
             "rtsp": SourceKind.RTSP,
             "rtsps": SourceKind.RTSP,
@@ -46,7 +48,7 @@ def source_kind(source: str) -> SourceKind:
         }
         kind = known.get(scheme.lower())
         if kind is None:
-            raise ValueError(f"scheme {scheme!r} is not one of rtsp, rtsps, http, https, file, camera:N")
+            raise UnknownScheme(f"scheme {scheme!r} is not one of rtsp, rtsps, http, https, file, camera:N")
         if kind is not SourceKind.VIDEO:
             return kind
         source = urlsplit(source).path
@@ -56,6 +58,11 @@ def source_kind(source: str) -> SourceKind:
         return SourceKind.IMAGES
     suffix = re.search(r"\.[A-Za-z0-9]+$", source)
     return SourceKind.IMAGE if suffix and suffix.group().lower() in IMAGE_SUFFIXES else SourceKind.VIDEO
+
+
+def path_of(source: str) -> str:
+    """The path of a file, which may be written as ``file://``."""
+    return unquote(urlsplit(source).path) if source.lower().startswith("file://") else source
 
 
 def is_picture(source: str) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from streamtag.core.source import SourceKind, source_kind
+from streamtag.core.source import SourceKind, path_of, source_kind
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
@@ -39,7 +38,7 @@ def allowed(source: str, settings: SourceSettings) -> str:
         raise RejectJob(f"{shown_source(source)}: scheme {scheme!r} is not allowed here (source.schemes: {known})")
     if kind in (SourceKind.CAMERA, SourceKind.RTSP, SourceKind.HTTP):
         return source
-    path = unquote(urlsplit(source).path) if scheme == "file" and "://" in source else source
+    path = path_of(source)
     check_path(Path(path), settings)
     return path
 

@@ -35,12 +35,19 @@ class Folder:
         name: of the source. With a span it names a folder below, whose frames stay together when a data set is split.
         count: files at most.
         apart_s: seconds of presentation time of which one frame at most is taken.
+        region: of the frames, part of their files' names: those of other regions lie beside them.
     """
 
     path: Path
     name: str
     count: int = 50
     apart_s: float = 0.5
+    region: str = ""
+
+    def file(self, span: Span, pts_s: float) -> Path:
+        """Of a frame."""
+        region = f"_{self.region}" if self.region else ""
+        return self.path / f"{self.name}_{span}" / f"{pts_s:010.3f}{region}.jpg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,11 @@ class Saved:
     """A file with what the network made of its frame."""
 
     path: Path
+    span: Span
     pts_s: float
     certainty: float
     is_new: bool  # False: it was there already, and stays as it is
+    is_other: bool = False  # it was there, and is another picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +108,10 @@ def collect(
         shown = shown_source(wanted.source)
         raise StreamtagError(f"{shown}: {looked} frames looked at, none of them is wanted ({where})")
     for candidate in sorted(best.values(), key=lambda one: (one.certainty, one.pts_s)):
-        path = folder.path / f"{folder.name}_{candidate.span}" / f"{candidate.pts_s:010.3f}.jpg"
-        yield Saved(path, candidate.pts_s, round(candidate.certainty, 6), _write_new(path, candidate.jpeg))
+        path = folder.file(candidate.span, candidate.pts_s)
+        is_new = _write_new(path, candidate.jpeg)
+        is_other = not is_new and _read(path) != candidate.jpeg
+        yield Saved(path, candidate.span, candidate.pts_s, round(candidate.certainty, 6), is_new, is_other)
 
 
 def active_spans(events: Iterable[Event], label: str, region: str = "") -> tuple[Span, ...]:
@@ -171,6 +182,13 @@ def _write_new(path: Path, content: bytes) -> bool:
     except OSError as error:
         raise StreamtagError(f"{path}: {error.strerror}") from None
     return True
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StreamtagError(f"{path}: {error.strerror}") from None
 
 
 def folder_name(text: str) -> str:

@@ -118,7 +118,7 @@ class History:
         mine = f"{seen.region}:" if seen.region else ""
         for name in [name for name in self._on if name.startswith(mine) and (broken or name not in seen.active)]:
             span = self._on.pop(name)
-            span.end_s, span.is_on = (last_s or at_s) if broken else at_s, False
+            span.end_s, span.is_on = last_s if broken and last_s is not None else at_s, False
         for name in seen.active:
             span = self._on.get(name) or self._begun(name, at_s)
             span.end_s = at_s
