@@ -23,3 +23,12 @@ def served(redis_server: RedisServer) -> Iterator[tuple[Settings, Worker]]:
 def served_settings(served: tuple[Settings, Worker]) -> Settings:
     """The settings of a queue that has a worker."""
     return served[0]
+
+
+@pytest.fixture
+def runners() -> Iterator[list[Worker]]:
+    """Runners of ``notify`` that a test starts."""
+    started: list[Worker] = []
+    yield started
+    for runner in started:
+        runner.kill()

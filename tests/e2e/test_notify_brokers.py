@@ -1,0 +1,85 @@
+"""``streamtag notify`` and brokers: a real one hears of events and states, whoever of several runners tells them."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from streamtag.settings import Settings
+from streamtag.tools.notify.topics import segment
+
+from tests.support import Worker, eventually
+from tests.support.mosquitto import PASSWORD, USER, Mosquitto, Subscriber
+from tests.support.notify_runner import events, ready, start
+from tests.support.stored_job import StoredJob
+
+
+@pytest.mark.long
+def test_a_broker_hears_states_that_home_assistant_finds_and_when_nobody_tells(
+    settings: Settings, tmp_path: Path, runners: list[Worker]
+) -> None:
+    sink: dict[str, Any] = {"name": "broker", "kind": "mqtt", "host": "127.0.0.1", "username": USER}
+    with Mosquitto(tmp_path) as broker, Subscriber(broker.port) as subscriber:
+        (tmp_path / "password").write_text(f"{PASSWORD}\n")
+        sink |= {"port": broker.port, "password_file": str(tmp_path / "password")}
+        first = start(runners, settings, sink)
+        ready(first)
+        job = StoredJob(settings, "gate")
+        job.publish(events=[{"kind": "state", "state": "live"}, *events(1)])
+        node = segment(f"{settings.model.name}.0")
+        base = f"streamtag/{node}"
+        dog = f"{base}/stream/gate/label/dog"
+        eventually(lambda: subscriber.last(dog) == b"ON", "the dog is on")
+        config = subscriber.last(f"homeassistant/binary_sensor/streamtag-{node}/gate-dog/config")
+        assert config is not None
+        assert orjson.loads(config)["state_topic"] == dog
+        assert subscriber.last(f"{base}/stream/gate/state") == b"live"
+        assert subscriber.last(f"{base}/status") == b"online"
+        second = start(runners, settings, sink)
+        eventually(lambda: second.said("waiting: another runner tells events"), "the second one waits")
+        first.kill()
+        eventually(lambda: subscriber.last(f"{base}/status") == b"offline", "the broker says that it is gone")
+        job.publish(events=[events(1)[0] | {"kind": "exit"}])
+        eventually(lambda: subscriber.last(dog) == b"OFF", "the other one tells that the dog is gone")
+        assert subscriber.last(f"{base}/status") == b"online"
+        with Subscriber(broker.port) as late:
+            eventually(lambda: late.last(dog) == b"OFF", "who comes late hears what is retained")
+            assert late.last(f"{base}/status") == b"online"
+            assert all(retained for _, _, retained in late.messages)
+            assert not [topic for topic, _, _ in late.messages if "/event/" in topic]
+        broker.kill()
+        job.publish(events=events(1, first=1))
+        eventually(lambda: second.said("sink does not take an event, trying on"), "it says that the broker is away")
+        broker.start()
+        eventually(lambda: subscriber.last(dog) == b"ON", "it is told once the broker is back")
+        second.signal(signal.SIGTERM)
+        assert second.wait() == 0
+        eventually(lambda: subscriber.last(f"{base}/status") == b"offline", "it says that it leaves")
+    assert PASSWORD not in "".join([*first.raw, *second.raw])
+
+
+def test_a_label_that_another_runner_switched_on_goes_off_with_its_job(
+    settings: Settings, tmp_path: Path, runners: list[Worker]
+) -> None:
+    """Whoever takes over was not there when the label entered; the broker was."""
+    sink: dict[str, Any] = {"name": "broker", "kind": "mqtt", "host": "127.0.0.1", "username": USER}
+    with Mosquitto(tmp_path) as broker, Subscriber(broker.port) as subscriber:
+        sink |= {"port": broker.port, "password": PASSWORD}
+        first = start(runners, settings, sink)
+        ready(first)
+        stream = f"streamtag/{segment(f'{settings.model.name}.0')}/stream"
+        names = ("gate", "hall", "Größe #1")
+        topics = [f"{stream}/{segment(name)}/label/dog" for name in names]
+        jobs = [StoredJob(settings, f"job-{number}") for number in range(len(names))]
+        for job, name in zip(jobs, names, strict=True):
+            job.publish(events=[events(1)[0] | {"stream": name}])
+        eventually(lambda: [subscriber.last(topic) for topic in topics] == [b"ON"] * 3, "there are dogs")
+        first.kill()
+        second = start(runners, settings, sink)
+        for job, name in zip(jobs[1:], names[1:], strict=True):
+            job.publish(events=[{"kind": "status", "status": "failed", "stream": name}])
+        eventually(lambda: [subscriber.last(topic) for topic in topics] == [b"ON", b"OFF", b"OFF"], "two jobs are over")
+        assert not second.said("the broker does not tell which labels are on; those of a job that ends may stay so")
