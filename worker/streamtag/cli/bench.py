@@ -240,7 +240,7 @@ def _print_engines(found: bench_engines.Comparison, model: str) -> None:
             f"engine.name auto takes {found.choice.engine} {found.choice.precision} ({how}): {found.choice.why}"
         )
     if found.to_peers is not None:
-        lines.append(f"The best of ours by the best written by hand: {found.to_peers:g}.")
+        lines.append(f"The best of ours that agrees as well, by the best written by hand: {found.to_peers:g}.")
     lines.append(f"{machine()}.")
     say(*lines)
 
