@@ -90,6 +90,21 @@ def test_head_of_a_long_list_is_no_failure(settings: Settings, client: Client) -
         assert (piped.returncode, piped.stderr) == (0, ""), command
 
 
+def test_a_full_disk_behind_standard_output_is_told_and_is_no_bug(settings: Settings, client: Client) -> None:
+    client.submit("a.mp4", job_id="job")
+    for command in ("status", "status --json", "export job --format vtt", "config template"):
+        full = subprocess.run(
+            ["/bin/bash", "-c", f"{sys.executable} -m streamtag {command} > /dev/full"],
+            env=environment(settings),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        said = "error: standard output cannot be written: No space left on device; make room, or write elsewhere\n"
+        assert (full.returncode, full.stderr) == (1, said), command
+
+
 def test_an_empty_source_is_refused(settings: Settings, client: Client) -> None:
     for empty in ("", "  "):
         ran = run_cli(settings, "submit", empty)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Collection
@@ -50,6 +51,9 @@ _CODES: tuple[tuple[type[StreamtagError], int], ...] = (
     (MachineTooSmall, MACHINE_TOO_SMALL),
     (StreamtagError, FAILED),
 )
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class _Command(NamedTuple):
@@ -248,6 +252,7 @@ def main() -> int:
     """Run a command; failures become one clear line on standard error and an exit code."""
     try:
         code = _command()(prog_name="streamtag", standalone_mode=False)
+        sys.stdout.flush()  # so that what does not fit is told, and not by Python when it ends
         return code if isinstance(code, int) else 0
     except typer.Exit as error:
         return error.exit_code
@@ -257,7 +262,7 @@ def main() -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our pipe has had enough (`| head`): that is no failure of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()
         return 0
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):  # what Rich makes of the same
@@ -270,8 +275,18 @@ def main() -> int:
         if hasattr(error, "format_message"):  # click's own: wrong options
             error.show()  # type: ignore[attr-defined]
             return USAGE
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            _let_go_of_stdout()
+            place = error.filename or "standard output"
+            complain(StreamtagError(f"{place} cannot be written: {error.strerror}; make room, or write elsewhere"))
+            return FAILED
         err.print(traceback_text(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return CRASHED
+
+
+def _let_go_of_stdout() -> None:
+    """What still waits for it would fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _command() -> TyperGroup:
