@@ -234,9 +234,12 @@ def test_redis_may_go_and_come_back(tmp_path: Path, receiver: WebhookReceiver, r
 def test_what_is_set_wrong_ends_it_before_any_event(settings: Settings, tmp_path: Path) -> None:
     missing = [{"name": "hook", "kind": "webhook", "url": "http://h/", "secret_file": str(tmp_path / "none")}]
     broker = [{"name": "home", "kind": "mqtt", "host": "broker.lan"}]
+    (tmp_path / "ca.pem").write_text("no certificate")
+    no_ca = [broker[0] | {"tls_ca": str(tmp_path / "ca.pem")}]
     for arguments, env, says in (
         ([], {}, "no sink is set"),
         ([], {"STREAMTAG_NOTIFY__SINKS": json.dumps(missing)}, "No such file"),
+        ([], {"STREAMTAG_NOTIFY__SINKS": json.dumps(no_ca)}, "ca.pem: no certificate in it"),
         (["--retry", "hock"], {"STREAMTAG_NOTIFY__SINKS": json.dumps(missing)}, "no 'hock'; those there: hook"),
         (["--retry", "home"], {"STREAMTAG_NOTIFY__SINKS": json.dumps(broker)}, "only webhooks are told again"),
         (["--json"], {}, "--json belongs to"),

@@ -21,9 +21,13 @@ USER, PASSWORD = "streamtag", "mqtt's secret"
 
 
 class Mosquitto:
-    """A mosquitto of the test's own on 127.0.0.1, which knows one user. What is retained goes with it."""
+    """A mosquitto of the test's own on 127.0.0.1, which knows one user. What is retained goes with it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        certificate: file of its certificate with the key, for TLS.
+    """
+
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
         found = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
         assert found, "mosquitto is missing: make system installs it"
         self._command = [found, "-c", str(folder / "mosquitto.conf")]
@@ -35,6 +39,8 @@ class Mosquitto:
         passwords.chmod(0o644)
         # As root it would become a user who may not read the test's folder.
         lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous false", f"password_file {passwords}", "user root"]
+        if certificate is not None:
+            lines += [f"certfile {certificate}", f"keyfile {certificate}"]
         (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 

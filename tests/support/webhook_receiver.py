@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import ssl
 import threading
 from dataclasses import dataclass
 from email.message import Message
@@ -33,13 +34,16 @@ class Told:
 class WebhookReceiver:
     """Takes what is POSTed to it on 127.0.0.1; ``/hangs`` never answers, and ``/moved`` redirects to ``/elsewhere``.
 
+    Args:
+        tls: with its certificate, for https.
+
     Attributes:
         answers: status of each of the next requests, 0 for a connection that breaks; then 204 for all.
         told: every request that was answered with 2xx.
         refused: the others.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.answers: list[int] = []
         self.told: list[Told] = []
         self.refused: list[Told] = []
@@ -57,8 +61,10 @@ class WebhookReceiver:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
 
     def answer(self, handler: http.server.BaseHTTPRequestHandler, told: Told) -> None:
         """Answer one request, in a thread of its own."""

@@ -25,6 +25,7 @@ from streamtag.queue.notices import SinkView, UndeliveredEvent
 from streamtag.settings import HttpSettings, Settings
 from streamtag.tools.notify.again import Retold, tell_again, webhook_of
 from streamtag.tools.notify.runner import Runner
+from streamtag.tools.notify.tls import trusted_by
 
 
 def notify(
@@ -116,8 +117,8 @@ def _check(settings: Settings) -> None:
             secret_of(sink.password, sink.password_file)
         if isinstance(sink, WebhookSink):
             secret_of(sink.secret, sink.secret_file)
-        if sink.tls_ca and not sink.tls_ca.is_file():
-            raise ConfigError(f"{sink.name}: {sink.tls_ca}: no such file")
+        if sink.tls_ca:
+            trusted_by(sink.tls_ca)
 
 
 def _print_status(sinks: list[SinkView], runner: str, json: bool) -> None:

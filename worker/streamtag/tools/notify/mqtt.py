@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from streamtag.errors import ConfigError
 from streamtag.logs import log
 from streamtag.notify_settings import MqttSink, secret_of
 from streamtag.redaction import printable
 from streamtag.tools.notify.notice import Notice, Unreachable
+from streamtag.tools.notify.tls import told, trusted_by
 from streamtag.tools.notify.topics import MAX_ENTITIES, OFFLINE, ON, ONLINE, Message, Topics
 
 KEEPALIVE_S = 15
@@ -40,12 +43,18 @@ class Mqtt:
         self._has_retained = threading.Event()  # all of them
 
     def open(self) -> None:
-        """Begin to connect; that a broker is away is told by ``send``."""
+        """Begin to connect; that a broker is away, or a file of its settings, is told by ``send``."""
+        try:
+            self._connect()
+        except ConfigError as error:
+            self._why = str(error)
+
+    def _connect(self) -> None:
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=paho.MQTTv311)
         if self._sink.username:
             client.username_pw_set(self._sink.username, secret_of(self._sink.password, self._sink.password_file))
-        if self._sink.tls or self._sink.tls_ca:
-            client.tls_set(ca_certs=str(self._sink.tls_ca) if self._sink.tls_ca else None)
+        if self._is_tls:
+            client.tls_set_context(trusted_by(self._sink.tls_ca))
         client.will_set(self._topics.availability, OFFLINE, QOS, retain=True)
         client.reconnect_delay_set(1, 30)
         client.connect_timeout = self._timeout_s
@@ -59,6 +68,8 @@ class Mqtt:
 
     def send(self, notice: Notice) -> None:
         """Publish it, and what it changes, and wait until the broker has all of it."""
+        if self._client is None:
+            self.open()
         if self._client is None or not self._connected.wait(self._timeout_s):
             raise Unreachable(self._why)
         if self._fresh.is_set():
@@ -96,6 +107,10 @@ class Mqtt:
         client.unsubscribe([self._topics.labels, self._topics.availability])
         self._topics.remember(list(self._retained_on))
 
+    @property
+    def _is_tls(self) -> bool:
+        return self._sink.tls or self._sink.tls_ca is not None
+
     @staticmethod
     def _publish(client: paho.Client, message: Message) -> paho.MQTTMessageInfo:
         return client.publish(message.topic, message.payload, QOS, message.retain)
@@ -121,9 +136,13 @@ class Mqtt:
             self._retained_on.append(message.topic)
 
     def _on_disconnect(self, client: paho.Client, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        spoke = self._connected.is_set()
         self._connected.clear()
         if reason.is_failure and not self._why.startswith("refused"):
-            self._why = f"connection lost: {printable(str(reason), 100)}"
+            remedy = "" if spoke or self._is_tls else "; where it speaks TLS at that port, set tls or tls_ca"
+            self._why = f"connection lost: {printable(str(reason), 100)}{remedy}"
 
     def _on_connect_fail(self, client: paho.Client, data: Any) -> None:
-        self._why = f"no answer from {self._sink.host}:{self._sink.port}"
+        error = sys.exc_info()[1]  # paho calls this while it handles what went wrong, and does not say what
+        reason = f": {told(error)}" if isinstance(error, OSError) else ""
+        self._why = printable(f"no connection to {self._sink.host}:{self._sink.port}{reason}", 300)

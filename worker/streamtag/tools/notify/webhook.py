@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import re
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from streamtag.errors import ConfigError
 from streamtag.notify_settings import WebhookSink, secret_of
 from streamtag.redaction import redact
 from streamtag.tools.notify.notice import Notice, Unacceptable, Unreachable
+from streamtag.tools.notify.tls import told, trusted_by
 
 # What they say about one notice and not about the server: the same body will be refused tomorrow. Anything else, a
 # redirect or a wrong address too, somebody may set right while the event is tried again.
@@ -52,9 +52,12 @@ class Webhook:
         try:
             headers = self._headers(notice, body)
             status, wait_s = self._post(body, headers)
-        except (OSError, HTTPException, ConfigError) as error:
-            text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise Unreachable(redact(f"{type(error).__name__}: {text}")) from None
+        except ConfigError as error:
+            raise Unreachable(redact(str(error))) from None
+        except OSError as error:
+            raise Unreachable(redact(told(error))) from None
+        except HTTPException as error:
+            raise Unreachable(redact(f"{type(error).__name__}: {error}")) from None
         if status in REFUSALS:
             raise Unacceptable(f"answered {status}")
         if not 200 <= status < 300:
@@ -77,7 +80,7 @@ class Webhook:
         parts = urlsplit(self._sink.url.get_secret_value())
         host, path = parts.hostname or "", (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if parts.scheme == "https":
-            trusted = ssl.create_default_context(cafile=self._sink.tls_ca)
+            trusted = trusted_by(self._sink.tls_ca)
             connection: HTTPConnection = HTTPSConnection(host, parts.port, timeout=self._timeout_s, context=trusted)
         else:
             connection = HTTPConnection(host, parts.port, timeout=self._timeout_s)
