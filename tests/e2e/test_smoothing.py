@@ -81,6 +81,8 @@ def test_a_job_is_replayed_exactly_where_everything_is_stored(tmp_path: Path, se
             client.submit(str(tmp_path / "a.mp4"), job_id="again")
             assert client.wait("again", 90).status == "done"
             events = [event for event in client.events("again") if event.kind in ("enter", "exit")]
+            client.submit(str(tmp_path / "a.mp4"), job_id="watched", watch=["ring"])
+            assert client.wait("watched", 90).status == "done"
     finally:
         worker.kill()
     *segments, summary = json_lines(run_cli(settings, "replay", "again", "--json").stdout)
@@ -89,6 +91,9 @@ def test_a_job_is_replayed_exactly_where_everything_is_stored(tmp_path: Path, se
     for segment in segments:
         assert ("enter", segment["label"], pytest.approx(segment["start_s"])) in stored
         assert ("exit", segment["label"], pytest.approx(segment["end_s"])) in stored
+    *watched, summary = json_lines(run_cli(settings, "replay", "watched", "--json").stdout)
+    assert [segment["label"] for segment in watched] == ["ring"]
+    assert summary["enters"] == summary["enters_stored"] == 1
     ran = run_cli(settings, "replay", "again", "--smoothing", "method=none,enter=1.0,exit=1.0", "--json")
     assert json_lines(ran.stdout)[-1]["smoothing"]["method"] == "none"
     ran = run_cli(settings, "replay", "again", "--smoothing", "tau=1")
