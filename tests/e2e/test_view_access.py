@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from axe_core_python.selenium import Axe
 from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from streamtag.settings import Settings
 
 from tests.support import RedisServer, eventually, settings_for
@@ -48,6 +50,15 @@ def is_drawn(browser: webdriver.Chrome) -> bool:
     )
 
 
+def faults(browser: webdriver.Chrome, where: str) -> list[tuple[str, str, list[str]]]:
+    """What axe-core finds that is serious, and in which elements."""
+    return [
+        (where, fault["id"], [node["html"][:120] for node in fault["nodes"][:3]])
+        for fault in Axe().run(browser)["violations"]
+        if fault["impact"] in SERIOUS
+    ]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(address: str, browser: webdriver.Chrome, scheme: str) -> None:
@@ -57,10 +68,28 @@ def test_axe_finds_nothing_serious(address: str, browser: webdriver.Chrome, sche
         browser.get(address + path)
         eventually(lambda: is_drawn(browser), f"{path} is drawn")
         browser.execute_script("document.querySelector('details')?.setAttribute('open', '')")
-        for fault in Axe().run(browser)["violations"]:
-            if fault["impact"] in SERIOUS:
-                found.append((path, fault["id"], [node["html"][:120] for node in fault["nodes"][:3]]))
+        found += faults(browser, path)
     assert found == []
+
+
+@pytest.mark.parametrize(("path", "opener"), [("/", "Submit"), ("/stream/camera-0", "Cancel")])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_dialogue_is_for_everybody_and_fits_a_phone(
+    address: str, browser: webdriver.Chrome, scheme: str, path: str, opener: str
+) -> None:
+    look_as(browser, scheme, width_px=390, height_px=844)
+    browser.get(address + path)
+    eventually(lambda: is_drawn(browser), f"{path} is drawn")
+    button = eventually(lambda: browser.find_elements(By.XPATH, f"//button[. = '{opener}']"), "its button is there")[0]
+    button.click()
+    dialog = browser.find_element(By.TAG_NAME, "dialog")
+    assert dialog.is_displayed()
+    assert faults(browser, opener) == []
+    assert dialog.rect["x"] >= 0
+    assert dialog.rect["x"] + dialog.rect["width"] <= 390
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    eventually(lambda: not browser.find_elements(By.TAG_NAME, "dialog"), "Escape closes it")
+    assert browser.switch_to.active_element.text == opener, "and one is where one was"
 
 
 @pytest.mark.long
