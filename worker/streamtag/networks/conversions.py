@@ -29,7 +29,7 @@ from streamtag.core.bundle import Bundle
 from streamtag.logs import log, quiet_stderr
 from streamtag.networks.bundles import sha256
 from streamtag.networks.engines.machine import versions
-from streamtag.networks.engines.openvino_engine import CHECKED, Converted
+from streamtag.networks.engines.openvino_engine import CHECKED, Converted, read_network
 from streamtag.networks.file_lock import locked
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.settings import ModelSettings
@@ -148,7 +148,7 @@ class KeptConversion:
 
     def _opened(self) -> Converted:
         if "network.xml" in self._names:
-            return Converted(ov.Core().read_model(self.folder / "network.xml"), None)
+            return Converted(read_network(self.folder / "network.xml"), None)
         best = np.load(io.BytesIO((self.folder / "in_float.npy").read_bytes()), allow_pickle=False)
         if best.shape != (CHECKED,):
             raise ValueError(f"in_float.npy has the shape {best.shape}")
