@@ -18,6 +18,7 @@ from streamtag.networks import loading
 from streamtag.networks.bundles import read_bundle, read_bundle_file
 from streamtag.networks.conversions import KeptConversion
 from streamtag.networks.engines.openvino_engine import Converted
+from streamtag.networks.engines.silence import forbid_telemetry
 from streamtag.networks.loading import build_model, compile_model
 from streamtag.networks.registry import DEMO_BUNDLE, resolve
 from streamtag.settings import EngineSettings, ModelSettings, Settings
@@ -52,6 +53,27 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert found.accuracy_float32 is not None
     assert found.accuracy >= found.accuracy_float32 - 0.01
     return folder
+
+
+def test_float32_is_float32_on_a_processor_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What 8 bits are compared with: it was bfloat16 there, of which MobileNetV2 has other labels than float32."""
+    forbid_telemetry()
+    import openvino as ov  # noqa: PLC0415 - see above
+    from streamtag.tools import quantising_steps as steps  # noqa: PLC0415 - see above
+
+    compiled = []
+
+    class Noting(ov.Core):  # type: ignore[misc]
+        def compile_model(self, *given: Any) -> Any:
+            compiled.append(super().compile_model(*given))
+            return compiled[0]
+
+    monkeypatch.setattr(ov, "Core", Noting)
+    demo = resolve(ModelSettings(name="demo"))
+    pictures, classes = draw_set(1, 42)
+    model = steps.convert(build_model(demo, EngineSettings(name="openvino")), demo)
+    assert (steps.best_classes(model, pictures) == classes).mean() > 0.8
+    assert [one.get_property("INFERENCE_PRECISION_HINT").to_string() for one in compiled] == ["f32"]
 
 
 def _served(folder: Path) -> Bundle:
