@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any, cast
 
+import av
 import pytest
 from streamtag.ingest import packets
 from streamtag.ingest.packets import Arrived, PacketFeed
@@ -31,9 +35,23 @@ class FakeContainer:
             yield packet
 
 
-class AllRead:
+STREAM = cast(Any, SimpleNamespace(time_base=Fraction(1, 90_000)))
+
+
+@dataclass
+class FakeConnections:
+    """Says whether something is left to read."""
+
+    unread: bool = False
+
     def all_read(self) -> bool:
-        return True
+        return not self.unread
+
+
+def feed_of(
+    container: FakeContainer, connections: FakeConnections | None = None, read_timeout_s: float = 60.0
+) -> PacketFeed:
+    return PacketFeed(cast(Any, container), STREAM, cast(Any, connections or FakeConnections()), read_timeout_s)
 
 
 @dataclass
@@ -60,8 +78,7 @@ def test_who_waits_for_key_frames_is_told_of_them_at_once_and_of_the_others_then
 ) -> None:
     monkeypatch.setattr(packets, "PATIENCE_S", 60.0)
     container = FakeContainer()
-    stream: Any = None
-    feed = PacketFeed(cast(Any, container), stream, cast(Any, AllRead()), 60.0)
+    feed = feed_of(container)
     taker = Taker(feed)
     container.sent.put(FakePacket(is_keyframe=True))
     taker.start()
@@ -84,7 +101,7 @@ def test_who_waits_for_key_frames_is_told_of_them_at_once_and_of_the_others_then
 def test_nobody_is_patient_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packets, "PATIENCE_S", 0.05)
     container = FakeContainer()
-    feed = PacketFeed(cast(Any, container), cast(Any, None), cast(Any, AllRead()), 60.0)
+    feed = feed_of(container)
     feed.patient = True
     taker = Taker(feed, patient=True)
     taker.start()
@@ -93,3 +110,30 @@ def test_nobody_is_patient_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     container.sent.put(FakePacket(is_keyframe=False))
     assert taker.taken.get(timeout=20) is not None
     container.sent.put(None)
+
+
+@pytest.mark.parametrize("patient", [False, True])
+def test_silence_is_given_up_and_what_came_before_is_taken_first(patient: bool) -> None:
+    container = FakeContainer()
+    feed = feed_of(container, read_timeout_s=0.5)
+    feed.patient = patient
+    container.sent.put(FakePacket(is_keyframe=True))
+    assert feed.take() is not None
+    with pytest.raises(av.FFmpegError):
+        feed.take()
+    assert time.monotonic() - feed.last_s >= 0.5
+
+
+def test_what_has_come_and_is_not_read_yet_is_no_silence() -> None:
+    container, connections = FakeContainer(), FakeConnections()
+    feed = feed_of(container, connections, read_timeout_s=0.5)
+    container.sent.put(FakePacket(is_keyframe=True))
+    assert feed.take() is not None
+    connections.unread = True
+    taker = Taker(feed)
+    taker.start()
+    time.sleep(1.0)  # twice as long as silence may be
+    container.sent.put(FakePacket(is_keyframe=True))
+    assert taker.taken.get(timeout=20) is not None
+    container.sent.put(None)
+    assert taker.taken.get(timeout=20) is None

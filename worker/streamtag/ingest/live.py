@@ -17,6 +17,7 @@ from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from streamtag.core.live_clock import LiveTimeline
@@ -43,7 +44,8 @@ def open_packets(
     av.logging.restore_default_callback()  # to standard error, and so into the error log
     av.logging.set_libav_level(_ERRORS_ONLY)
     connections = Connections()
-    timeout_s = (settings.open_timeout_s, settings.read_timeout_s)
+    # None for reading: PyAV would look at the clock under Python's lock, a thousand times a second. PacketFeed waits.
+    timeout_s = (settings.open_timeout_s, None)
     container = av.open(location, options=options, timeout=timeout_s, metadata_errors="replace")
     connections.opened()
     return container, connections
@@ -88,6 +90,8 @@ class StreamReader:
         self._lost = Fate.OLD  # what frames are until then
         self._now: Arrived | None = None
         self._frame: VideoFrame | None = None
+        # One for all frames: each frame's own would begin anew, with a thread for each core.
+        self._converter = VideoReformatter()
 
     def grab(self) -> bool:
         """
@@ -145,7 +149,7 @@ class StreamReader:
         if self._frame is None:
             raise CorruptFrame("the codec could not decode it")
         self._check_size(self._frame.width, self._frame.height)  # a stream may change its size at any time
-        return self._frame.to_ndarray(format="bgr24")
+        return self._converter.reformat(self._frame, format="bgr24", threads=1).to_ndarray()
 
     def _decode(self) -> None:
         for packet in self._group:

@@ -13,7 +13,6 @@ import math
 import os
 import socket
 import stat
-import struct
 import termios
 import threading
 import time
@@ -43,6 +42,7 @@ WAITING_BYTES = 32 * 1024**2
 # Frames may be sent in another order than they are shown in, by no more than this.
 REORDERED_S = 1.0
 _DESCRIPTORS = 128
+_ZERO = bytes(4)  # as a C int
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class PacketFeed:
 
     Args:
         connections: by which they come, to see whether more waits there.
-        read_timeout_s: of silence, after which FFmpeg breaks off.
+        read_timeout_s: of silence, after which nothing more is waited for.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class PacketFeed:
         self._stream = stream
         self._connections = connections
         self._read_timeout_s = read_timeout_s
+        self._tick_s = float(stream.time_base or 0)  # a fraction a packet would cost more than all else that is asked
         self._clock = ArrivalClock()
         self._packets: deque[Arrived] = deque()
         self._waiting_bytes = 0
@@ -95,7 +96,7 @@ class PacketFeed:
             if not self._settled:
                 self._settle()
             while not self._packets and not self._ended:
-                self._changed.wait(PATIENCE_S if self.patient else None)
+                self._wait()
             if not self._packets:
                 if self._error is not None:
                     raise self._error
@@ -104,6 +105,15 @@ class PacketFeed:
             self._waiting_bytes -= arrived.packet.size
             self._changed.notify_all()
             return arrived
+
+    def _wait(self) -> None:
+        left_s = self.last_s + self._read_timeout_s - time.monotonic()
+        if left_s > 0:
+            self._changed.wait(min(left_s, PATIENCE_S) if self.patient else left_s)
+        elif self._connections.all_read():
+            raise av.FFmpegError(errno.ETIMEDOUT, "nothing came")
+        else:
+            self._changed.wait(PATIENCE_S)  # something has; it was we who were not there to read it
 
     def give_up_old(self) -> bool:
         """Mark what waits before the newest key frame as lost. False without one: all of it is."""
@@ -138,9 +148,6 @@ class PacketFeed:
     def _drain(self) -> None:
         try:
             for packet in self._container.demux(self._stream):
-                if time.monotonic() - self.last_s >= self._read_timeout_s:
-                    # FFmpeg has broken off. It hands out what it still had, and would then wait as long once more.
-                    raise av.FFmpegError(errno.ETIMEDOUT, "nothing came")
                 if packet.size:  # an empty one says that it was the last
                     self._add(packet)
         except av.FFmpegError as error:
@@ -160,14 +167,15 @@ class PacketFeed:
             while self._waiting_bytes > WAITING_BYTES:
                 self._changed.wait()
             self._waiting_bytes += packet.size
-            self._packets.append(Arrived(packet, packet.is_keyframe, raw_s, seen_s, arrived_s))
-            if packet.is_keyframe or not self.patient:
+            key = packet.is_keyframe
+            self._packets.append(Arrived(packet, key, raw_s, seen_s, arrived_s))
+            if key or not self.patient:
                 self._changed.notify_all()
 
     def _camera_time(self, packet: Packet[VideoStream]) -> float | None:
         if packet.pts is None:
             return None
-        raw_s = float(packet.pts * packet.time_base)
+        raw_s = packet.pts * self._tick_s
         if self._raw_s - REORDERED_S < raw_s < self._raw_s:
             return self._raw_s  # it is shown before one that was needed to decode it
         self._raw_s = raw_s
@@ -187,12 +195,12 @@ class Connections:
 
     def all_read(self) -> bool:
         """Whether nothing is left to read."""
-        for descriptor in self._found:
-            with contextlib.suppress(OSError):
-                unread = bytearray(4)
-                fcntl.ioctl(descriptor, termios.FIONREAD, unread)
-                if struct.unpack("i", unread)[0]:
+        try:
+            for descriptor in self._found:
+                if fcntl.ioctl(descriptor, termios.FIONREAD, _ZERO) != _ZERO:
                     return False
+        except OSError:
+            pass  # it is closed
         return True
 
 
