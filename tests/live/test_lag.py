@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import time
 
+import psutil
 import pytest
 from streamtag.core.job import Sampling
 from streamtag.core.stream_state import GapReason
+from streamtag.ingest.session import DecoderSession
+from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings
 
 from tests.support.rtsp import clock_cameras
-from tests.support.stream_reading import Heard
-from tests.support.watching import SLOW_S, decode_slowly, seen, watch
+from tests.support.stream_reading import Heard, read
+from tests.support.watching import SLOW_S, WHOLE, decode_slowly, seen, watch
 
 # Machines that run tests are busy: what is late by so much is not late for the reason that is tested.
 SLACK_S = 4.0
@@ -35,6 +39,39 @@ def test_a_decoder_that_is_too_slow_stays_within_its_budget_and_says_what_it_mis
     assert GapReason.LAGGING in heard.gaps
     numbers = sorted([one.sampled for one in heard.samples] + [lost.sample.sampled for lost in heard.unclassified])
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("stopped", ["decoder", "gate", "both"])
+def test_what_lay_there_while_nobody_had_the_processor_is_not_taken_for_new(stopped: str) -> None:
+    stop_s, there = 5.0, 50
+    moments_s: list[float] = []  # when the processes stopped, and when they went on
+
+    def stop_it(stream: Stream, heard: Heard) -> None:
+        if len(heard.samples) >= there and stream.session is not None and not moments_s:
+            processes = at_work(stream.session, stopped)
+            moments_s.append(time.time())
+            for one in processes:
+                one.suspend()
+            time.sleep(stop_s)
+            moments_s.append(time.time())
+            for one in processes:
+                one.resume()
+        if moments_s and heard.taken_unix_s[-1] > moments_s[1] + 5:
+            stream.stop()
+
+    with clock_cameras(cam={"fps": 25}) as cameras:
+        heard = read(cameras.url("cam"), Sampling(fps=25), PATIENT, meddle=stop_it, preprocessing=WHOLE)
+    waited = [one for one in seen(heard) if moments_s[0] + 0.5 < one.shown_unix_s < moments_s[1] - stop_s / 2]
+    assert waited, "what came meanwhile is not lost"
+    assert max(one.error_s for one in waited) < stop_s / 2
+    assert min(one.error_s for one in waited) > -1
+
+
+def at_work(session: DecoderSession, which: str) -> list[psutil.Process]:
+    """The processes of a stream: its decoder, its gate or both, which have the same parent."""
+    decoder = psutil.Process(session.pid)
+    beside = [one for one in psutil.Process(decoder.ppid()).children() if one.pid != decoder.pid]
+    return {"decoder": [decoder], "gate": beside, "both": [decoder, *beside]}[which]
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])

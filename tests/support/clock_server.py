@@ -133,7 +133,7 @@ class Camera:
             time.sleep(max(0.0, due_s - time.time()))
             made_s = due_s if number < wanted["old_frames"] else time.time()
             content = painter.draw(int(made_s * 1000), number)
-            shown_s = number * frame_s * wanted["speed"]
+            shown_s = (made_s - began_s) * wanted["speed"]
             if wanted["jump_after_s"] and number * frame_s >= wanted["jump_after_s"]:
                 shown_s += wanted["jump_s"]
             if not self._push(source, clock, content, shown_s):

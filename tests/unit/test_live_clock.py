@@ -7,7 +7,16 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamtag.core.live_clock import DEADBAND_S, MAX_STEP_S, ArrivalClock, LiveTimeline
+from streamtag.core.live_clock import (
+    CAUGHT_UP_S,
+    DEADBAND_S,
+    FORGET_S,
+    HOLE_S,
+    MAX_STEP_S,
+    ArrivalClock,
+    LiveTimeline,
+    at_pace,
+)
 
 
 def test_a_packet_behind_which_nothing_waits_had_just_come() -> None:
@@ -57,6 +66,84 @@ def test_nothing_arrives_before_what_came_before_nor_after_it_was_seen(
         arrived_s = clock.arrived_s(seen_s, raw_s, caught_up)
         assert last_s <= arrived_s <= seen_s
         last_s = arrived_s
+
+
+STEP_S = 1 / 25
+
+
+def read_with_pauses(made_s: list[float], pauses: list[tuple[float, float]]) -> list[float]:
+    """When packets are seen by a reader that is away for so long, each time after it was there for so long."""
+    seen, now_s = [], made_s[0]
+    until = itertools.accumulate(pauses, lambda end_s, pause: end_s + pause[0] + pause[1], initial=now_s)
+    away = [(end_s - pause[1], end_s) for pause, end_s in zip(pauses, itertools.islice(until, 1, None), strict=True)]
+    for one_s in made_s:
+        now_s = max(now_s + 0.0005, one_s)
+        now_s = next((end_s for begin_s, end_s in away if begin_s <= now_s < end_s), now_s)
+        seen.append(now_s)
+    return seen
+
+
+def test_what_waited_where_it_cannot_be_seen_is_late_all_the_same() -> None:
+    """The gate had no processor: nothing is left behind any packet, and they come 3 s too late."""
+    clock, made = ArrivalClock(), [100 + number * STEP_S for number in range(300)]
+    seen = read_with_pauses(made, [(4.0, 3.0)])
+    assert max(there_s - one_s for one_s, there_s in zip(made, seen, strict=True)) > 2.9
+    arrived = [clock.arrived_s(there_s, one_s, True) for one_s, there_s in zip(made, seen, strict=True)]
+    assert arrived == pytest.approx(made, abs=CAUGHT_UP_S + STEP_S)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.05, 2), st.floats(0, 4)), max_size=8),
+    st.lists(st.booleans(), min_size=7, max_size=7),
+)
+def test_a_reader_that_is_away_now_and_then_tells_when_packets_came(
+    pauses: list[tuple[float, float]], caught_up: list[bool]
+) -> None:
+    clock, made = ArrivalClock(), [100 + number * STEP_S for number in range(600)]
+    for number, (one_s, seen_s) in enumerate(zip(made, read_with_pauses(made, pauses), strict=True)):
+        arrived_s = clock.arrived_s(seen_s, one_s, caught_up[number % 7])
+        assert one_s - 0.001 <= arrived_s <= one_s + HOLE_S + STEP_S
+
+
+def test_a_camera_that_stood_still_with_its_clock_is_not_late_for_long() -> None:
+    clock, pause_s = ArrivalClock(), 5.0
+    for number in range(1000):
+        seen_s = 100 + number * STEP_S + (pause_s if number >= 100 else 0.0)
+        arrived_s = clock.arrived_s(seen_s, number * STEP_S, True)
+        if not 0 <= seen_s - (104 + pause_s) <= FORGET_S + STEP_S:
+            assert arrived_s == seen_s
+
+
+@pytest.mark.parametrize("fps", [1, 2, 5, 25])
+@pytest.mark.parametrize("speed", [0.5, 0.8, 0.95, 0.99, 1.01, 1.25, 2.0])
+def test_a_clock_of_another_speed_makes_nothing_late(fps: int, speed: float) -> None:
+    clock = ArrivalClock()
+    for number in range(60 * fps):
+        assert clock.arrived_s(100 + number / fps, number / fps * speed, True) == 100 + number / fps
+
+
+@pytest.mark.parametrize(
+    ("packets", "prompt", "expected"),
+    [
+        pytest.param([], True, False, id="nothing"),
+        pytest.param([(0.0, 0.0)], True, False, id="one"),
+        pytest.param([(0.0, 0.0), (0.04, 0.04)], True, True, id="as made"),
+        pytest.param([(0.0, 0.0), (0.001, 0.04)], True, False, id="a burst"),
+        pytest.param([(0.0, 0.0), (0.001, 0.04), (0.041, 0.08)], True, True, id="after a burst"),
+        pytest.param([(0.0, 0.0), (2.0, 0.04)], True, False, id="after a hole, what waited comes"),
+        pytest.param([(0.0, None), (0.04, None)], True, True, id="without a clock"),
+        pytest.param([(0.0, None), (0.001, None)], True, False, id="a burst without a clock"),
+        pytest.param([(0.0, 0.0), (0.04, 0.04)], False, False, id="too few to tell"),
+        pytest.param([(n * 0.04, n * 0.04) for n in range(10)], False, True, id="enough"),
+        pytest.param([(n * 0.04, n * 0.06) for n in range(10)], False, False, id="they catch up"),
+        pytest.param([(0.0, 0.0), (0.5, 0.5)], False, True, id="two a second"),
+        pytest.param([(0.0, 0.0), (1.0, 0.04), (1.04, 0.08), (1.08, 0.12)], False, False, id="a hole not long ago"),
+    ],
+)
+def test_packets_come_at_their_pace_once_nothing_that_waited_comes(
+    packets: list[tuple[float, float | None]], prompt: bool, expected: bool
+) -> None:
+    assert at_pace(reversed(packets), prompt) is expected
 
 
 def shown(raw: list[float], arrived: list[float]) -> list[float]:

@@ -43,6 +43,7 @@ class FakeConnections:
     """Says whether something is left to read."""
 
     unread: bool = False
+    began_s: float = field(default_factory=time.monotonic)
 
     def all_read(self) -> bool:
         return not self.unread

@@ -8,6 +8,7 @@ are placed by them, from the last one on that had come just then, since nothing 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 # A camera's clock that steps further than this between two packets was set, and says nothing about the time between.
 MAX_STEP_S = 10.0
@@ -20,17 +21,58 @@ LEAST_STEP_S = 0.001
 # Over so long the speed of a camera's clock is measured, and so much faster or slower than ours it may go.
 RATE_S = 2.0
 MAX_RATE = 4.0
+# What it seems to be off by less is how unevenly packets come.
+USUAL_RATE = 0.1
+# Packets that come so much later than the camera's clock says, and after so many times its step, come after a hole.
+HOLE_S = 0.2
+HOLE_STEPS = 1.5
+# Less than this is caught up on.
+CAUGHT_UP_S = 0.1
+# What waited comes as soon as somebody reads it: what is as late so long after a hole never waited.
+FORGET_S = 10.0
+# Packets that come this much faster than they were made were kept by the server; where some may lie about on this side,
+# too, it is told from more of them, and more strictly.
+BURST_PACE = 0.4
+CLOSE_PACE, CLOSE_OVER_S = 0.8, 0.3
+
+
+def at_pace(packets: Iterable[tuple[float, float | None]], prompt: bool) -> bool:
+    """Whether packets come as fast as they were made, and not what had waited: neither in a burst nor after a hole.
+
+    Args:
+        packets: when each was seen, and its time by the camera's clock; the newest first.
+        prompt: the first was here so soon that none can have waited on this side.
+    """
+    pace, over_s = (BURST_PACE, 0.0) if prompt else (CLOSE_PACE, CLOSE_OVER_S)
+    newest = None
+    for seen_s, raw_s in packets:
+        if newest is None:
+            newest = seen_s, raw_s
+        elif newest[0] - seen_s >= over_s:
+            waited_s = newest[0] - seen_s
+            if newest[1] is None or raw_s is None:
+                return waited_s > 0.01
+            made_s = newest[1] - raw_s
+            return pace * made_s <= waited_s <= made_s + HOLE_S
+    return False
 
 
 class ArrivalClock:
-    """When packets arrived. All times are seconds of one clock of ours, but for the camera's (``raw_s``)."""
+    """When packets arrived. All times are seconds of one clock of ours, but for the camera's (``raw_s``).
+
+    That nothing is left to read behind a packet is no proof that it has just come: what feeds the connection may have
+    had no processor either, or the network stood. That shows in a hole, after which less time has gone by for the
+    camera than for us. So much are packets late from then on, less what they catch up on.
+    """
 
     def __init__(self) -> None:
-        self._anchor: tuple[float, float] | None = None  # arrival and camera time of the packet that others go by
+        self._anchor: tuple[float, float] | None = None  # arrival and camera time of the last packet
         self._fresh: tuple[float, float] | None = None  # the same of one that had just come, some time ago
         self._rate = 1.0  # seconds of ours in one of the camera's
-        self._last_raw_s: float | None = None
         self._last_s = -math.inf
+        self._late_s = 0.0  # how much later than it arrived the last packet was seen
+        self._hole_s = -math.inf  # when the last hole ended
+        self._most_late_s = 0.0  # after it; 0 once that is caught up on
 
     def arrived_s(self, seen_s: float, raw_s: float | None, caught_up: bool) -> float:
         """When a packet arrived; never before the one before it, nor after it was seen.
@@ -40,18 +82,23 @@ class ArrivalClock:
             raw_s: its time by the camera's clock, or None.
             caught_up: nothing was left to read behind it.
         """
+        step_s = raw_s - self._anchor[1] if raw_s is not None and self._anchor is not None else 0.0
         if raw_s is None:
-            arrived_s = seen_s if caught_up else max(self._last_s, self.place_s(None, seen_s))
-        elif self._last_raw_s is not None and not 0 <= raw_s - self._last_raw_s <= MAX_STEP_S:
+            arrived_s = seen_s
+        elif not 0 <= step_s <= MAX_STEP_S:
             # The clock was set. A packet behind others waited with them, since when it does not say.
-            arrived_s, self._fresh = (seen_s if caught_up else self._last_s), None
+            arrived_s = seen_s if caught_up else self._last_s
+            self._fresh, self._most_late_s = None, 0.0
         else:
-            arrived_s = seen_s if caught_up else self.place_s(raw_s, seen_s)
+            late_s = seen_s - self.place_s(raw_s, seen_s)
+            self._look_for_hole(late_s, seen_s, step_s * self._rate)
+            arrived_s = seen_s - (min(late_s, self._most_late_s) if caught_up else late_s)
         self._last_s = max(self._last_s, arrived_s)
+        self._late_s = seen_s - self._last_s
         if raw_s is not None:
+            self._anchor = self._last_s, raw_s
             if caught_up:
                 self._learn_rate(seen_s, raw_s)
-            self._last_raw_s, self._anchor = raw_s, (self._last_s, raw_s)
         return self._last_s
 
     def place_s(self, raw_s: float | None, seen_s: float) -> float:
@@ -61,12 +108,25 @@ class ArrivalClock:
         arrived_s, camera_s = self._anchor
         return min(seen_s, arrived_s + (raw_s - camera_s) * self._rate)
 
+    def _look_for_hole(self, late_s: float, seen_s: float, step_s: float) -> None:
+        """Take in how late a packet is by the camera's clock, so much after the one before.
+
+        Outside of holes that clock is slow, which shows in every step a little. And where nothing is caught up on after
+        one, it stood still with the camera.
+        """
+        if late_s - self._late_s > max(HOLE_S, HOLE_STEPS * step_s):
+            self._hole_s, self._most_late_s = seen_s, late_s
+        elif late_s <= CAUGHT_UP_S or seen_s - self._hole_s > FORGET_S:
+            self._most_late_s = 0.0
+
     def _learn_rate(self, seen_s: float, raw_s: float) -> None:
-        if self._fresh is None:
+        if self._most_late_s:
+            self._fresh = None
+        elif self._fresh is None:
             self._fresh = seen_s, raw_s
         elif raw_s - self._fresh[1] >= RATE_S:
             rate = (seen_s - self._fresh[0]) / (raw_s - self._fresh[1])
-            self._rate = min(MAX_RATE, max(1 / MAX_RATE, rate))
+            self._rate = min(MAX_RATE, max(1 / MAX_RATE, rate)) if abs(rate - 1.0) > USUAL_RATE else 1.0
             self._fresh = seen_s, raw_s
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import math
 import os
 import socket
@@ -19,22 +20,23 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from streamtag.core.live_clock import ArrivalClock
+from streamtag.core.live_clock import ArrivalClock, at_pace
 from streamtag.ingest.readers import Fate
 
 # How long is looked at what comes at first, to tell what a server had kept from what is new.
 SETTLE_S = 1.0
 # Nothing came for so long: what came before is all there was.
 QUIET_S = 0.3
-# Packets that come this much faster than they were made were kept.
-BURST_PACE = 0.4
+# Where the first packet took longer than this to come, it may have waited for the processor, and others behind it: what
+# comes is looked at for longer then.
+PROMPT_S = 0.5
+LATE_SETTLE_S = 3.0
 # How long packets that nobody waits for may lie: to be woken for each costs as much as all that is done with it.
 PATIENCE_S = 0.25
 # What may wait for the decoder. Beyond it the network waits, and what comes from there is known to be late.
@@ -127,23 +129,24 @@ class PacketFeed:
 
     def _settle(self) -> None:
         """Wait until packets come at the pace at which they were made, and tell those from before by their times."""
-        deadline_s = time.monotonic() + SETTLE_S
-        while not self._ended and time.monotonic() < deadline_s and not self._at_pace():
+        began_s = time.monotonic()
+        while not self._ended and not self._at_pace():
+            if time.monotonic() - began_s >= (SETTLE_S if self._prompt() else LATE_SETTLE_S):
+                break
             if not self._changed.wait(QUIET_S) and self._packets:
                 break
         self._settled = True
         for arrived in self._packets:
             arrived.arrived_s = self._clock.place_s(arrived.raw_s, arrived.seen_s)
-        for arrived, _next in pairwise(self._packets):
+        for arrived, _next in itertools.pairwise(self._packets):
             arrived.fate = Fate.OLD
 
+    def _prompt(self) -> bool:
+        first_s = self._packets[0].seen_s if self._packets else time.monotonic()
+        return first_s - self._connections.began_s <= PROMPT_S
+
     def _at_pace(self) -> bool:
-        if len(self._packets) < 2:
-            return False
-        before, last = self._packets[-2], self._packets[-1]
-        if before.raw_s is None or last.raw_s is None:
-            return last.seen_s - before.seen_s > 0.01
-        return last.seen_s - before.seen_s >= BURST_PACE * (last.raw_s - before.raw_s)
+        return at_pace(((arrived.seen_s, arrived.raw_s) for arrived in reversed(self._packets)), self._prompt())
 
     def _drain(self) -> None:
         try:
@@ -186,6 +189,7 @@ class Connections:
     """The connections to servers that this process has opened since; FFmpeg opens them and does not tell."""
 
     def __init__(self) -> None:
+        self.began_s = time.monotonic()  # to open them
         self._before = set(_tcp_connections())
         self._found: tuple[int, ...] = ()
 
