@@ -105,6 +105,15 @@ def test_a_reader_that_is_away_now_and_then_tells_when_packets_came(
         assert one_s - 0.001 <= arrived_s <= one_s + HOLE_S + STEP_S
 
 
+def test_what_catches_up_slowly_stays_late_until_it_has() -> None:
+    """For 36 s, which is longer than a hole is remembered after which nothing catches up."""
+    clock, late_s, from_s = ArrivalClock(), 9.0, 4.0
+    for number in range(1500):
+        made_s = 100 + number * STEP_S
+        seen_s = made_s + (max(0.0, late_s - 0.25 * (number * STEP_S - from_s)) if number * STEP_S >= from_s else 0.0)
+        assert made_s - 0.001 <= clock.arrived_s(seen_s, made_s, True) <= made_s + HOLE_S
+
+
 def test_a_camera_that_stood_still_with_its_clock_is_not_late_for_long() -> None:
     clock, pause_s = ArrivalClock(), 5.0
     for number in range(1000):

@@ -28,7 +28,8 @@ HOLE_S = 0.2
 HOLE_STEPS = 1.5
 # Less than this is caught up on.
 CAUGHT_UP_S = 0.1
-# What waited comes as soon as somebody reads it: what is as late so long after a hole never waited.
+# What waited comes as soon as somebody reads it: what has not caught up to so much of it for so long never waited.
+CATCHING_UP = 0.9
 FORGET_S = 10.0
 # Packets that come this much faster than they were made were kept by the server; where some may lie about on this side,
 # too, it is told from more of them, and more strictly.
@@ -118,6 +119,8 @@ class ArrivalClock:
             self._hole_s, self._most_late_s = seen_s, late_s
         elif late_s <= CAUGHT_UP_S or seen_s - self._hole_s > FORGET_S:
             self._most_late_s = 0.0
+        elif late_s < CATCHING_UP * self._most_late_s:
+            self._hole_s, self._most_late_s = seen_s, late_s
 
     def _learn_rate(self, seen_s: float, raw_s: float) -> None:
         if self._most_late_s:
