@@ -52,9 +52,7 @@ class Wall:
 
 
 def served(settings: Settings) -> Iterator[tuple[Worker, str]]:
-    server = Worker(
-        settings, "view.port=0", command="view"
-    )  # the usual one may be taken on a machine of somebody who works
+    server = Worker(settings, "view.port=0", command="view")  # the usual one may be taken
     yield server, str(eventually(lambda: server.said("ready"), "the page is served")["page"])
     server.kill()
 

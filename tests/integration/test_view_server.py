@@ -156,3 +156,6 @@ def test_a_port_that_is_taken_is_named(page: Page, settings: Settings) -> None:
     taken = settings.model_copy(update={"view": settings.view.model_copy(update={"port": port})})
     with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}.*another view.port"):
         Page(taken)
+    away = settings.model_copy(update={"view": settings.view.model_copy(update={"host": "192.0.2.1"})})
+    with pytest.raises(ConfigError, match=r"192\.0\.2\.1.*is view\.host an address of this machine"):
+        Page(away)

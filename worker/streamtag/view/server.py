@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
@@ -152,9 +153,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening = socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
-        raise ConfigError(
-            f"view: cannot listen on {host}:{port}: {error.strerror}; choose another view.port, or 0 for any"
-        ) from None
+        foreign = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        remedy = "is view.host an address of this machine?" if foreign else "choose another view.port, or 0 for any"
+        reason = str(error.strerror).partition(" (while")[0]  # what follows says again where
+        raise ConfigError(f"view: cannot listen on {host}:{port}: {reason}; {remedy}") from None
     # asyncio does so only where a socket was made for TCP by name. Without, each answer waits 40 ms for its other half.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
