@@ -13,7 +13,7 @@ from streamtag.core.smoothing import Smoother
 from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.ingest.stream import Unclassified
-from streamtag.metrics import Metrics, total
+from streamtag.metrics import Metrics
 from streamtag.pipeline.commit_loop import CommitLoop
 from streamtag.pipeline.picture_box import PictureBox
 from streamtag.pipeline.run import Classified, Mailbox, Run, RunNews, Runs
@@ -84,7 +84,7 @@ def test_a_job_that_redis_refuses_ends_alone_with_its_reason(what: str) -> None:
     assert bench.queue.reasons == {"bad": "WRONGTYPE of res:bad"}
     assert {job for name, job in bench.queue.asked if name == "finish"} >= {"a", "b"}
     assert bench.killed == ["bad"]
-    assert total(bench.metrics.commits, outcome="refused") == (what == "commit")
+    assert bench.metrics.commits.labels("refused").so_far == (what == "commit")
 
 
 def test_a_job_that_cannot_be_dead_lettered_goes_by_its_entry_or_is_left_to_its_lease() -> None:

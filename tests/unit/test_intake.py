@@ -181,6 +181,18 @@ def test_messages_come_together_unless_a_stream_has_ended_or_many_have_come() ->
     assert time.monotonic() - began_s < 3
 
 
+def test_whoever_takes_can_be_woken_without_a_message_and_once() -> None:
+    mailbox, began_s = Mailbox(64), time.monotonic()
+    threading.Timer(0.05, mailbox.wake).start()
+    assert mailbox.take(30.0) == []
+    mailbox.wake()
+    assert mailbox.take(30.0) == [], "also where that came before the wait"
+    assert time.monotonic() - began_s < 10
+    began_s = time.monotonic()
+    assert mailbox.take(0.1) == []
+    assert time.monotonic() - began_s >= 0.1
+
+
 def test_gathering_ends_with_the_last_that_is_on_its_way_but_not_before_its_least() -> None:
     mailbox, never = Mailbox(64), threading.Event()
 

@@ -9,7 +9,7 @@ import pytest
 from streamtag.core.album import Picture, PictureGate, PictureKind
 from streamtag.core.track import Transition
 from streamtag.errors import LeaseLost, QueueRefused, QueueUnavailable
-from streamtag.metrics import Metrics, total
+from streamtag.metrics import Metrics
 from streamtag.pipeline.picture_box import MAX_WAITING, PictureBox
 from streamtag.pipeline.picture_loop import PictureLoop
 from streamtag.pipeline.run import Run, Runs
@@ -73,7 +73,7 @@ def test_the_newest_picture_of_a_run_is_written_no_more_often_than_it_may() -> N
         bench.classify(run, number, best=number // 5 % 2)
         written += newest_s(bench.turn())
     assert written == [float(second) for second in range(0, 40, 8)]
-    assert total(bench.metrics.pictures) == 5
+    assert bench.metrics.pictures.so_far == 5
     assert newest_s(bench.turn(100)) == [39.0]
     assert bench.turn() == [], "what is there is not written again"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streamtag.core.records import Sample, StreamState
 from streamtag.core.stream_state import GapNoticed, GapReason, News
 
@@ -87,3 +89,28 @@ def test_a_hole_between_the_first_two_samples_is_declared_once_the_third_tells(d
         found = one.count(shown.decoded, at_s) + one.sample(shown, 0.5, 0.5, at_s)
         gaps += [event for event in found if isinstance(event, GapNoticed)]
     assert gaps == [GapNoticed(GapReason.SILENCE, (1e9 + 0.5, 1e9 + 7.5)), GapNoticed(GapReason.SILENCE)]
+
+
+@given(
+    live=st.booleans(),
+    steps=st.lists(st.tuples(st.sampled_from(("heard", "opened", "sample", "check")), st.floats(0.01, 20.0))),
+)
+def test_the_clock_need_not_be_looked_at_before_a_stream_has_something_to_say(
+    live: bool, steps: list[tuple[str, float]]
+) -> None:
+    one = machine(live)
+    one.connecting(0.0)
+    now_s, nothing_until_s = 0.0, one.nothing_until_s()
+    for number, (what, later_s) in enumerate(steps):
+        now_s += later_s
+        assert not one.check(now_s) or now_s >= nothing_until_s
+        if not one.connected:
+            return
+        if what == "heard":
+            one.heard(now_s)
+        elif what == "opened":
+            one.opened(100, now_s)
+        elif what == "sample":
+            show(one, now_s, number=number)
+        if now_s >= nothing_until_s:  # not sooner: what is heard meanwhile makes it no shorter
+            nothing_until_s = one.nothing_until_s()

@@ -9,7 +9,6 @@ from typing import TypeVar, get_args
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     GCCollector,
     Histogram,
@@ -20,7 +19,7 @@ from prometheus_client import (
 )
 
 from streamtag import __version__
-from streamtag.collectors import SOURCES, BatchHistogram, Recompiles, SourceLabel, StreamLook, Streams
+from streamtag.collectors import SOURCES, BatchHistogram, ReadableCounter, Recompiles, SourceLabel, StreamLook, Streams
 from streamtag.core.engine_choice import EngineChoice
 from streamtag.core.failure import Failure, FailureCause
 from streamtag.core.records import DropReason, FailReason, JobEnd, StreamState, WorkerView
@@ -28,7 +27,7 @@ from streamtag.core.stream_state import GapReason
 
 _FAST_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
 _SLOW_S = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60)
-Labelled = TypeVar("Labelled", Counter, Gauge, Histogram)
+Labelled = TypeVar("Labelled", ReadableCounter, Gauge, Histogram)
 REDIS_THREADS = (
     "claims",
     "commits",
@@ -48,8 +47,8 @@ class Declare:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
 
-    def counter(self, name: str, text: str, **labels: Iterable[str]) -> Counter:
-        return _begun(Counter(f"streamtag_{name}", text, tuple(labels), registry=self._registry), labels)
+    def counter(self, name: str, text: str, **labels: Iterable[str]) -> ReadableCounter:
+        return _begun(ReadableCounter(f"streamtag_{name}", text, tuple(labels), registry=self._registry), labels)
 
     def histogram(self, name: str, text: str, buckets: Iterable[float], **labels: Iterable[str]) -> Histogram:
         bounds = tuple(buckets)
@@ -269,9 +268,3 @@ class Metrics:
     def watch_streams(self, look: Callable[[], Iterable[StreamLook]]) -> None:
         """Report the streams by state and source, how stale they are and what they show, when Prometheus asks."""
         self.registry.register(Streams(look, self._labels))
-
-
-def total(counter: Counter, **labels: str) -> float:
-    """A counter's sum over all of its labels but those given."""
-    samples = (sample for family in counter.collect() for sample in family.samples if sample.name.endswith("_total"))
-    return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())

@@ -59,6 +59,14 @@ class Continuity:
         usual_s = self._usual_silence_s
         return usual_s is not None and self.silent_s(now_s) > max(self._stalled_s, USUAL * usual_s)
 
+    def moves_until_s(self, heard_s: float) -> float:
+        """Before that it is neither called stalled nor given up, whatever comes meanwhile.
+
+        Args:
+            heard_s: when anything was heard of it, packet or not.
+        """
+        return (heard_s if self._packet_s is None else min(heard_s, self._packet_s)) + self._stalled_s
+
     def misses(self, pts_s: float) -> bool:
         """Take in a sample, and tell whether some should have come before it."""
         passed_s = pts_s - self._pts_s if self._pts_s is not None else None

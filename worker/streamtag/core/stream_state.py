@@ -131,8 +131,7 @@ class StreamMachine:
         self._missed: GapReason | None = None  # why something before the next sample is missing, if it is
         self._late_gap: GapNoticed | None = None
         self._captured_unix_s: list[float] = []  # of the last two frames with samples
-        self._had_sample = False
-        self._frames = 0
+        self._had_sample, self._frames = False, 0
         self._failures = 0  # of the source, since the last sample
         self._tries = 0  # connections, since the last sample
         self._refusals = 0  # of user or password, since the last sample
@@ -209,8 +208,7 @@ class StreamMachine:
             luma: mean brightness, 0 to 1.
         """
         self._know(sample)
-        if self._first_index is None:
-            self._first_index = sample.index
+        self._first_index = sample.index if self._first_index is None else self._first_index
         self._last_pts_s = sample.pts_s
         self._failures = self._tries = self._refusals = 0
         news: list[News] = []
@@ -281,6 +279,11 @@ class StreamMachine:
         if self.state.has_pictures and self._continuity.stands_still(now_s):
             return self._enter(StreamState.STALLED)
         return []
+
+    def nothing_until_s(self) -> float:
+        """Before that ``check`` has nothing to say while it is connected, whatever is heard meanwhile."""
+        until_s = self._heard_s + self._limits.watchdog_s
+        return min(until_s, self._continuity.moves_until_s(self._heard_s)) if self.live else until_s
 
     def stop(self) -> list[News]:
         """End here and now, with everything that was delivered."""

@@ -14,8 +14,8 @@ from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream
 from streamtag.logs import log
 
-TICK_S = 0.2
-CHECK_S = 0.5  # between looks at the clock for streams that are connected: what they wait for takes seconds
+TICK_S = 0.2  # between looks at the clock for streams that are to be connected
+CHECK_S = 0.5  # and for those that are: what they wait for takes seconds
 HELD_BACK_S = 0.02  # between looks while a finite source waits whose decoder has something to say
 
 
@@ -51,6 +51,7 @@ class Intake:
         # From here on the intake thread alone: each stream, with its session whose socket the selector watches.
         self._streams: dict[Stream, DecoderSession | None] = {}
         self._turned_s = self._checked_s = 0.0
+        self._came = self._connects = False  # the last turn found something; one of them is to be connected
         self._changed = False  # one of them has another session by now, or has ended
 
     def add(self, stream: Stream) -> None:
@@ -75,11 +76,18 @@ class Intake:
         """End a stream at once."""
         self._call(stream, stream.kill)
 
+    def wake(self) -> None:
+        """Let the turn end that waits. Any thread may call it."""
+        with contextlib.suppress(OSError):
+            os.write(self._wake_in, b"\0")
+
     def run_once(self) -> None:
-        """One turn of the loop: at most ``TICK_S`` of waiting, then everything that is ready."""
+        """One turn of the loop: at most ``CHECK_S`` of waiting, then everything that is ready."""
         self._gather()
         behind, held_back = self._is_behind(), False
-        for key, _ in self._selector.select(TICK_S):
+        ready = self._selector.select(TICK_S if self._connects else CHECK_S)
+        self._came = bool(ready)
+        for key, _ in ready:
             if key.data is None:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_out, 4096)
@@ -101,19 +109,22 @@ class Intake:
             time.sleep(HELD_BACK_S)  # its socket stays readable: the selector would not wait
 
     def _gather(self) -> None:
-        """Let what comes come together; only a call of another thread does not wait."""
-        if self.gathers and (left_s := self._turned_s + self._gather_s() - time.monotonic()) > 0:
+        """Let what comes come together; only a call of another thread does not wait, and what comes after a silence."""
+        if self.gathers and self._came and (left_s := self._turned_s + self._gather_s() - time.monotonic()) > 0:
             self._calls_only.select(left_s)
 
     def _check(self) -> None:
-        """Each turn those that may connect, the others now and then: of many streams one is always ready, and to look
-        at all the others for it cost more than all that is done with a sample."""
+        """Each turn those that may connect, the others now and then, and not before anything can be the matter: of many
+        streams one is always ready, and to look at all the others cost as much as all that is done with a sample.
+        """
         self._turned_s = now_s = time.monotonic()
         all_of_them = now_s - self._checked_s >= CHECK_S
         if all_of_them:
             self._checked_s = now_s
+        elif not self._connects:
+            return
         for stream, session in self._streams.items():
-            if all_of_them or session is None:
+            if session is None or (all_of_them and now_s >= stream.check_s):
                 self._guarded(stream, stream.check)
 
     def close(self) -> None:
@@ -128,8 +139,7 @@ class Intake:
     def _call(self, stream: Stream, action: Callable[[], None]) -> None:
         with self._lock:
             self._calls.append((stream, action))
-        with contextlib.suppress(OSError):
-            os.write(self._wake_in, b"\0")
+        self.wake()
 
     def _guarded(self, stream: Stream, action: Callable[[], object]) -> None:
         def end_connection(error: Exception) -> None:
@@ -156,4 +166,5 @@ class Intake:
             elif watched is None and stream.session is not None:
                 self._selector.register(stream.session, selectors.EVENT_READ, stream)
                 self._streams[stream] = stream.session
+        self._connects = None in self._streams.values()
         self.gathers = self._gather_s() > 0 and all(stream.live for stream in self._streams)

@@ -85,6 +85,7 @@ class Stream:
         limits = StreamLimits(**{limit.name: getattr(settings, limit.name) for limit in fields(StreamLimits)})
         self._machine = StreamMachine(limits, self.live, claim.checkpoint, now_s(), time.time(), random.random)
         self.session: DecoderSession | None = None
+        self.check_s = 0.0  # before that ``check`` finds nothing, as long as there is a session
 
     @property
     def healthy(self) -> bool:
@@ -134,12 +135,13 @@ class Stream:
         self._machine.heard(self._now_s())
 
     def check(self) -> None:
-        """Look at the clock. Call a few times a second."""
+        """Look at the clock. Call a few times a second while there is no session, and from ``check_s`` on."""
         now_s = self._now_s()
         if self._machine.may_connect(now_s):
             self.start()
         else:
             self._tell(self._machine.check(now_s))
+        self.check_s = self._machine.nothing_until_s()
 
     def stop(self) -> None:
         """End here and now, with everything that the decoder has delivered."""

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from streamtag.queue.session import QueueSession
 from streamtag.settings import WorkerSettings
 
 IDLE_S = 0.1
+PATIENCE_S = 1.0  # at most, where nothing is to be done: what is to be done at once wakes the thread
 PROGRESS_S = 1.0
 RECORD_ROWS = 32  # samples that are smoothed together: no more than the cache holds
 LOST_LIMIT = 1000
@@ -65,37 +67,52 @@ class CommitLoop:
         self._now_s = now_s
         # When the next commits may be: from the first on if nothing more is on its way, at the second whatever comes.
         self._soonest_s = self._round_s = 0.0
+        self._look_s = 0.0  # when a run is to be looked at again, if nothing comes
 
     def run_once(self) -> None:
         """Take in what came, then commit every job whose time has come.
 
         While Redis is away nothing more is taken in: the mailbox fills, and the device and the decoders wait.
         """
-        for run in self._runs.all():
-            if run.lease_lost:
-                self._lost.append(run.claim)
-                self._leave(run, JobEnd.MOVED if run.offered_to else JobEnd.LOST)
         if (wait_s := self._outage.wait_s()) > 0:
+            self._leave_lost(self._runs.all())
             time.sleep(min(wait_s, IDLE_S))
             return
         now_s = self._now_s()
         gather_s, least_s = max(0.0, self._round_s - now_s), max(0.0, self._soonest_s - now_s)
-        self._take_all(self._mailbox.take(self._patience_s(), gather_s, least_s))
-        now_s, wrote = self._now_s(), False
+        patience_s = max(0.001, self._look_s - now_s, gather_s)
+        self._take_all(self._mailbox.take(patience_s, gather_s, least_s))
         try:
-            self._release_lost()
-            due: list[Run] = []
-            for run in self._runs.all():
-                if (run.failure or run.cancelled or run.outcome is not None) and self._ends(run):
-                    wrote = True
-                elif self._is_due(run, now_s):
-                    due.append(run)
-            wrote = self._commit_due(due, now_s) or wrote
+            wrote = self._look_at_all(self._now_s())
         except QueueUnavailable as error:
+            self._look_s = 0.0
             self._outage.failed(error)
         else:
             if wrote:
                 self._outage.answered()
+
+    def _look_at_all(self, now_s: float) -> bool:
+        """End what is over and commit what is due. Whether anything was written."""
+        wrote, due = False, []
+        runs = self._leave_lost(self._runs.all())
+        self._release_lost()
+        self._look_s = now_s + PATIENCE_S
+        for run in runs:
+            if (run.failure or run.cancelled or run.outcome is not None) and self._ends(run):
+                wrote = True
+            elif (due_s := self._due_s(run)) <= now_s:
+                due.append(run)
+            elif due_s < self._look_s:
+                self._look_s = due_s
+        return self._commit_due(due, now_s) or wrote
+
+    def _leave_lost(self, runs: list[Run]) -> list[Run]:
+        """Without those that are another worker's by now."""
+        lost = [run for run in runs if run.lease_lost]
+        for run in lost:
+            self._lost.append(run.claim)
+            self._leave(run, JobEnd.MOVED if run.offered_to else JobEnd.LOST)
+        return [run for run in runs if not run.lease_lost] if lost else runs
 
     def _release_lost(self) -> None:
         """Say of jobs that this worker gave up by itself, in an outage perhaps, that they were no crash."""
@@ -103,11 +120,6 @@ class CommitLoop:
             with suppress(LeaseLost, QueueRefused):
                 self._commits.release(self._lost[0])
             self._lost.popleft()
-
-    def _patience_s(self) -> float:
-        """Until the next commit is due, at most one period."""
-        due_s = min((run.next_commit_s for run in self._runs.all() if run.track.has_pending), default=float("inf"))
-        return max(0.001, min(self._settings.commit_s, max(due_s, self._round_s) - self._now_s()))
 
     def _take_all(self, messages: Sequence[Message]) -> None:
         """In order; scores that follow one another together, since their arithmetic is by batch."""
@@ -168,6 +180,7 @@ class CommitLoop:
 
     def _fail(self, run: Run, error: Exception) -> None:
         """End a job for what went wrong about it: the next step makes it a dead letter."""
+        self._look_s = 0.0
         if not run.failure:
             refused = isinstance(error, QueueRefused)
             run.failure = str(error) if refused else f"internal error: {type(error).__name__}: {error}"
@@ -200,17 +213,20 @@ class CommitLoop:
         return True
 
     def _no_longer_ours(self, run: Run, error: LeaseLost | JobCancelled) -> None:
+        self._look_s = 0.0
         run.lease_lost = run.lease_lost or isinstance(error, LeaseLost)
         run.cancelled = run.cancelled or isinstance(error, JobCancelled)
         self._kill_stream(run)
 
-    def _is_due(self, run: Run, now_s: float) -> bool:
-        if run.track.pending_results >= self._settings.commit_results:
-            return not _over(run)
-        if now_s < self._soonest_s or now_s < run.next_commit_s:
-            return False
-        due = run.track.has_pending or run.dirty or now_s > run.next_commit_s + PROGRESS_S
-        return due and not _over(run)
+    def _due_s(self, run: Run) -> float:
+        """When it is to be committed, as it stands."""
+        if _over(run):
+            return inf
+        track = run.track
+        if track.pending_results >= self._settings.commit_results:
+            return 0.0
+        pending = run.dirty or track.has_pending
+        return max(self._soonest_s, run.next_commit_s if pending else run.next_commit_s + PROGRESS_S)
 
     def _commit_due(self, runs: Sequence[Run], now_s: float) -> bool:
         """Commit what is due of these jobs, all in one round trip. False where nothing was due.
@@ -227,6 +243,8 @@ class CommitLoop:
                 self._no_longer_ours(run, trouble)
             elif trouble is not None:
                 self._fail(run, trouble)
+            elif run.track.has_pending:  # it came while the commit before was not known to be in Redis
+                self._look_s = min(self._look_s, run.next_commit_s)
         return True
 
     def _commit_all(self, run: Run) -> None:
@@ -294,13 +312,7 @@ class CommitLoop:
         self._metrics.jobs.labels(end).inc()
         self._metrics.leases.set(len(self._runs))
         counters = run.track.counters
-        log.info(
-            f"job {end}",
-            **run.named,
-            reason=reason,
-            published=counters.published,
-            sampled=counters.sampled,
-        )
+        log.info(f"job {end}", **run.named, reason=reason, published=counters.published, sampled=counters.sampled)
 
 
 def _over(run: Run) -> bool:

@@ -25,7 +25,7 @@ from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.picture_box import PictureBox
 from streamtag.pipeline.run import Classified, Mailbox, PendingSample, Reused, Run, RunNews
 
-IDLE_S = 0.2
+IDLE_S = 1.0  # at most: a sample wakes the thread, and so does its end
 HELD_UP_S = 0.01
 
 
@@ -118,6 +118,11 @@ class InferenceLoop:
             return Waiting(stream, item, now_s + self._settings.finite_delay_s, math.inf)
         delay_s = 0.0 if gathered else self._settings.live_delay_s
         return Waiting(stream, item, now_s + delay_s, now_s + self._settings.staleness_s)
+
+    def wake(self) -> None:
+        """Let a turn end that waits for samples. Any thread may call it."""
+        with self._changed:
+            self._changed.notify()
 
     def per_s(self) -> float:
         """Samples a second that the device can take. Any thread may ask."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,9 +15,7 @@ from streamtag.pipeline.run import Run, Runs
 from streamtag.queue.leases import Answer
 from streamtag.queue.session import QueueSession
 
-# Between looks for leases that have run out, and for whether it is time: a share of the time between renewals.
-TICK_SHARE = 0.2
-LEAST_TICK_S, MOST_TICK_S = 0.05, 1.0
+LEAST_TICK_S, MOST_TICK_S = 0.05, 5.0
 
 
 class LeaseLoop:
@@ -46,6 +45,7 @@ class LeaseLoop:
         self._outage = outage
         self._now_s = now_s
         self._next_s = 0.0
+        self._ends_s = math.inf  # when the first of the leases runs out that are held, if it is not renewed before
 
     def run_once(self) -> None:
         """Renew when it is time; look every turn for leases that have run out on our own clock."""
@@ -57,15 +57,22 @@ class LeaseLoop:
                 self._outage.answered()
             except QueueUnavailable as error:
                 self._outage.failed(error)
+        self._ends_s = math.inf
         for run in self._runs.all():
+            if run.lease_lost:
+                continue
             silent_s = self._now_s() - run.held_s
-            if not run.lease_lost and silent_s > self._lease.stop_after_s:
+            if silent_s > self._lease.stop_after_s:
                 self._abandon(run, f"its lease could not be renewed for {silent_s:.0f} s")
+            else:
+                self._ends_s = min(self._ends_s, run.held_s + self._lease.stop_after_s)
 
     def patience_s(self) -> float:
-        """How long nothing is to be done: until the next renewal, but a lease may also run out before."""
-        until_s = max(self._next_s - self._now_s(), self._outage.wait_s())
-        return max(LEAST_TICK_S, min(until_s, self._lease.renew_s * TICK_SHARE, MOST_TICK_S))
+        """How long nothing is to be done: until the next renewal, but a lease may also run out before. One that is new
+        here lasts longer than either."""
+        now_s = self._now_s()
+        until_s = max(self._next_s - now_s, self._outage.wait_s())
+        return max(LEAST_TICK_S, min(until_s, self._ends_s - now_s, MOST_TICK_S))
 
     def _renew(self, now_s: float) -> None:
         # A stream that hangs is not renewed: another worker may do better.

@@ -119,24 +119,10 @@ class Pipeline:
         slots = Slots(settings.worker.slots)
         metrics.slots.set(slots.most)
         neighbours = Neighbours(slots, self.runs)
-        self._claims = ClaimLoop(
-            sessions.claims,
-            self.runs,
-            metrics,
-            self.start_run,
-            Outage("claims", metrics, self._on_redis),
-            room,
-            slots,
-            neighbours,
-        )
-        self._leases = LeaseLoop(
-            sessions.leases,
-            self.runs,
-            metrics,
-            self._abandon,
-            self._cancel,
-            Outage("leases", metrics, self._on_redis),
-        )
+        outage = Outage("claims", metrics, self._on_redis)
+        self._claims = ClaimLoop(sessions.claims, self.runs, metrics, self.start_run, outage, room, slots, neighbours)
+        outage = Outage("leases", metrics, self._on_redis)
+        self._leases = LeaseLoop(sessions.leases, self.runs, metrics, self._abandon, self._cancel, outage)
         presence = Presence(
             sessions.sharing.consumer, network, slots, self.runs, self._inference, self._lag, metrics, health, room
         )
@@ -180,7 +166,8 @@ class Pipeline:
         """End everything, in the order of the frames; the leases last, so that what is flushed is still ours."""
         self._wait_for_runs(deadline_s)
         self._stop.set()
-        self._sharing.wake()
+        for sleeps in (self._intake, self._inference, self._mailbox, self._sharing):
+            sleeps.wake()
         self._threads.join("intake", "inference", "commits", "sharing", "pictures", "leases")
         self._intake.close()
 
@@ -193,6 +180,7 @@ class Pipeline:
         stream = self._stream(claim, emit)
         run = self._run(claim, stream)
         if self.runs.add(run):
+            self._mailbox.wake()
             self._metrics.leases.set(len(self.runs))
             log.info("job started", **run.named, source=claim.job.redacted_source, delivery=claim.deliveries)
             if claim.fence == 1 and claim.job.holds_secret:
@@ -222,6 +210,7 @@ class Pipeline:
             self.route(run, event)
 
         self.runs.add(run)
+        self._mailbox.wake()
         self._metrics.leases.set(len(self.runs))
         log.info("stream taken from another worker", **run.named, source=claim.job.redacted_source)
         regions_s = run.track.regions_pts_s
@@ -263,8 +252,8 @@ class Pipeline:
         self._mailbox.put(RunNews(run, event, time.time()))
 
     def _go_on(self) -> None:
-        """All that came in one turn of the intake thread, which calls this, is on its way: count it."""
-        self._inference.go_on()
+        """All that came in one turn of the intake thread, which calls this, is counted and on its way. The device's
+        thread comes last: woken before, it would wait for the interpreter's lock."""
         if self._frames_decoded:
             self._metrics.frames_decoded.inc(self._frames_decoded)
             self._frames_decoded = 0
@@ -272,6 +261,7 @@ class Pipeline:
             self._metrics.lag_s.observe(self._lags_s)
             self._lag.see(max(self._lags_s), time.monotonic())
             self._lags_s.clear()
+        self._inference.go_on()
 
     def _run_as_live(self, run: Run) -> None:
         """Begin anew: times, ids and what happens at a failure are others for a live source. Nothing was published."""
@@ -293,6 +283,7 @@ class Pipeline:
     def _kill_stream(self, run: Run) -> None:
         self._inference.forget(run)
         self._intake.kill(run.stream)
+        self._mailbox.wake()
 
     # The rest.
 

@@ -6,12 +6,14 @@ import math
 import socket
 import time
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 from streamtag import __version__
+from streamtag.collectors import SOURCES
 from streamtag.core.lately import WorstLately
-from streamtag.core.records import MAX_OFFERS, Offer, WorkerView
+from streamtag.core.records import MAX_OFFERS, DropReason, Offer, WorkerView
 from streamtag.core.sharing import Supply
-from streamtag.metrics import Metrics, total
+from streamtag.metrics import Metrics
 from streamtag.networks.loading import LoadedNetwork
 from streamtag.pipeline.health import Health
 from streamtag.pipeline.inference_loop import InferenceLoop
@@ -45,9 +47,13 @@ class Presence:
         self._device = device
         self._lag = lag
         self._metrics = metrics
+        self._sampled = metrics.samples.labels("live")
+        self._dropped = [metrics.dropped.labels(reason, "live") for reason in get_args(DropReason)]
+        self._device_s = [metrics.busy_s.labels(source) for source in SOURCES]
         self._health = health
         self._room = room
         self._now_s = now_s
+        self._host = socket.gethostname()
         self._started_unix_s = round(time.time(), 3)
         self._supply = Supply(now_s())
         self._looked_s, self._counted, self._busy_s = now_s(), 0, 0.0
@@ -61,7 +67,7 @@ class Presence:
             coming: streams that are on their way here.
         """
         now_s, supply = self._now_s(), self._supply
-        supply.see(now_s, total(self._metrics.samples, source="live"), total(self._metrics.dropped, source="live"))
+        supply.see(now_s, self._sampled.so_far, sum(dropped.so_far for dropped in self._dropped))
         self._average(now_s)
         running = self._runs.all()
         live = [run for run in running if run.live and not run.lease_lost]
@@ -71,7 +77,7 @@ class Presence:
                 run.asked = run.spared.see(now_s, looked, spared)
         view = WorkerView(
             worker=self._worker,
-            host=socket.gethostname(),
+            host=self._host,
             version=__version__,
             model=self._network.bundle.name,
             engine=self._network.engine.name,
@@ -95,7 +101,8 @@ class Presence:
         return view
 
     def _average(self, now_s: float) -> None:
-        passed_s, counted, busy_s = now_s - self._looked_s, self._metrics.latency_s.count, total(self._metrics.busy_s)
+        passed_s, counted = now_s - self._looked_s, self._metrics.latency_s.count
+        busy_s = sum(device_s.so_far for device_s in self._device_s)
         if passed_s <= 0:
             return
         weight = 1.0 - math.exp(-passed_s / AVERAGED_S)

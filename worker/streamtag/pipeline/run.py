@@ -174,11 +174,18 @@ class Mailbox:
         self._messages: deque[Message] = deque()
         self._changed = threading.Condition()
         self._gathering = False  # whoever takes is not to be woken by one message more
+        self._woken = False  # nor to wait for the first
         self._least_until_s = 0.0
 
     def is_behind(self) -> bool:
         """Whether so much waits to be taken that no finite source should tell more."""
         return len(self._messages) >= self._news_limit
+
+    def wake(self) -> None:
+        """Let whoever takes look at its runs now: one came, or is to go, and no message says so."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
     def put(self, message: RunNews) -> None:
         """Leave news."""
@@ -205,8 +212,9 @@ class Mailbox:
                 self._gathering, self._least_until_s = True, time.monotonic() + least_s
                 self._changed.wait_for(lambda: not self._gathering, gather_s)
                 self._gathering = False
-            if not self._messages and timeout_s > gather_s:
+            if not self._messages and not self._woken and timeout_s > gather_s:
                 self._changed.wait(timeout_s - gather_s)
+            self._woken = False
             taken = list(self._messages)
             self._messages.clear()
             self._changed.notify_all()

@@ -18,6 +18,7 @@ from streamtag.queue.session import QueueSession
 
 TICK_S = 0.25
 TELL_S = 0.5
+ALONE_S = 1.0  # the same of a worker that knows of no other: one that comes hears of it at once, and is heard in FIND_S
 # Each worker reads what all others say: fifty of them do so half as often as three.
 HEAR_S = 0.2
 HEAR_EACH_S = 0.006
@@ -69,7 +70,7 @@ class ShareLoop:
 
     def run_once(self) -> None:
         """Wait a little, then look. A worker that is alone has nobody to answer."""
-        self._wake.wait(TICK_S if self._neighbours.others else TELL_S)
+        self._wake.wait(TICK_S if self._neighbours.others else ALONE_S)
         self._wake.clear()
         if self._outage.wait_s() > 0:
             return

@@ -66,11 +66,13 @@ class Connection:
         """
         with self.asking(f"{name} {keys[min(1, len(keys) - 1)]}"):
             script = self._scripts.get(name) or self._read(name)
-            try:
-                answer = self.client.evalsha(script.sha, len(keys), *keys, *arguments)
-            except NoScriptError:
+            answer = self._ask_each([("EVALSHA", script.sha, len(keys), *keys, *arguments)])[0]
+            if isinstance(answer, NOT_CARRIED_OUT):
                 # New to this server, flushed, or the server is another one since a failover, of another version even.
+                # redis-py's own way finds the node that has the slot by now; it takes twice as long.
                 answer = self.client.eval(self._read(name).text, len(keys), *keys, *arguments)
+            elif isinstance(answer, Exception):
+                raise answer
         return _checked(answer)
 
     def script_each(self, name: str, calls: Sequence[Call]) -> list[Any]:
