@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from math import inf
 
 import numpy as np
 
@@ -100,10 +99,10 @@ class CommitLoop:
         for run in runs:
             if (run.failure or run.cancelled or run.outcome is not None) and self._ends(run):
                 wrote = True
-            elif (due_s := self._due_s(run)) <= now_s:
+            elif (due_s := self._due_s(run)) > now_s:
+                self._look_s = min(self._look_s, due_s)
+            elif not _over(run):
                 due.append(run)
-            elif due_s < self._look_s:
-                self._look_s = due_s
         return self._commit_due(due, now_s) or wrote
 
     def _leave_lost(self, runs: list[Run]) -> list[Run]:
@@ -219,14 +218,12 @@ class CommitLoop:
         self._kill_stream(run)
 
     def _due_s(self, run: Run) -> float:
-        """When it is to be committed, as it stands."""
-        if _over(run):
-            return inf
-        track = run.track
-        if track.pending_results >= self._settings.commit_results:
+        """When it is to be committed, as it stands. Of most runs there is nothing to say, so that is asked first."""
+        if not (run.dirty or run.track.has_pending):
+            return max(self._soonest_s, run.next_commit_s + PROGRESS_S)
+        if run.track.pending_results >= self._settings.commit_results:
             return 0.0
-        pending = run.dirty or track.has_pending
-        return max(self._soonest_s, run.next_commit_s if pending else run.next_commit_s + PROGRESS_S)
+        return max(self._soonest_s, run.next_commit_s)
 
     def _commit_due(self, runs: Sequence[Run], now_s: float) -> bool:
         """Commit what is due of these jobs, all in one round trip. False where nothing was due.
