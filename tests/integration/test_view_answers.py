@@ -163,6 +163,9 @@ def test_an_export_arrives_as_a_file(page: Page, format_: str, begins: bytes) ->
     assert content.count(b"star") >= 1
 
 
-def test_an_export_that_cannot_be_made_says_why(page: Page) -> None:
+def test_an_export_that_cannot_be_made_says_why(page: Page, plot: Plot) -> None:
+    plot.plant(Planted("expired", source="/films/g.mp4", status="done", published=7))
+    gone = ask(page, "/api/export?id=expired&format=csv")
+    assert (gone.status, b"no result of it is stored any more" in gone.read()) == (404, True)
     assert ask(page, "/api/export?id=film&format=exe").read().startswith(b"There is no such format; there are jsonl")
     assert ask(page, "/api/export?id=nobody&format=csv").status == 404

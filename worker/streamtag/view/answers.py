@@ -105,6 +105,8 @@ class Answers:
         client = Client(settings=self._settings)
         try:
             view = client.status(job_id)
+            if view.counters.published and not client.newest_results(job_id, 1):
+                raise JobNotFound(f"{job_id}: no result of it is stored any more; they go redis.expire_s after its end")
             about = Exported(view, gap_s=self._settings.smoothing.reset_gap_s)
             pieces = export(client.results(job_id), format_, about)
         except BaseException:
