@@ -98,6 +98,8 @@ def test_secrets_are_seen_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_overrides_are_yaml() -> None:
     assert parse_override("engine.buckets=[1, 8]") == ("engine.buckets", [1, 8])
+    assert parse_override("view.host=::") == ("view.host", "::")
+    assert parse_override("model.x={a: 1}")[1] == {"a": 1}
     assert parse_override("engine.name=null")[1] is None
     assert load(None, dict([parse_override("engine.name=null")]))[0].engine.name == "null"
     for wrong in ("lease.seconds", "seconds=3", "lease.seconds=["):

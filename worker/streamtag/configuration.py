@@ -144,9 +144,12 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not separator or "." not in name:
         raise ConfigError(f"--set {name!r}: write it as group.name=value, for example lease.seconds=60")
     try:
-        return name.strip(), yaml.safe_load(value)
+        content = yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigError(f"--set {name}: the value is not valid YAML") from None
+    # To YAML the address :: is a table, too.
+    is_text = isinstance(content, dict) and not value.lstrip().startswith("{")
+    return name.strip(), value if is_text else content
 
 
 def flatten(settings: Settings) -> dict[str, Any]:
