@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, cast
 
 import numpy as np
@@ -68,6 +69,7 @@ class FakeQueue:
     memory_share: float = 0.9
     albums: dict[str, list[tuple[str, Picture]]] = field(default_factory=dict)
     written: list[PictureStep] = field(default_factory=list)
+    picture_ids: Iterator[int] = field(default_factory=count)
 
     def memory(self) -> RedisMemory:
         self._ask("memory")
@@ -190,7 +192,7 @@ class FakeQueue:
                 answers.append(error)
                 continue
             self.written.append(step)
-            answers.append([f"{len(self.written)}-{number}" for number in range(len(step.album))])
+            answers.append([f"{next(self.picture_ids)}-0" for _ in step.album])
         return answers
 
     # What the leases thread asks.

@@ -25,8 +25,9 @@ class Kept:
         self._put(self.album.entered(pts_s))
 
     def _put(self, place: Place | None) -> None:
-        for name in self.album.take_gone():
+        for name in self.album.gone:
             del self.there[name]
+        self.album.removed(self.album.gone)
         if place is not None:
             self._last += 1
             place.name = str(self._last)

@@ -100,6 +100,20 @@ def test_a_film_gets_regular_pictures_and_those_that_are_too_many_go() -> None:
     assert sum(len(step.gone) for step in steps) == sum(len(step.album) for step in steps) - 3
 
 
+@pytest.mark.parametrize("away", [True, False])
+def test_what_is_to_go_goes_also_when_redis_was_away_or_full_meanwhile(away: bool) -> None:
+    bench = Bench()
+    run = bench.add("film", "clip.mp4")
+    kept = 0
+    for number in range(0, 1600, 10):
+        in_the_middle = 150 < number < 500
+        bench.queue.raises = {"write": QueueUnavailable("gone")} if away and in_the_middle else {}
+        bench.queue.used = RedisMemory(82 if in_the_middle and not away else 10, 100, evicts=False)
+        bench.classify(run, number)
+        kept += sum(len(step.album) - len(step.gone) for step in bench.turn(4.0))
+    assert 0 < kept <= 4
+
+
 def test_the_last_picture_is_written_when_the_run_is_over() -> None:
     bench = Bench()
     run = bench.add("j")

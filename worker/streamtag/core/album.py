@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -111,10 +111,14 @@ class Album:
             self._remove([self._entered.pop(0)])
         return self._placed(self._entered, pts_s)
 
-    def take_gone(self) -> list[str]:
-        """The ids that Redis is to remove, each told once."""
-        gone, self._gone = self._gone, []
-        return [place.name for place in gone if place.name]
+    @property
+    def gone(self) -> list[str]:
+        """The ids that Redis is to remove."""
+        return [place.name for place in self._gone if place.name]
+
+    def removed(self, names: Collection[str]) -> None:
+        """Redis has removed these; what never had an id is nothing to remove."""
+        self._gone = [place for place in self._gone if place.name and place.name not in names]
 
     def _is_due(self, pts_s: float) -> bool:
         return not self._regular or pts_s >= self._regular[-1].pts_s + self._interval_s

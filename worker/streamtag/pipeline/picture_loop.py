@@ -129,7 +129,7 @@ class PictureLoop:
             newest = shelf.newest if now_s >= shelf.due_s or run not in running else None
             coming = [(place, picture) for place, picture in shelf.coming if not place.is_gone]
             if not shelf.is_closed and (newest or coming):
-                step = PictureStep(run.claim, newest, [picture for _, picture in coming], shelf.album.take_gone())
+                step = PictureStep(run.claim, newest, [picture for _, picture in coming], shelf.album.gone)
                 due.append((run, step))
                 shelf.coming = coming
         if not due or self._has_no_room():
@@ -147,6 +147,7 @@ class PictureLoop:
             if isinstance(answer, LeaseLost | QueueRefused):
                 self._close(run, shelf, answer)
                 continue
+            shelf.album.removed(step.gone)
             if step.newest is not None:
                 shelf.newest, shelf.due_s = None, now_s + self._settings.thumbnail_every_s
             for (place, _), name in zip(coming, answer, strict=True):
