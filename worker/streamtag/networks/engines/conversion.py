@@ -32,7 +32,8 @@ def convert(model: keras.Model, bundle: Bundle) -> ov.Model:
         return folded(normalise(pictures, mode), training=False)
 
     signature = tf.TensorSpec((None, *bundle.preprocessing.shape), tf.uint8)
-    concrete = tf.function(predict).get_concrete_function(signature)
+    # Without autograph, which has nothing to rewrite here and leaves its files behind where a start is interrupted.
+    concrete = tf.function(predict, autograph=False).get_concrete_function(signature)
     # Of its own: shared weights are TensorFlow's memory, and some of it is given to others once this function is left.
     return ov.convert_model(concrete, input=[((-1, *bundle.preprocessing.shape), ov.Type.u8)], share_weights=False)
 

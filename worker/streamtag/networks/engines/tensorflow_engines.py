@@ -66,7 +66,7 @@ class TensorFlowEngine(Engine):
 
     def compile(self, bucket: int) -> None:
         if self._jit_compile:
-            traced = tf.function(self._predict, jit_compile=True)
+            traced = tf.function(self._predict, jit_compile=True, autograph=False)
             self._functions[bucket] = traced.get_concrete_function(tf.TensorSpec((bucket, *self._shape), tf.uint8))
             self._traced.append(traced)
         else:
@@ -95,7 +95,7 @@ class TensorFlowEngine(Engine):
         """
         kernels = [tf.convert_to_tensor(variable) for variable in self._large]
         signature = [tf.TensorSpec(kernel.shape, kernel.dtype) for kernel in kernels]
-        traced = tf.function(self._predict)
+        traced = tf.function(self._predict, autograph=False)
         concrete = traced.get_concrete_function(tf.TensorSpec((None, *self._shape), tf.uint8), *signature)
         self._traced.append(traced)
         frozen = convert_variables_to_constants_v2(concrete)
