@@ -54,24 +54,32 @@ def _xla(model: keras.Model, bundle: Bundle) -> Run:
     return lambda pictures: np.asarray(compiled(tf.constant(pictures)))
 
 
-def _converted(model: keras.Model, bundle: Bundle, batch: int) -> Any:
+def converted(model: keras.Model, bundle: Bundle, batch: int) -> Any:
+    """A Keras model as OpenVINO's own: what the documentation converts, the model as it is.
+
+    Raises:
+        ConfigError: OpenVINO is not installed, or cannot read the model since Keras computes with JAX.
+    """
     require("engine openvino")
+    if keras.backend.backend() != "tensorflow":
+        raise ConfigError(
+            "OpenVINO converts Keras models of TensorFlow only; name another engine with --set engine.name"
+        )
     import openvino as ov  # noqa: PLC0415 - may be absent
 
-    # Normalisation in numpy before the network, since that is what the documentation converts: the model as it is.
     # Shared weights are the Keras model's memory, and the compiled network gives garbage once that is let go.
     return ov.convert_model(model, input=[(batch, *bundle.preprocessing.shape)], share_weights=False)
 
 
 def _openvino(model: keras.Model, bundle: Bundle, batch: int, hint: str) -> Run:
-    converted = _converted(model, bundle, batch)
+    network = converted(model, bundle, batch)
     import openvino as ov  # noqa: PLC0415 - may be absent
 
     core = ov.Core()
     if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise ConfigError("this processor does not compute in bfloat16")
-    compiled = core.compile_model(converted, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint})
-    mode = bundle.preprocessing.mode
+    compiled = core.compile_model(network, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint})
+    mode = bundle.preprocessing.mode  # applied by numpy before the network, as one does by hand
     return lambda pictures: np.asarray(compiled(np.asarray(normalise(pictures, mode)))[0])
 
 
@@ -79,13 +87,13 @@ def _openvino_int8(model: keras.Model, bundle: Bundle, batch: int, pictures: np.
     if pictures is None:
         raise ConfigError("8-bit integers are calibrated with real pictures: give --pictures")
     require("models quantise")
-    converted = _converted(model, bundle, batch)
+    network = converted(model, bundle, batch)
     import nncf  # noqa: PLC0415 - an extra
     import openvino as ov  # noqa: PLC0415 - may be absent
 
     mode = bundle.preprocessing.mode
     inputs = [np.asarray(normalise(pictures[at : at + batch], mode)) for at in range(0, len(pictures), batch)]
-    quantised = nncf.quantize(converted, nncf.Dataset([part for part in inputs if len(part) == batch]))
+    quantised = nncf.quantize(network, nncf.Dataset([part for part in inputs if len(part) == batch]))
     compiled = ov.Core().compile_model(quantised, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
     return lambda given: np.asarray(compiled(np.asarray(normalise(given, mode)))[0])
 

@@ -14,9 +14,7 @@ import keras
 import numpy as np
 
 from streamtag.core.bundle import Bundle, Mode
-from streamtag.errors import ConfigError
-from streamtag.extras import require
-from streamtag.tools.bench.by_hand import keras_predict
+from streamtag.tools.bench.by_hand import converted, keras_predict
 
 Loop = Callable[[Sequence[Path], int], int]  # films and every how many-th frame, to how many were classified
 
@@ -52,17 +50,11 @@ def openvino_loop(model: keras.Model, bundle: Bundle) -> Loop:
     Raises:
         ConfigError: OpenVINO is not installed, or cannot read the model since Keras computes with JAX.
     """
-    require("engine openvino")
-    if keras.backend.backend() != "tensorflow":
-        raise ConfigError(
-            "OpenVINO converts Keras models of TensorFlow only; name another engine with --set engine.name"
-        )
+    network = converted(model, bundle, 1)
     import openvino as ov  # noqa: PLC0415 - may be absent
 
     size = bundle.preprocessing.size
-    # Shared weights are the Keras model's memory, and the compiled network gives garbage once that is let go.
-    converted = ov.convert_model(model, input=[(1, *bundle.preprocessing.shape)], share_weights=False)
-    steps = ov.preprocess.PrePostProcessor(converted)
+    steps = ov.preprocess.PrePostProcessor(network)
     _normalised(steps.input(), ov, bundle.preprocessing.mode)
     compiled = ov.Core().compile_model(steps.build(), "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
     queue = ov.AsyncInferQueue(compiled)
