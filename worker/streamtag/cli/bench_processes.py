@@ -21,6 +21,7 @@ from streamtag.cli.common import (
     settings_from,
 )
 from streamtag.cli.tables import Column, Grid
+from streamtag.settings import Settings
 from streamtag.tools.bench import processes as bench_processes
 from streamtag.tools.bench import scale as bench_scale
 from streamtag.tools.bench import start as bench_start
@@ -43,9 +44,7 @@ def start(
 ) -> None:
     """From the start of a worker's process until it is ready, all caches warm, and what it compiles after that."""
     end_on_sigterm()
-    name, weights = model or "mobilenetv2", weights or "random"
-    settings = settings_from(config, name, weights, overrides)
-    arguments = _run_arguments(config, name, weights, overrides or [])
+    settings, arguments = _settings_and_arguments(config, model, weights, overrides)
     with telling(json) as tell:
         tell("preparing a film")
         with given_or_drawn(film, FILM_S) as path:
@@ -68,9 +67,7 @@ def start(
 
 def memory(streams: int, config: Path | None, model: str | None, json: bool, overrides: list[str] | None) -> None:
     """What live streams take of the machine's memory."""
-    name = model or "mobilenetv2"
-    settings = settings_from(config, name, "random", overrides)
-    arguments = _run_arguments(config, name, "random", overrides or [])
+    settings, arguments = _settings_and_arguments(config, model, None, overrides)
     with telling(json) as tell:
         found = bench_processes.measure(settings, arguments, streams, tell)
     here = machine()
@@ -107,9 +104,7 @@ def scale(
 ) -> None:
     """One, two, four and more workers on one Redis, with devices that only take their time and decoders that do not."""
     end_on_sigterm()
-    name = model or "mobilenetv2"
-    settings = settings_from(config, name, "random", overrides)
-    arguments = _run_arguments(config, name, "random", overrides or [])
+    settings, arguments = _settings_and_arguments(config, model, None, overrides)
     with telling(json) as tell:
         rows = bench_scale.measure(settings, arguments, workers, streams, batch_ms, rounds, seconds, tell)
     here = machine()
@@ -140,11 +135,14 @@ def scale(
     )
 
 
-def _run_arguments(config: Path | None, model: str, weights: str, overrides: Sequence[str]) -> list[str]:
-    """Of ``streamtag run``, so that it has the settings of this command."""
+def _settings_and_arguments(
+    config: Path | None, model: str | None, weights: str | None, overrides: Sequence[str] | None
+) -> tuple[Settings, list[str]]:
+    """The settings of this command, and the arguments by which ``streamtag run`` has the same."""
+    model, weights = model or "mobilenetv2", weights or "random"
     line = ["--model", model, "--weights", weights]
     if config is not None:
         line += ["--config", str(config)]
-    for override in overrides:
+    for override in overrides or ():
         line += ["--set", override]
-    return line
+    return settings_from(config, model, weights, overrides), line
