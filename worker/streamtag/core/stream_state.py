@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from streamtag.core.backoff import full_jitter_s
 from streamtag.core.continuity import Continuity
 from streamtag.core.failure import CAUSE_OF_KIND, Failure, FailureCause, FailureKind
 from streamtag.core.picture_watch import PictureWatch
@@ -298,9 +299,7 @@ class StreamMachine:
         if kind is FailureKind.AUTH and self._refusals >= AUTH_TRIES:
             # Many cameras lock an account that is tried too often: also for those who know the password.
             return self._limits.auth_retry_s * (1.0 + AUTH_JITTER * self._chance())
-        # Full jitter: a fleet that lost one camera server does not come back all at once.
-        grown_s = self._limits.backoff_s * 2.0 ** min(self._tries - 1, 16)
-        return self._chance() * min(self._limits.backoff_cap_s, grown_s)
+        return full_jitter_s(self._tries, self._limits.backoff_s, self._limits.backoff_cap_s, self._chance())
 
     def _know(self, sample: Sample) -> None:
         another_frame = sample.index != self.last_index

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from streamtag.core.backoff import full_jitter_s
 from streamtag.core.entry_id import id_of
 from streamtag.core.records import Event
 from streamtag.errors import LeaseLost, QueueUnavailable
@@ -170,8 +171,7 @@ class SinkLoop:
             self._in_trouble = True
             self._notices.advance(self._sink.name, place, trouble=reason)
         cap_s = self._settings.backoff_cap_s
-        # Full jitter: sinks that lost one server do not come back all at once.
-        pause_s = random.uniform(0.0, min(cap_s, self._settings.backoff_s * 2.0 ** min(tries - 1, 30)))
+        pause_s = full_jitter_s(tries, self._settings.backoff_s, cap_s, random.random())
         self._stopping.wait(max(pause_s, min(error.wait_s, cap_s)))
 
     def _goes_on(self) -> bool:
