@@ -92,13 +92,12 @@ def _said(
     rows, outputs = scores.shape
     classes = groups.classes or outputs
     best = _best(smoothed[:, :classes], top_k)
-    places = [(best + np.arange(rows)[:, np.newaxis] * outputs).ravel()]
     # In one dimension, where numpy finds them eight times as fast as in two.
     found = (smoothed[:, classes:] >= LEAST_GROUP).ravel().nonzero()[0]
     of_row = found // max(1, len(groups))
-    places.append(found + (of_row + 1) * classes)
     # Of classes and groups together: a call of numpy costs as much as the numbers of eight samples.
-    where = np.concatenate(places)
+    of_classes = (best + np.arange(rows)[:, np.newaxis] * outputs).ravel()
+    where = np.concatenate((of_classes, found + (of_row + 1) * classes))
     raw, steady = np.array([scores.take(where), smoothed.take(where)], np.float64).round(6).tolist()
     labels: Labels = [
         {"class_id": class_id, "name": names[class_id], "score": score, "smoothed": value}

@@ -68,7 +68,8 @@ class Telling:
         if accounted == self._accounted and not self.waiting:
             return []
         self._accounted = accounted
-        before, self.told = self.told, self._groups.most_specific(self._settled(pts_s, self._plausible(accounted)))
+        settled = self._settled(pts_s, self._plausible(outputs, accounted))
+        before, self.told = self.told, self._groups.most_specific(settled)
         if self.told == before:
             return []
         self._pair()
@@ -114,9 +115,8 @@ class Telling:
         scores = smoothed.take(self._index).tolist()
         return [scores[output] >= share * scores[group] for output, group, share in self._pairs]
 
-    def _plausible(self, accounted: list[bool]) -> list[int]:
+    def _plausible(self, outputs: list[int], accounted: list[bool]) -> list[int]:
         """Those that have enough of the score of each group that holds them."""
-        outputs = list(self._holders)
         little = {outputs[output] for (output, _, _), fine in zip(self._pairs, accounted, strict=True) if not fine}
         return [output for output in outputs if output not in little]
 
