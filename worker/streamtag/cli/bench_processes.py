@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -136,7 +135,7 @@ def scale(
 
 
 def _settings_and_arguments(
-    config: Path | None, model: str | None, weights: str | None, overrides: Sequence[str] | None
+    config: Path | None, model: str | None, weights: str | None, overrides: list[str] | None
 ) -> tuple[Settings, list[str]]:
     """The settings of this command, and the arguments by which ``streamtag run`` has the same."""
     model, weights = model or "mobilenetv2", weights or "random"
