@@ -12,7 +12,7 @@ from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.ingest import cage
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession, forkserver
 from streamtag.ingest.wire import DecoderFailed
 from streamtag.pipeline.service import Service

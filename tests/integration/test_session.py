@@ -19,7 +19,7 @@ from streamtag.core.failure import FailureKind
 from streamtag.core.job import Sampling
 from streamtag.core.records import Sample
 from streamtag.ingest import wire
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession, cannot_start
 from streamtag.ingest.slots import LONGEST_WAIT_S, SlotMemory
 from streamtag.settings import SourceSettings

@@ -22,7 +22,7 @@ from typing import Any
 
 from streamtag.errors import RejectJob
 from streamtag.ingest import cage, decoder, opening
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory
 from streamtag.settings import SourceSettings
 

@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from streamtag.ingest import decoder
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory
 
 POISON = "poison"

@@ -7,7 +7,7 @@ import time
 
 from streamtag.core.records import Sample
 from streamtag.ingest import wire
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory, Slots
 
 

@@ -12,6 +12,7 @@ from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Region, Sampling
 from streamtag.core.records import Sample
 from streamtag.ingest import decoder, geometry
+from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory
 from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings
@@ -59,7 +60,7 @@ def watch(
     sampling: Sampling,
     enough: Callable[[Heard], bool],
     settings: SourceSettings = QUICK,
-    decode: Callable[[decoder.Request, socket.socket, SlotMemory], None] = decoder.main,
+    decode: Callable[[Request, socket.socket, SlotMemory], None] = decoder.main,
 ) -> Heard:
     """Read a camera until it is enough."""
 
@@ -70,7 +71,7 @@ def watch(
     return read(url, sampling, settings, meddle=stop, preprocessing=WHOLE, decode=decode)
 
 
-def decode_slowly(request: decoder.Request, parent: socket.socket, memory: SlotMemory) -> None:
+def decode_slowly(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
     """A decoder that takes its time over each picture, as on a machine that has other work."""
     fit = geometry.fit
 

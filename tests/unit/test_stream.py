@@ -11,7 +11,7 @@ from streamtag.core.records import Sample, StreamState
 from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.ingest import stream as stream_module
 from streamtag.ingest import wire
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.settings import SamplingSettings, SourceSettings
 

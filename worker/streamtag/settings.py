@@ -107,8 +107,9 @@ class SamplingSettings(Group):
     finite_fps: Positive = Field(5.0, description="Samples a second of a finite source, unless the job says.")
     decode: Decode = Field(
         "auto",
-        description="Of an RTSP stream: auto prefers key frames where they come often enough and decodes no more than "
-        "the samples need, keyframes decodes key frames only, all everything.",
+        description="auto decodes no more than the samples need, of RTSP streams and of films in MP4 or Matroska, and "
+        "prefers key frames of a stream where they come often enough; keyframes decodes key frames of a stream only, "
+        "all everything.",
     )
     motion_gate: Fraction = Field(
         0.0,

@@ -56,8 +56,8 @@ class Sampling:
     decode: Annotated[
         Decode | None,
         Field(
-            description="Of an RTSP stream: auto prefers key frames where they come often enough and decodes no more "
-            "than the samples need, keyframes decodes key frames only, all everything. Default: the worker's setting."
+            description="auto decodes no more than the samples need, where the source's format lets it, keyframes key "
+            "frames of an RTSP stream only, all everything. Default: the worker's setting."
         ),
     ] = None
     motion_gate: Annotated[

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from streamtag.core.job import Decode, Sampling
 
@@ -148,3 +150,41 @@ class Timeline:
         if self._last_s is None:
             return self._start_s <= pts_s <= self._start_s + MAX_STEP_S
         return self._last_s < pts_s <= self._last_s + MAX_STEP_S and pts_s <= self._start_s + MAX_LENGTH_S
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is to become of a frame."""
+
+    index: int  # in the order of showing
+    pts_s: float
+    wanted: bool  # it is a sample, and not done with
+
+
+class FramePlan:
+    """Plans frame by frame, in the order of showing.
+
+    Args:
+        keep: whether a frame is a sample: by its index, its time in seconds, and whether it is a key frame.
+        first_index: of the first frame.
+        resume_index: samples before it are done with.
+    """
+
+    def __init__(
+        self, keep: Callable[[int, float, bool], bool], timeline: Timeline, first_index: int, resume_index: int
+    ) -> None:
+        self._keep = keep
+        self._timeline = timeline
+        self._index = first_index
+        self._resume_index = resume_index
+
+    def next(self, raw_s: float | None, key: bool = False, usable: bool = True) -> Planned:
+        """
+        Args:
+            raw_s: what the demuxer says of its time, or None where it says nothing.
+            usable: it may be a sample.
+        """
+        index, pts_s = self._index, self._timeline.next(raw_s)
+        self._index += 1
+        wanted = usable and self._keep(index, pts_s, key)
+        return Planned(index, pts_s, wanted and index >= self._resume_index)

@@ -11,32 +11,32 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import cv2
 import numpy as np
 
-from streamtag.core.bundle import Preprocessing
 from streamtag.core.failure import FailureCause, FailureKind
-from streamtag.core.job import Decode, Region, Sampling
+from streamtag.core.job import Sampling
 from streamtag.core.records import DropReason, FailReason, Sample
-from streamtag.core.sampler import Sampler, SparseSampler, Timeline
+from streamtag.core.sampler import FramePlan, Planned, Sampler, SparseSampler, Timeline
 from streamtag.core.source import SourceKind
 from streamtag.errors import ConfigError, RejectJob, RetryJob
 from streamtag.ingest import geometry, opening, wire
 from streamtag.ingest.cage import allow_processor_time, be_killed_first, confine_decoder, die_with_parent
 from streamtag.ingest.credentials import with_credential
 from streamtag.ingest.errorlog import ErrorLog
+from streamtag.ingest.films import FilmReader
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.likeness import Comparison, FrameMotion, Likeness
 from streamtag.ingest.live import StreamReader
 from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
-from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Reader
+from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Fate, Reader
 from streamtag.ingest.remote import TurnsOutLive
+from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory, Slots, pauses_s
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
@@ -44,35 +44,6 @@ from streamtag.settings import SourceSettings
 PROGRESS_S = 0.5
 QUIET_S = 1.0  # at most, before a decoder says how far it is
 LAGGING: Final = "lagging"  # why a sample was dropped: the stream was too far behind its camera
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Everything a decoder process is told at its start."""
-
-    source: str
-    live: bool
-    sampling: Sampling
-    default_fps: float
-    preprocessing: Preprocessing
-    settings: SourceSettings
-    slots: int
-    resume_index: int  # samples up to this frame index are done already; -1 none (finite sources)
-    decoded: int  # frames before this connection (live sources)
-    sampled: int  # samples before this connection, those of earlier owners included
-    start_pts_s: float  # presentation time of the first frame (live sources)
-    pictures: tuple[str, ...] = ()  # image files to read in this order, in place of the source
-    gate_port: int = 0  # where the gate of a source on the network listens
-    may_turn_live: bool = False  # the job leaves it to the source whether it goes on for ever
-    decode: Decode = "auto"  # how much of a live stream, unless the job says
-    regions: tuple[Region | None, ...] = (None,)  # of each frame, a sample each; None is all of it
-    credential: str = ""  # that the job names for it
-    resume_regions: int = 1  # those of the frame ``resume_index`` that are done
-
-    @property
-    def decode_mode(self) -> Decode:
-        """How much of a live stream is decoded."""
-        return "keyframes" if self.sampling.keyframes else self.sampling.decode or self.decode
 
 
 _CAUSES: dict[type, FailureCause] = {Unreachable: FailureCause.UNREACHABLE, NoAnswer: FailureCause.TIMEOUT}
@@ -105,13 +76,24 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
         decoder.tell(wire.DecoderFailed(FailureKind.REJECT, reason))
 
 
+def _frames(reader: Reader | FilmReader, plan: FramePlan) -> Iterator[tuple[Facts, Planned]]:
+    """Each frame with what is to become of it. A film asks for that some frames ahead."""
+    if isinstance(reader, FilmReader):
+        for planned in reader.planned(plan):
+            yield NOTHING_KNOWN, planned
+        return
+    while reader.grab():
+        facts = reader.facts()
+        yield facts, plan.next(reader.pts_s(), facts.key, facts.fate is not Fate.OLD)
+
+
 def _keep_sparsely(reader: StreamReader, sampler: SparseSampler, index: int, pts_s: float, key: bool) -> bool:
     kept = sampler.keep(index, pts_s, key)
     reader.wait_for_keys(sampler.only_keys)
     return kept
 
 
-def _open(request: Request, log: ErrorLog) -> Reader:
+def _open(request: Request, log: ErrorLog) -> Reader | FilmReader:
     source = request.source
     if request.credential:  # before the cage closes: nothing in it can read the folder
         source = with_credential(source, request.credential, request.settings.credentials)
@@ -121,7 +103,9 @@ def _open(request: Request, log: ErrorLog) -> Reader:
     confine_decoder(request.settings, located.files, request.gate_port, device)
     gate = GateClient(request.gate_port, source) if request.gate_port else None
     live = None if request.may_turn_live and not request.live else request.live
-    sparse = request.decode_mode != "all"
+    sparse, spares_nothing = request.decode_mode != "all", request.sampling.keyframes or request.sampling.every == 1
+    if sparse and not (live or spares_nothing) and (film := opening.open_film(located, request.settings, log)):
+        return film
     try:
         return opening.open_reader(located, request.settings, log, gate, request.sampling.keyframes, live, sparse)
     except AuthFailed:
@@ -164,7 +148,7 @@ class Decoder:
         self._told_s = 0.0  # when something was last said
         self._cpu_s = 0.0
 
-    def run(self, reader: Reader) -> None:
+    def run(self, reader: Reader | FilmReader) -> None:
         """Read the source to its end.
 
         Raises:
@@ -175,21 +159,18 @@ class Decoder:
         still = not opened.width
         # Each picture of a folder is a sample, unless the job says otherwise.
         sampling = Sampling(every=1) if still and not request.sampling.chooses else request.sampling
-        keep = self._sampler(reader, sampling)
         timeline = Timeline(1.0 / (opened.fps or 25.0), request.start_pts_s)
         self._cpu_s = time.process_time()
-        while reader.grab():
-            index = self._decoded
-            self._decoded += 1
-            facts, pts_s = reader.facts(), timeline.next(reader.pts_s())
-            wanted = facts.fate is not Fate.OLD and keep(index, pts_s, facts.key)
-            if wanted and index >= request.resume_index:
-                self._take(reader, facts, index, pts_s)
+        plan = FramePlan(self._sampler(reader, sampling), timeline, self._decoded, request.resume_index)
+        for facts, planned in _frames(reader, plan):
+            self._decoded = planned.index + 1
+            if planned.wanted:
+                self._take(reader, facts, planned.index, planned.pts_s)
             self._report_progress()
         reader.close()
         self.tell(wire.Ended(self._decoded, self._sampled, self._note(reader, timeline)))
 
-    def _sampler(self, reader: Reader, sampling: Sampling) -> Callable[[int, float, bool], bool]:
+    def _sampler(self, reader: Reader | FilmReader, sampling: Sampling) -> Callable[[int, float, bool], bool]:
         if isinstance(reader, StreamReader):
             return partial(
                 _keep_sparsely, reader, SparseSampler(sampling, self._request.default_fps, self._request.decode_mode)
@@ -197,7 +178,7 @@ class Decoder:
         sampler = Sampler(sampling, self._request.default_fps)
         return lambda index, pts_s, _key: sampler.keep(index, pts_s)
 
-    def _note(self, reader: Reader, timeline: Timeline) -> str:
+    def _note(self, reader: Reader | FilmReader, timeline: Timeline) -> str:
         """What to know about a source that is read to its end."""
         notes = [reader.note] if reader.note else []
         frames = reader.opened.frames
@@ -223,7 +204,7 @@ class Decoder:
         except OSError:
             raise ParentGone from None
 
-    def _take(self, reader: Reader, facts: Facts, index: int, pts_s: float) -> None:
+    def _take(self, reader: Reader | FilmReader, facts: Facts, index: int, pts_s: float) -> None:
         """Decode one frame into slots, and send each region of it that is not done with."""
         request = self._request
         # Regions that are done were so before this connection, but those of the next frame are compared with them.

@@ -21,10 +21,10 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from streamtag.core.live_clock import LiveTimeline
-from streamtag.errors import RejectJob, RetryJob
+from streamtag.errors import RetryJob
 from streamtag.ingest.packets import Arrived, Connections, PacketFeed
 from streamtag.ingest.policy import NoAnswer
-from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Opened
+from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Opened, check_size
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
@@ -78,7 +78,7 @@ class StreamReader:
         codec.thread_type, codec.thread_count = "NONE", settings.threads
         codec.flags |= Flags.low_delay  # a picture comes with its packet, not some packets later
         codec.options = {"max_pixels": str(settings.max_pixels)}
-        self._check_size(codec.width, codec.height)
+        check_size(self.name, codec.width, codec.height, settings.max_pixels)
         rate = float(stream.average_rate or 0)
         self.opened = Opened(codec.width, codec.height, rate if 0 < rate < 1000 else 0.0, 0)
         self._feed = PacketFeed(container, stream, connections, settings.read_timeout_s)
@@ -148,7 +148,8 @@ class StreamReader:
         self._decode()
         if self._frame is None:
             raise CorruptFrame("the codec could not decode it")
-        self._check_size(self._frame.width, self._frame.height)  # a stream may change its size at any time
+        # A stream may change its size at any time.
+        check_size(self.name, self._frame.width, self._frame.height, self._settings.max_pixels)
         return self._converter.reformat(self._frame, format="bgr24", threads=1).to_ndarray()
 
     def _decode(self) -> None:
@@ -161,12 +162,6 @@ class StreamReader:
                 self._frame = frames[-1] if frames else self._frame
         self._group.clear()
         self._group_bytes = 0
-
-    def _check_size(self, width: int, height: int) -> None:
-        if width * height > self._settings.max_pixels:
-            raise RejectJob(
-                f"{self.name}: {width} x {height} pixels is more than source.max_pixels ({self._settings.max_pixels})"
-            )
 
     def _failure(self, error: av.FFmpegError) -> RetryJob:
         silent_s = time.monotonic() - self._feed.last_s

@@ -12,8 +12,9 @@ import cv2
 
 from streamtag.core.source import IMAGE_SUFFIXES, SourceKind, source_kind
 from streamtag.errors import RejectJob
-from streamtag.ingest import formats
+from streamtag.ingest import films, formats
 from streamtag.ingest.errorlog import ErrorLog
+from streamtag.ingest.films import FilmReader
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.pictures import ImageReader, image_paths
 from streamtag.ingest.policy import allowed
@@ -99,6 +100,21 @@ def open_reader(
     if kind is SourceKind.CAMERA:
         return LiveReader(_checked(open_camera(located.path), located, log), source, settings)
     return _open_file(located, settings, keyframes, log)
+
+
+def open_film(located: Located, settings: SourceSettings, log: ErrorLog) -> FilmReader | None:
+    """A film of which no more is to be decoded than its samples need; None where that cannot be told of it beforehand.
+
+    Raises:
+        RejectJob: see ``open_reader``.
+    """
+    if located.kind is not SourceKind.VIDEO:
+        return None
+    first = _first_bytes(located.path, shown_source(located.source))
+    if formats.reference_format(first) or formats.is_picture_content(first):
+        return None
+    log.forget()
+    return films.open_film(located.path, located.source, settings)
 
 
 def _open_file(located: Located, settings: SourceSettings, keyframes: bool, log: ErrorLog) -> Reader:

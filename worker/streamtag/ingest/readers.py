@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from streamtag.errors import RejectJob
+
 
 class CorruptFrame(Exception):
     """One frame cannot be decoded; the next may."""
@@ -41,6 +43,16 @@ class Facts:
 
 
 NOTHING_KNOWN = Facts()
+
+
+def check_size(name: str, width: float, height: float, max_pixels: int) -> None:
+    """Refuse pictures of more pixels than a source may have.
+
+    Raises:
+        RejectJob: these have.
+    """
+    if width * height > max_pixels:
+        raise RejectJob(f"{name}: {width:.0f} x {height:.0f} pixels is more than source.max_pixels ({max_pixels})")
 
 
 class Reader(Protocol):

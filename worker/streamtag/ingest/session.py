@@ -23,6 +23,7 @@ import numpy as np
 from streamtag.core.failure import FailureCause, FailureKind
 from streamtag.ingest import decoder
 from streamtag.ingest.gate import Gate, needs_gate
+from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory, Slots, allocate
 from streamtag.ingest.wire import (
     READ_BYTES,
@@ -50,7 +51,7 @@ _SHORT_OF = {
 # What a start opens at its peak, a gate and a new fork server included, and a few more.
 START_DESCRIPTORS = 24
 
-Decode = Callable[[decoder.Request, socket.socket, SlotMemory], None]
+Decode = Callable[[Request, socket.socket, SlotMemory], None]
 
 
 def forkserver() -> ForkServerContext:
@@ -78,7 +79,7 @@ class DecoderSession:
         decode: what the process runs; the benchmark of everything else gives one that decodes nothing.
     """
 
-    def __init__(self, request: decoder.Request, decode: Decode = decoder.main) -> None:
+    def __init__(self, request: Request, decode: Decode = decoder.main) -> None:
         self._request = request
         self._decode = decode
         self._unpacker = Unpacker(request.slots, len(request.regions))
@@ -117,7 +118,7 @@ class DecoderSession:
         finally:
             memory.close()
 
-    def _with_gate(self) -> decoder.Request:
+    def _with_gate(self) -> Request:
         """The request with the port of a gate that runs, where the source needs one."""
         if self._request.pictures or not needs_gate(self._request.source):
             return self._request

@@ -22,6 +22,7 @@ from streamtag.core.stream_state import (
     StreamMachine,
 )
 from streamtag.ingest import decoder, wire
+from streamtag.ingest.request import Request
 from streamtag.ingest.session import Decode, DecoderSession, cannot_start
 from streamtag.ingest.slots import MAX_SLOTS
 from streamtag.settings import SamplingSettings, SourceSettings
@@ -161,10 +162,10 @@ class Stream:
         """This connection ends for a reason that nobody foresaw."""
         self._failed(FailureKind.RETRY, f"internal error: {type(error).__name__}: {error}", FailureCause.INTERNAL)
 
-    def _request(self) -> decoder.Request:
+    def _request(self) -> Request:
         job, machine = self._job, self._machine
         regions = tuple(job.regions.values())
-        return decoder.Request(
+        return Request(
             source=job.source,
             credential=job.credential,
             live=machine.live,

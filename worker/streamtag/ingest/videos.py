@@ -15,7 +15,7 @@ from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest import formats
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
-from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Opened
+from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Opened, check_size
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
@@ -63,7 +63,7 @@ class VideoReader:
                 cv2.CAP_PROP_FRAME_COUNT,
             )
         )
-        self._check_size(width, height)
+        check_size(self.name, width, height, self._max_pixels)
         sane = 0 < fps < 1000
         self.opened = Opened(int(width), int(height), fps if sane else 0.0, int(frames) if 0 < frames < 1e9 else 0)
 
@@ -88,18 +88,14 @@ class VideoReader:
         ok, picture = self._capture.retrieve(self._picture)  # another array where the size has changed
         if not ok or picture is None or picture.size == 0:
             raise CorruptFrame("the codec could not decode it")
-        self._check_size(picture.shape[1], picture.shape[0])  # a stream may change its size at any time
+        check_size(
+            self.name, picture.shape[1], picture.shape[0], self._max_pixels
+        )  # a stream may change its size at any time
         self._picture = picture = np.asarray(picture)
         return picture
 
     def close(self) -> None:
         self._capture.release()
-
-    def _check_size(self, width: float, height: float) -> None:
-        if width * height > self._max_pixels:
-            raise RejectJob(
-                f"{self.name}: {width:.0f} x {height:.0f} pixels is more than source.max_pixels ({self._max_pixels})"
-            )
 
 
 class LiveReader(VideoReader):

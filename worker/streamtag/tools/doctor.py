@@ -19,7 +19,7 @@ from streamtag.core.job import Sampling
 from streamtag.errors import StreamtagError
 from streamtag.extras import NEEDS, install_hint
 from streamtag.ingest import cage, credentials, wire
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import weights_sha256

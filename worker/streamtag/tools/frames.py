@@ -13,7 +13,7 @@ from streamtag.core.job import Region, Sampling
 from streamtag.core.records import Sample
 from streamtag.core.source import is_picture
 from streamtag.ingest import wire
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.slots import MAX_SLOTS
 from streamtag.settings import Settings

@@ -18,7 +18,7 @@ from streamtag.core.job import Region, Sampling
 from streamtag.core.source import SourceKind, source_kind
 from streamtag.errors import StreamtagError
 from streamtag.ingest import geometry, wire
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.redaction import shown_source
 from streamtag.settings import Settings

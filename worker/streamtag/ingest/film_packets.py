@@ -1,0 +1,143 @@
+"""The packets of a film: read in the order of decoding, planned in the order of showing."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from streamtag.core.sampler import FramePlan, Planned
+from streamtag.ingest.nal_units import NalUnits
+from streamtag.ingest.videos import MAX_FAILURES_IN_A_ROW
+
+# A frame may be decoded so many before one that is shown earlier, by H.264 and H.265.
+_REORDERED = 16
+# What may wait until it is known whether anybody needs it.
+_WAITING_BYTES = 16 * 1024**2
+_WAITING = 2000
+_NEVER_SHOWN = Planned(-1, 0.0, False)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A packet on its way."""
+
+    packet: Packet[VideoStream]
+    number: int  # in the order of decoding
+    fresh: bool  # decoding can begin here: nothing after it needs what came before
+    planned: Planned | None = None  # once its place in the order of showing is known
+    passed: bool = False  # it has been shown
+
+    @property
+    def open(self) -> bool:
+        """Whether it is a sample that is still to be retrieved, for all that is known."""
+        return not self.passed and (self.planned is None or self.planned.wanted)
+
+
+class FilmPackets:
+    """A container's packets of video, some of them ahead.
+
+    Args:
+        units: tell packets where decoding can begin.
+        plan: asked once of each frame, in the order of showing.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, units: NalUnits, plan: FramePlan) -> None:
+        self._container = container
+        self._stream = stream
+        self._units = units
+        self._plan = plan
+        self._tick_s = float(stream.time_base or 0)
+        self._start = stream.start_time or 0
+        self._packets = container.demux(stream)
+        self._ended = False
+        self._count = 0
+        self._unplanned: list[tuple[int, int, Entry]] = []  # a heap by time
+        self._to_show: deque[Entry] = deque()
+        self._shown: Entry | None = None
+        self._waiting_bytes = 0
+        self.undecoded: deque[Entry] = deque()
+        self.bad = 0  # that could not be read, or have no time
+
+    def next_shown(self) -> Entry | None:
+        """The next in the order of showing; None at the end."""
+        while not self._to_show:
+            if not self._read():
+                return None
+        if self._shown is not None:
+            self._shown.passed = True
+        self._shown = self._to_show.popleft()
+        return self._shown
+
+    @property
+    def too_many(self) -> bool:
+        """Whether more wait than should."""
+        return self._waiting_bytes > _WAITING_BYTES or len(self.undecoded) > _WAITING
+
+    def at(self, place: int) -> Entry | None:
+        """One that is not decoded, with what is planned of it; reads as far as that. None at the end."""
+        while len(self.undecoded) <= place or self.undecoded[place].planned is None:
+            if not self._read():
+                return None
+        return self.undecoded[place]
+
+    def take(self) -> Entry:
+        """The first that is not decoded."""
+        entry = self.undecoded.popleft()
+        self._waiting_bytes -= entry.packet.size
+        return entry
+
+    def drop(self, count: int) -> None:
+        """Leave the first of them out."""
+        for _ in range(count):
+            self.take()
+
+    def _read(self) -> bool:
+        """Take in one more, and plan what must come before all that is still to be read. False at the end."""
+        if self._ended:
+            return False
+        packet = self._next()
+        until: float = math.inf
+        if packet is None:
+            self._ended = True
+        else:
+            self._add(packet)
+            # Each that follows is decoded later, and none is shown before it is decoded.
+            until = -math.inf if packet.dts is None else packet.dts
+        while self._unplanned and (self._unplanned[0][0] <= until or len(self._unplanned) > _REORDERED):
+            pts, _, entry = heapq.heappop(self._unplanned)
+            # In milliseconds and back, to the same last bit as OpenCV.
+            entry.planned = self._plan.next((pts - self._start) * self._tick_s * 1000.0 / 1000.0)
+            self._to_show.append(entry)
+        return True
+
+    def _add(self, packet: Packet[VideoStream]) -> None:
+        fresh = packet.is_keyframe and self._units.begin_anew(memoryview(packet))
+        entry = Entry(packet, self._count, fresh)
+        self._count += 1
+        self._waiting_bytes += packet.size
+        self.undecoded.append(entry)
+        if packet.pts is None or packet.is_discard:  # a container may leave frames out that others need
+            entry.planned, entry.passed = _NEVER_SHOWN, True
+            self.bad += packet.pts is None
+        else:
+            heapq.heappush(self._unplanned, (packet.pts, entry.number, entry))
+
+    def _next(self) -> Packet[VideoStream] | None:
+        for _failure in range(MAX_FAILURES_IN_A_ROW):
+            try:
+                for packet in self._packets:
+                    if packet.size:  # an empty one says that it was the last
+                        return packet
+            except av.FFmpegError:
+                self.bad += 1
+                self._packets = self._container.demux(self._stream)
+            else:
+                return None
+        return None

@@ -1,0 +1,214 @@
+"""Films, of which no more is decoded than the samples need. Runs in the decoder process only.
+
+A packet is a frame here, and says when it is shown before it is decoded. So which frames are samples is known some
+packets ahead, and what no sample needs is left out: frames that no other refers to, what follows the last sample of a
+group of pictures, and groups without one. The pictures are those of a reader that decodes everything.
+
+Of MP4 and Matroska with H.264 or H.265; all else goes by OpenCV (``videos.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from streamtag.core.sampler import FramePlan, Planned
+from streamtag.core.source import SourceKind
+from streamtag.ingest.film_packets import Entry, FilmPackets
+from streamtag.ingest.nal_units import NalUnits
+from streamtag.ingest.readers import CorruptFrame, Opened, check_size
+from streamtag.ingest.videos import MAX_FAILURES_IN_A_ROW, whitelists
+from streamtag.redaction import shown_source
+from streamtag.settings import SourceSettings
+
+# In these a packet is a whole frame, and each has its time.
+_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE, and 0 is unknown; of others a packet may be half a frame
+_ERRORS_ONLY = 16  # FFmpeg's AV_LOG_ERROR: the reason of a failure, no chatter
+_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+def open_film(path: Path, source: str, settings: SourceSettings) -> FilmReader | None:
+    """A film that can be read so; None where OpenCV is to read it, or to tell why it cannot be read.
+
+    Raises:
+        RejectJob: its pictures are too large.
+    """
+    av.logging.restore_default_callback()  # to standard error, and so into the error log
+    av.logging.set_libav_level(_ERRORS_ONLY)
+    try:
+        container = av.open(str(path), options=whitelists(SourceKind.VIDEO), metadata_errors="replace")
+    except av.FFmpegError:
+        return None
+    if (units := _units(container)) is None:
+        container.close()
+        return None
+    return FilmReader(container, units, source, settings)
+
+
+def _units(container: InputContainer) -> NalUnits | None:
+    if container.format.name not in _CONTAINERS or not container.streams.video:
+        return None
+    codec = container.streams.video[0].codec_context
+    if codec is None or codec.field_order > _PROGRESSIVE:  # None: FFmpeg cannot decode it
+        return None
+    return NalUnits.of(codec.name, codec.extradata or b"")
+
+
+class FilmReader:
+    """A film, packet by packet. It tells of its frames by ``planned``, and not by ``grab`` as others do."""
+
+    def __init__(self, container: InputContainer, units: NalUnits, source: str, settings: SourceSettings) -> None:
+        self.name = shown_source(source)
+        self.path = ""
+        self._container = container
+        self._units = units
+        self._max_pixels = settings.max_pixels
+        stream = self._stream = container.streams.video[0]
+        codec = self._codec = stream.codec_context
+        codec.thread_count = settings.threads
+        codec.copy_opaque = True  # a frame knows what is planned of its packet
+        codec.options = {"max_pixels": str(settings.max_pixels)}
+        check_size(self.name, codec.width, codec.height, self._max_pixels)
+        self.opened = Opened(codec.width, codec.height, *_rate_and_frames(container, stream))
+        self._packets: FilmPackets | None = None
+        self._now: Entry | None = None
+        self._undecodable = 0  # packets
+        self._failed = 0  # samples, in a row
+        self._decoded = -1  # number of the last packet that the codec got
+        self._shown = -1  # index of the last frame that came from it
+        self._frames: dict[int, VideoFrame] = {}  # samples to come that are decoded already, by index
+        self._leaves_out = False  # the codec passes over what no other frame refers to
+        self._converter = VideoReformatter()  # one for all: each frame's own would begin anew
+
+    @property
+    def bad_packets(self) -> int:
+        """That could not be read, or not decoded."""
+        return self._undecodable + (self._packets.bad if self._packets else 0)
+
+    @property
+    def note(self) -> str:
+        return ""
+
+    def planned(self, plan: FramePlan) -> Iterator[Planned]:
+        """Each frame, in the order of showing. Meanwhile ``retrieve`` gives its picture, where it is wanted.
+
+        Args:
+            plan: asked in that order, some frames ahead.
+        """
+        packets = self._packets = FilmPackets(self._container, self._stream, self._units, plan)
+        while self._failed < MAX_FAILURES_IN_A_ROW and (entry := packets.next_shown()) is not None:
+            self._now = entry
+            if entry.fresh:
+                self._leave_out_before(packets, entry)
+            while packets.too_many and (front := packets.at(0)) is not None:
+                self._decode(packets, front)
+            assert entry.planned is not None
+            yield entry.planned
+
+    def retrieve(self) -> np.ndarray:
+        """(h, w, 3) uint8 BGR of the frame last told of, upright.
+
+        Raises:
+            CorruptFrame: the codec could not decode it.
+            RejectJob: it is too large; a film may change its size at any time.
+        """
+        assert self._packets is not None
+        assert self._now is not None
+        assert self._now.planned is not None
+        index = self._now.planned.index
+        self._leave_out_before(self._packets, self._now)
+        self._decode_to(self._packets, self._now, index)
+        frame = self._frames.pop(index, None)
+        self._failed = 0 if frame else self._failed + 1
+        if frame is None:
+            raise CorruptFrame("the codec could not decode it")
+        check_size(self.name, frame.width, frame.height, self._max_pixels)
+        # Colours are scaled up as OpenCV does it.
+        picture = self._converter.reformat(frame, format="bgr24", interpolation="BICUBIC", threads=1).to_ndarray()
+        turn = _TURNS.get(frame.rotation % 360)
+        return picture if turn is None else cv2.rotate(picture, turn)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _leave_out_before(self, packets: FilmPackets, entry: Entry) -> None:
+        """What comes before the last place from which this one can be decoded, unless another sample needs it."""
+        if entry.number <= self._decoded:
+            return
+        begin, needed = 0, False
+        for place, other in enumerate(packets.undecoded):
+            if other.fresh and not needed:
+                begin = place
+            if other is entry:
+                break
+            needed = needed or other.open
+        packets.drop(begin)
+
+    def _decode_to(self, packets: FilmPackets, entry: Entry, index: int) -> None:
+        """Decode until a frame comes out, or is known never to: others come out before it that were decoded earlier."""
+        while index not in self._frames and self._shown < index:
+            if entry.number <= self._decoded and self._is_last_of_group(packets):
+                self._drain()
+                return
+            front = packets.at(0)
+            assert front is not None  # or the group would have been over
+            self._decode(packets, front)
+
+    def _is_last_of_group(self, packets: FilmPackets) -> bool:
+        """Whether nothing is wanted of what is left of the group of pictures, which is then left out."""
+        place = 0
+        while (entry := packets.at(place)) is not None:
+            if entry.fresh:
+                break
+            if entry.open or packets.too_many:
+                return False
+            place += 1
+        packets.drop(place)
+        return True
+
+    def _decode(self, packets: FilmPackets, front: Entry) -> None:
+        packets.take()
+        self._decoded = front.number
+        leave_out = not front.open
+        if leave_out is not self._leaves_out:
+            self._codec.skip_frame = "NONREF" if leave_out else "DEFAULT"
+            self._leaves_out = leave_out
+        front.packet.opaque = front.planned
+        try:
+            self._keep(self._codec.decode(front.packet))
+        except av.FFmpegError:
+            self._undecodable += 1
+
+    def _drain(self) -> None:
+        """Let out what the codec still holds, and make it ready to begin anew."""
+        try:
+            self._keep(self._codec.decode(None))
+        except av.FFmpegError:
+            self._undecodable += 1
+        self._codec.flush_buffers()
+
+    def _keep(self, frames: Iterable[VideoFrame]) -> None:
+        for frame in frames:
+            planned = frame.opaque
+            if isinstance(planned, Planned) and planned.index >= 0:
+                self._shown = planned.index
+                if planned.wanted:
+                    self._frames[planned.index] = frame
+
+
+def _rate_and_frames(container: InputContainer, stream: VideoStream) -> tuple[float, int]:
+    """Frames a second, and how many there are, as OpenCV tells them; 0 where it is not known."""
+    rate = float(stream.guessed_rate or stream.average_rate or 0)
+    seconds = (container.duration or 0) / 1e6
+    frames = stream.frames or math.floor(seconds * rate + 0.5)
+    return (rate if 0 < rate < 1000 else 0.0), (frames if 0 < frames < 1e9 else 0)
