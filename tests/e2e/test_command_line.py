@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -242,6 +243,32 @@ def test_mistakes_have_an_exit_code_and_a_sentence(
     assert (ran.returncode, names in ran.stderr + ran.stdout) == (code, True), ran.stderr + ran.stdout
     assert "Traceback" not in ran.stderr
     assert "/metrics" not in ran.stderr, "nothing is begun before the mistake is told"
+
+
+def test_a_reason_names_a_file_once_and_no_number_of_the_system(
+    served: tuple[Settings, Worker], clip: Path, tmp_path: Path
+) -> None:
+    settings, _ = served
+    text = tmp_path / "text.mp4"
+    text.write_text("no video at all " * 100)
+    with Client(settings=settings) as client:
+        job_id = client.submit(str(text)).job_id
+        client.wait(job_id, 60)
+    null = ("--set", "engine.name=null")
+    spans = ("--label", "none", "--at", "1-2", "--out", str(tmp_path / "out"))
+    mirror = ("--set", "model.mirror=http://127.0.0.1:9", "--set", f"model.cache={tmp_path}")
+    for arguments, named, why in (
+        (("classify", str(text), *null), "text.mp4", "not a video"),
+        (("classify", str(clip), "--annotate", "/proc/none", *null), "/proc/none", "No such file"),
+        (("collect", str(text), *spans), "text.mp4", "not a video"),
+        (("dlq", "list"), f"{job_id} ", str(text)),
+        (("models", "fetch", "vgg16", *mirror), "127.0.0.1:9", "Connection refused"),
+        (("status", "--set", "redis.url=redis://127.0.0.1:9/0"), "127.0.0.1:9", "Connection refused"),
+    ):
+        ran = run_cli(settings, *arguments)
+        (told,) = [line for line in (ran.stderr + ran.stdout).splitlines() if named in line and why in line]
+        assert [told.count(named), told.count(why)] == [1, 1]
+        assert not re.search(r"(?i)errno|error \d|traceback", told + ran.stderr), told
 
 
 def test_redis_away_is_told_without_the_password(settings: Settings) -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamtag.redaction import MAX_TEXT, holds_secret, printable, redact, redact_url, shown_source
+from streamtag.redaction import MAX_TEXT, holds_secret, printable, redact, redact_url, shown_source, without_name
 
 SECRET = "hunter2"
 
@@ -65,6 +65,21 @@ def test_of_a_source_scheme_host_and_a_short_path_are_shown(source: str, shown: 
 @pytest.mark.parametrize("source", ["clip.mp4", "/data/a=b.mp4", "file:///a@b.mp4", "rtsp://cam:554/live", "camera:0"])
 def test_a_source_that_holds_no_secret_may_be_kept(source: str) -> None:
     assert not holds_secret(source)
+
+
+@pytest.mark.parametrize(
+    ("reason", "source"),
+    [
+        ("/films/a.mp4: it is empty", "/films/a.mp4"),
+        ("a.png: it is empty", "/films/a.png"),
+        ("films: it is empty", "/films/"),
+        ("rtsp://***@cam/1: it is empty", "rtsp://u:p@cam/1"),
+        ("it is empty", "/films/a.mp4"),
+    ],
+)
+def test_a_reason_beside_its_source_does_not_name_it(reason: str, source: str) -> None:
+    assert without_name(reason, source) == "it is empty"
+    assert without_name(f"corrupt: {reason}", source) == f"corrupt: {reason}"
 
 
 def test_a_server_is_named_without_its_user() -> None:

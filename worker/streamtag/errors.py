@@ -12,6 +12,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def in_words(error: BaseException) -> str:
+    """What went wrong, in the system's words where it was the system.
+
+    Without its number, which helps nobody, and the file or address, which stands beside it.
+    """
+    return str(getattr(error, "strerror", None) or error)
+
+
 class StreamtagError(Exception):
     """A failure whose text is written for the person at the keyboard: it names the thing and the remedy."""
 

@@ -60,6 +60,14 @@ def shown_source(source: str) -> str:
     return f"{scheme}://{host[:255]}{_shown_path(slash + path)}"
 
 
+def without_name(reason: str, source: str) -> str:
+    """A reason without the source's name in front of it, for where that is told already."""
+    for name in (shown_source(source), printable(source.rstrip("/").rpartition("/")[2], 200)):
+        if name and reason.startswith(f"{name}: "):
+            return reason[len(name) + 2 :]
+    return reason
+
+
 def holds_secret(source: str) -> bool:
     """Whether a source may hold a credential: an address with a user part, a query, or values in its path."""
     scheme, separator, rest = source.partition("://")

@@ -34,7 +34,8 @@ def json_of(answer: Answer) -> dict[str, Any]:
 
 def show(answer: Answer, content: dict[str, Any]) -> None:
     """An answer for people, with what was drawn of it."""
-    out.print(Text.assemble((printable(answer.path), "bold"), *_region(answer)), soft_wrap=True)
+    if answer.labels or "error" not in content:
+        out.print(Text.assemble((printable(answer.path), "bold"), *_region(answer)), soft_wrap=True)
     if answer.labels:
         grid = Grid("rank", "label", "probability", indent=2)
         for row in views.label_rows(list(answer.labels)):
@@ -53,9 +54,9 @@ def show(answer: Answer, content: dict[str, Any]) -> None:
 
 
 def show_trouble(content: dict[str, Any]) -> None:
-    """What went wrong with an answer."""
+    """What went wrong with an answer. It names the file, since standard error may be read alone."""
     if "error" in content:
-        err.print(Text(f"  {printable(content['error'])}", style="red"), soft_wrap=True)
+        err.print(Text(printable(f"{content['path']}: {content['error']}"), style="red"), soft_wrap=True)
 
 
 def _region(answer: Answer) -> list[tuple[str, str]]:

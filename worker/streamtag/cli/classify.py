@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from streamtag.cli import answers
-from streamtag.cli.classify_drawing import PLOT_ROWS, annotated, draw
+from streamtag.cli.classify_drawing import PLOT_ROWS, annotated, draw, make_folder
 from streamtag.cli.common import (
     FAILED,
     NETWORK,
@@ -184,7 +184,7 @@ def _check(chosen: list[str], outputs: _Outputs, plot: Path | None, show: bool, 
     if compare is not None and (outputs.annotate or outputs.csv or outputs.timeline):
         raise ConfigError("--annotate, --csv and --timeline are of one network; leave out --compare")
     if outputs.annotate is not None and len(chosen) > 1:
-        outputs.annotate.mkdir(parents=True, exist_ok=True)
+        make_folder(outputs.annotate)
 
 
 def _networks(compare: str, settings: Settings) -> dict[str, Settings]:

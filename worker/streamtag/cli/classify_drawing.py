@@ -37,6 +37,18 @@ def draw(
         raise StreamtagError(f"--show: no program of this machine opens {plot}; install xdg-utils and a viewer")
 
 
+def make_folder(annotate: Path) -> None:
+    """Make the folder of the copies.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    try:
+        annotate.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--annotate {annotate}: cannot be made: {error.strerror}") from None
+
+
 def annotated(classifier: Classifier, found: Sequence[Answer], annotate: Path) -> tuple[list[Answer], Path]:
     """Draw the answers about one source on a copy of it; the answers, with what went wrong, and where the copy is."""
     target = _target(found[0].path, annotate)
@@ -60,7 +72,7 @@ def _target(source: str, annotate: Path) -> Path:
     """Where the copy goes: into the folder under the source's name, or to the file that was named."""
     name = Path(source.split("?")[0]).name
     if annotate.is_dir() or not annotate.suffix:
-        annotate.mkdir(parents=True, exist_ok=True)
+        make_folder(annotate)
         target = annotate / (name if is_picture(source) else f"{Path(name).stem}.mp4")
     else:
         target = annotate

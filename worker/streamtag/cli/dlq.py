@@ -24,7 +24,7 @@ from streamtag.cli.common import (
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client, DeadLetter
 from streamtag.errors import ConfigError, StreamtagError
-from streamtag.redaction import printable
+from streamtag.redaction import printable, without_name
 
 app = typer.Typer(no_args_is_help=True, help="Jobs that could not succeed: list them, try them again, drop them.")
 
@@ -45,7 +45,7 @@ def list_(config: Config = None, model: Model = None, json: Json = False, overri
     grid = Grid("job", Column("age", right=True), Column("tries", right=True), *sentences, title=_title(len(letters)))
     for letter in letters:
         age = views.duration(time.time() - letter.at_unix_s)
-        grid.row(letter.job_id, age, str(letter.deliveries), letter.source, letter.reason)
+        grid.row(letter.job_id, age, str(letter.deliveries), letter.source, without_name(letter.reason, letter.source))
     grid.print()
 
 

@@ -14,7 +14,7 @@ import keras
 
 from streamtag.core.bundle import WHOLE, Bundle
 from streamtag.core.groups import Groups
-from streamtag.errors import ConfigError
+from streamtag.errors import ConfigError, in_words
 from streamtag.networks.architectures.efficientnet_lite import efficientnet_lite0
 from streamtag.networks.architectures.heads import HeadInputs, head_inputs
 from streamtag.networks.architectures.inception_v4 import inception_v4
@@ -214,7 +214,7 @@ def _whole(path: Path) -> keras.Model:
         with zipfile.ZipFile(path) as archive:
             strange = _strangers(json.loads(archive.read("config.json")))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path}: not a .keras file: {error}") from None
+        raise ConfigError(f"{path}: not a .keras file: {in_words(error)}") from None
     if strange:
         raise ConfigError(
             f"{path}: refused, it would run code that is not Keras's own: {', '.join(sorted(strange)[:5])}; "

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamtag import __version__
 from streamtag.core.bundle import Bundle
+from streamtag.errors import in_words
 from streamtag.logs import log, quiet_stderr
 from streamtag.networks.bundles import sha256
 from streamtag.networks.engines.machine import versions
@@ -92,7 +93,7 @@ class KeptConversion:
             self._check(text)
             found = self._opened()
         except (OSError, ValueError, RuntimeError) as error:  # the last is what OpenVINO raises
-            told = str(error).strip().splitlines()[0][:200]
+            told = in_words(error).strip().splitlines()[0][:200]
             log.warning("converted network cannot be used and is made anew", folder=str(self.folder), error=told)
             return None
         with suppress(OSError):  # a folder that is there to read
@@ -123,7 +124,7 @@ class KeptConversion:
             shutil.rmtree(self.folder, ignore_errors=True)  # it could not be used
             part.rename(self.folder)
         except (OSError, RuntimeError) as error:
-            log.warning("converted network cannot be kept", folder=str(self.folder), error=str(error)[:200])
+            log.warning("converted network cannot be kept", folder=str(self.folder), error=in_words(error)[:200])
         finally:
             shutil.rmtree(part, ignore_errors=True)
         with suppress(OSError):  # another process may do so, too

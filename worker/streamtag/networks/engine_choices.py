@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streamtag.core.bundle import Bundle
 from streamtag.core.engine_choice import EngineChoice
+from streamtag.errors import in_words
 from streamtag.logs import log
 from streamtag.networks.engines.candidates import PRECISIONS
 from streamtag.networks.engines.machine import this_machine
@@ -78,7 +79,7 @@ class EngineChoices:
                 Path(part).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            log.warning("engine choice cannot be kept", file=str(self.path), error=str(error))
+            log.warning("engine choice cannot be kept", file=str(self.path), error=in_words(error))
 
     @contextmanager
     def locked(self, limit_s: float) -> Iterator[None]:

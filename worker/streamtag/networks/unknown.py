@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from streamtag.core.bundle import Unknown, UnknownBy
-from streamtag.errors import ConfigError
+from streamtag.errors import ConfigError, in_words
 from streamtag.networks.architectures.heads import EXPONENT, TINY
 from streamtag.networks.engines.flattening import flatten
 
@@ -129,7 +129,7 @@ def _means(path: Path) -> np.ndarray:
     try:
         means = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"{path}: class means cannot be read: {error}") from None
+        raise ConfigError(f"{path}: class means cannot be read: {in_words(error)}") from None
     if means.ndim != 2 or not len(means) or means.dtype != np.float32 or not np.isfinite(means).all():
         raise ConfigError(f"{path}: not the class means of a network")
     return np.asarray(means)

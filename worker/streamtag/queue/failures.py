@@ -7,7 +7,7 @@ import re
 from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, ResponseError
 from redis.sentinel import MasterNotFoundError
 
-from streamtag.errors import AccessDenied, QueueRefused, QueueUnavailable
+from streamtag.errors import AccessDenied, QueueRefused, QueueUnavailable, in_words
 from streamtag.queue.address import user, uses_tls, where
 from streamtag.redaction import redact
 from streamtag.redis_settings import RedisSettings
@@ -117,8 +117,10 @@ def _no_master(error: Exception, settings: RedisSettings) -> QueueUnavailable:
 
 
 def _no_answer(error: Exception, settings: RedisSettings, server: str) -> QueueUnavailable:
-    said = str(error) or type(error).__name__
-    remedy = _tls_remedy(said)
+    behind = error.__cause__ or error.__context__  # redis-py's own words repeat the address
+    is_system = isinstance(behind, OSError) and behind.strerror
+    said = in_words(behind if behind and is_system else error).rstrip(".") or type(error).__name__
+    remedy = _tls_remedy(str(error))
     if not remedy and uses_tls(settings):
         # Under TLS 1.3 a client's certificate is looked at when the client believes itself connected already.
         remedy = "; is it running, is redis.url right, " + (

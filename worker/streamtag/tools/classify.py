@@ -153,17 +153,17 @@ class Classifier:
 
     def _video(self, source: str, top: int, sampling: Sampling, watchers: _Watchers) -> Iterator[Answer]:
         views = [_View(name, self._smoother(), self._bundle) for name in self._regions]
-        failure = ""
+        failure = of_frame = ""
         for event in self.scored([source], sampling):
             if isinstance(event, Unreadable):
-                failure = event.detail if event.whole else failure
+                failure, of_frame = (event.detail, of_frame) if event.whole else (failure, event.detail)
                 continue
             moment = views[event.frame.sample.region].take(source, event)
             watchers.sample(moment, event.frame.share or 0.0)
         watchers.source_done()
         for view in views:
             if not view.captions:
-                yield Answer(source, error=failure or "no frame of it could be decoded", region=view.name)
+                yield Answer(source, error=failure or of_frame or "no frame of it could be decoded", region=view.name)
                 continue
             view.close()
             best = self._best(view.mean, top), self._groups(view.mean, top)

@@ -16,6 +16,7 @@ from streamtag.ingest import wire
 from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.slots import MAX_SLOTS
+from streamtag.redaction import without_name
 from streamtag.settings import Settings
 
 Key = TypeVar("Key")
@@ -37,7 +38,7 @@ class Unreadable:
     """A picture, frame or whole source that could not be read, and why."""
 
     source: str
-    detail: str
+    detail: str  # without the name of the source
     whole: bool = True  # False: one frame of a video
     region: int = 0  # of a picture
 
@@ -83,7 +84,7 @@ class Reading:
 
     def _one(self, source: str, sampling: Sampling) -> Iterator[InputFrame | Unreadable]:
         for event in self._read(source, (), sampling):
-            yield Unreadable(source, event) if isinstance(event, str) else event
+            yield _unreadable(source, event) if isinstance(event, str) else event
 
     def _pictures(self, paths: list[str]) -> Iterator[InputFrame | Unreadable]:
         """Pictures share one decoder process; one that kills it is named, and the rest go on in a new one."""
@@ -101,7 +102,7 @@ class Reading:
             at += pictures
             if failure and at < len(paths):
                 for region in range(told, regions):
-                    yield Unreadable(paths[at], failure, region=region)
+                    yield _unreadable(paths[at], failure, region=region)
                 at += 1
 
     def _read(
@@ -138,9 +139,13 @@ class Reading:
                         yield InputFrame(name, sample, picture, share)
                     case wire.FrameFailed():
                         name = pictures[message.index] if message.index < len(pictures) else source
-                        yield Unreadable(name, message.detail, whole=False, region=message.region)
+                        yield _unreadable(name, message.detail, whole=False, region=message.region)
                     case wire.DecoderFailed():
                         yield message.reason
+
+
+def _unreadable(source: str, reason: str, *, whole: bool = True, region: int = 0) -> Unreadable:
+    return Unreadable(source, without_name(reason, source), whole, region)
 
 
 def in_batches(

@@ -20,7 +20,7 @@ from streamtag.errors import StreamtagError
 from streamtag.ingest import geometry, wire
 from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession
-from streamtag.redaction import shown_source
+from streamtag.redaction import shown_source, without_name
 from streamtag.settings import Settings
 
 SLOTS = 4
@@ -95,7 +95,7 @@ def whole_frames(wanted: Wanted, settings: Settings) -> Iterator[Frame]:
                     case wire.DecoderFailed(failure, reason):
                         if failure is FailureKind.LIVE:
                             reason = "it goes on for ever; say for how long to look at it (--for SECONDS)"
-                        raise StreamtagError(f"{shown_source(wanted.source)}: {reason}")
+                        raise StreamtagError(f"{shown_source(wanted.source)}: {without_name(reason, wanted.source)}")
                     case wire.Ended():
                         return
                 if time.monotonic() > until_s:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import platformdirs
 import requests
 
-from streamtag.errors import StreamtagError
+from streamtag.errors import StreamtagError, in_words
 from streamtag.logs import log
 from streamtag.networks.file_lock import lock_within
 from streamtag.redaction import redact
@@ -190,7 +190,7 @@ def _no_download(download: Download, folder: Path, error: Exception, have: int) 
 def _cause(error: Exception) -> str:
     """The innermost words of a failed request: the outer ones repeat the address three times over."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
-    return str(reason or error).split(": ", 1)[-1] if reason else str(error)
+    return in_words(reason.__cause__ or reason).split(": ", 1)[-1] if reason else in_words(error)
 
 
 def _disk_trouble(download: Download, folder: Path, error: OSError) -> str:

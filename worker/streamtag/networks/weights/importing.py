@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from streamtag.errors import ConfigError
+from streamtag.errors import ConfigError, in_words
 from streamtag.networks.graph import graph_of
 from streamtag.networks.weights import torch_layers
 from streamtag.networks.weights.state_dict import read_state_dict
@@ -153,7 +153,7 @@ def _arrays(path: Path) -> Iterator[Read]:
         with np.load(path, allow_pickle=False) as archive:
             yield lambda name: archive[name]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"weights {path}: not an archive of plain arrays: {error}") from None
+        raise ConfigError(f"weights {path}: not an archive of plain arrays: {in_words(error)}") from None
 
 
 @contextmanager
@@ -183,7 +183,7 @@ def _unpacked(path: Path, folder: Path) -> Path:
         with tarfile.open(path) as archive:
             archive.extractall(folder, filter="data")
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise ConfigError(f"weights {path}: cannot be unpacked: {error}") from None
+        raise ConfigError(f"weights {path}: cannot be unpacked: {in_words(error)}") from None
     checkpoints = sorted(folder.rglob("*.ckpt")) + [one.with_suffix("") for one in sorted(folder.rglob("*.index"))]
     if not checkpoints:
         raise ConfigError(f"weights {path}: no .ckpt in it")

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from streamtag.errors import ConfigError
+from streamtag.errors import ConfigError, in_words
 from streamtag.networks.weights.tensor_pickle import BFLOAT16, DTYPES, Refused, Storage, Tensor, interpret
 
 PICKLE_LIMIT_BYTES = 4 << 20  # the names and shapes of 1000 tensors take about 0.15 MB
@@ -43,7 +43,7 @@ def read_state_dict(path: Path) -> Mapping[str, np.ndarray]:
         ) from None
     # RuntimeError is what zipfile says of an archive with a password.
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"weights {path}: not a PyTorch file: {str(error)[:200]}") from None
+        raise ConfigError(f"weights {path}: not a PyTorch file: {in_words(error)[:200]}") from None
 
 
 def _read_archive(file: BinaryIO) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from streamtag.core.job import Region
 from streamtag.core.source import is_picture
-from streamtag.errors import StreamtagError
+from streamtag.errors import StreamtagError, in_words
 from streamtag.ingest.decoder import confine_process
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient, gate_for
@@ -94,7 +94,7 @@ def _main(picture: Picture, parent: Connection, gate_port: int) -> None:
             _draw_video(reader, picture)
         parent.send("")
     except (StreamtagError, CorruptFrame, cv2.error, OSError) as error:
-        parent.send(f"{picture.out}: {error}")
+        parent.send(f"{picture.out}: {in_words(error)}")
 
 
 def _draw_video(reader: Reader, picture: Picture) -> None:

@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 
-from streamtag.errors import StreamtagError
+from streamtag.errors import StreamtagError, in_words
 
 # Milliseconds: fine enough for any camera, and what players and browsers expect of an MP4.
 _TIME_BASE = Fraction(1, 1000)
@@ -49,7 +49,7 @@ class _H264:
             self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
             self._stream = self._container.add_stream("libx264", Fraction(fps).limit_denominator(1001))
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise StreamtagError(f"{_CANNOT} ({error})") from None
+            raise StreamtagError(f"{_CANNOT} ({in_words(error)})") from None
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"  # the only one that every browser decodes
         self._stream.codec_context.time_base = _TIME_BASE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from streamtag.errors import ConfigError
+from streamtag.errors import ConfigError, in_words
 
 # OpenSSL's numbers of what a certificate of the right CA may fail by: tls_ca is no remedy for these.
 _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 10, 62, 64
@@ -33,4 +33,4 @@ def told(error: OSError) -> str:
         return f"its certificate is not accepted: {error.verify_message.rstrip('.')}{remedy}"
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return "it does not speak TLS at that port"
-    return f"{type(error).__name__}: {error.strerror or error}"
+    return in_words(error)

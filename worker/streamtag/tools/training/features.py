@@ -78,8 +78,14 @@ class FeatureStore:
 
         Args:
             progress: called with the number of items done.
+
+        Raises:
+            StreamtagError: the store cannot be written.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._no_room(error) from None
         outcomes = {item: stored for item in items if (stored := self._stored(item)) is not None}
         progress(len(outcomes))
         missing = [item for item in items if item not in outcomes]
@@ -141,11 +147,14 @@ class FeatureStore:
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise StreamtagError(
-                f"{self._folder}: features cannot be kept: {error.strerror}; make room, or name another folder with "
-                "--set model.cache=FOLDER/models"
-            ) from None
+            raise self._no_room(error) from None
         return rows
+
+    def _no_room(self, error: OSError) -> StreamtagError:
+        return StreamtagError(
+            f"{self._folder}: features cannot be kept: {error.strerror}; make room, or name another folder with "
+            "--set model.cache=FOLDER/models"
+        )
 
     def _path(self, item: LabelledItem) -> Path:
         """Another file, another size or date of it, another span or rate: another entry."""
