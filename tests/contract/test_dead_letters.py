@@ -81,6 +81,11 @@ def test_an_entry_without_a_job_id_is_known_by_its_own(queue: Queue, fields: dic
         ({"sampling": {"fps": 10**400}}, "fps must be a finite number"),
         ({"model": "m" * 50_000}, "model must have at most 128"),
         ({"stream": "m" * 300_000}, "at most 98304"),
+        ({"watch": ["dog", ""]}, "job.watch: a label must not be blank"),
+        ({"watch": [" "]}, "leave it out for all of them"),
+        ({"watch": "dog"}, "job.watch must be a list, got str"),
+        ({"watch": [5]}, "job.watch must be a text, got int"),
+        ({"watch": ["l"] * 33}, "job.watch must have at most 32 entries"),
     ],
 )
 def test_a_producer_hears_of_its_broken_job_by_the_job_s_id(queue: Queue, more: dict[str, object], names: str) -> None:

@@ -227,6 +227,9 @@ def test_json_is_pure_and_logs_are_elsewhere(served: tuple[Settings, Worker], cl
         (["submit", "a.mp4", "--fps", "-3"], 2, "fps must be above 0"),
         (["submit", "a.mp4", "--fps", "2", "--every", "3"], 2, "one of"),
         (["submit", "gopher://x"], 2, "gopher"),
+        (["submit", "a.mp4", "--watch", ""], 2, "--watch names no label: name some"),
+        (["submit", "a.mp4", "--watch", " ,"], 2, "leave it out for all of them"),
+        (["run", "--set", 'smoothing.labels=[""]'], 2, "name labels and groups, or leave the list empty"),
         (["run", "--set", "lease.secnds=3"], 2, "lease.secnds: unknown setting"),
         (["run", "--set", 'metrics.labels=["triangel"]', "--model", "demo"], 2, "did you mean 'triangle'"),
         (["run", "--model", "vgg99"], 4, "unknown model 'vgg99'"),
@@ -269,6 +272,21 @@ def test_a_reason_names_a_file_once_and_no_number_of_the_system(
         (told,) = [line for line in (ran.stderr + ran.stdout).splitlines() if named in line and why in line]
         assert [told.count(named), told.count(why)] == [1, 1]
         assert not re.search(r"(?i)errno|error \d|traceback", told + ran.stderr), told
+
+
+def test_a_name_of_digits_is_a_name_however_it_is_given(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "worker.yaml"
+    file.write_text("redis:\n  sentinel_username: 0456\nsource:\n  cage: off\n")
+    digits = {"STREAMTAG_WORKER__ID": "789"}
+    given = ("--config", str(file), "--set", "redis.username=0123")
+    ran = run_cli(settings, "config", "show", "--json", *given, env=digits)
+    assert ran.returncode == 0, ran.stderr
+    shown = {row["name"]: row["value"] for row in json_lines(ran.stdout)}
+    names = ("redis.username", "redis.sentinel_username", "worker.id", "source.cage")
+    assert [shown[name] for name in names] == ["0123", "0456", "789", "off"]
+    wrong = run_cli(settings, "config", "show", env={"STREAMTAG_SMOOTHING__LABELS": "dog"})
+    assert wrong.returncode == 2
+    assert "smoothing.labels: a list is expected: write it as [one, two] (from environment)" in wrong.stderr
 
 
 def test_redis_away_is_told_without_the_password(settings: Settings) -> None:

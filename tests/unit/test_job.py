@@ -249,3 +249,6 @@ def test_the_door_refuses_what_the_worker_would(source: str, names: str) -> None
         client.submit(source)
     with Client(settings=settings) as client, pytest.raises(ConfigError, match=r"sampling\.fps must be above 0"):
         client.submit("a.mp4", fps=-3)
+    for watch in ([""], ["dog", " "]):
+        with Client(settings=settings) as client, pytest.raises(ConfigError, match=r"watch: a label must not be blank"):
+            client.submit("a.mp4", watch=watch)

@@ -53,6 +53,9 @@ def test_precedence_and_origins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ({"smoothing.exit": 0.9}, "must not be above smoothing.enter"),
         ({"source.networks": ["10.0.0.0/99"]}, "source.networks"),
         ({"engine.name": "cuda"}, "engine.name"),
+        ({"redis.username": 123}, "redis.username: a text is expected: write it in quotes"),
+        ({"smoothing.labels": "dog"}, r"smoothing.labels: a list is expected: write it as \[one, two\]"),
+        ({"smoothing.labels": [" "]}, r"smoothing.labels.0: a label must not be blank"),
     ],
 )
 def test_a_wrong_setting_is_named(overrides: dict[str, object], names: str) -> None:
@@ -97,14 +100,74 @@ def test_secrets_are_seen_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_overrides_are_yaml() -> None:
-    assert parse_override("engine.buckets=[1, 8]") == ("engine.buckets", [1, 8])
+    assert load(None, dict([parse_override("engine.buckets=[1, 8]")]))[0].engine.buckets == [1, 8]
     assert parse_override("view.host=::") == ("view.host", "::")
-    assert parse_override("model.x={a: 1}")[1] == {"a": 1}
-    assert parse_override("engine.name=null")[1] is None
+    assert parse_override("model.x={a: 1}")[1] == {"a": "1"}
     assert load(None, dict([parse_override("engine.name=null")]))[0].engine.name == "null"
     for wrong in ("lease.seconds", "seconds=3", "lease.seconds=["):
         with pytest.raises(ConfigError, match="--set"):
             parse_override(wrong)
+
+
+# What YAML would read as a number, a date, nothing or true, or take for its own signs, is a name or password to people.
+TEXTS = [
+    "123",
+    "0123",
+    "1e5",
+    "2026-01-01",
+    "true",
+    "off",
+    "null",
+    "~",
+    "",
+    "@a",
+    "a #b",
+    "a: b",
+    "*",
+    "[a",
+    "'a",
+    "::",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_is_as_it_is_written(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("username", "password"):
+        assert parse_override(f"redis.{name}={text}") == (f"redis.{name}", text)
+        monkeypatch.setenv(f"STREAMTAG_REDIS__{name.upper()}", text)
+    redis = load()[0].redis
+    assert (redis.username, redis.password.get_secret_value()) == (text, text)
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [("123", "123"), ("0123", "0123"), ("off", "off"), ("2026-01-01", "2026-01-01"), ("", ""), ("'123'", "123")],
+)
+def test_a_text_in_a_file_needs_no_quotes_for_its_digits(written: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "worker.yaml"
+    path.write_text(
+        f"redis: {{username: {written}, port: 7000, tls_ca: null}}\nsmoothing: {{labels: [{written or 1}]}}\n"
+    )
+    settings = load(path)[0]
+    assert (settings.redis.username, settings.redis.port, settings.redis.tls_ca) == (text, 7000, None)
+    assert settings.smoothing.labels == [text or "1"]
+
+
+def test_what_is_no_text_is_none_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMTAG_SOURCE__CREDENTIALS", "")
+    monkeypatch.setenv("STREAMTAG_REDIS__CLUSTER", "yes")
+    monkeypatch.setenv("STREAMTAG_SMOOTHING__LABELS", '["\\ud83d\\ude00", "dog"]')  # JSON of what has 17 bits
+    monkeypatch.setenv("STREAMTAG_LEASE", '{"seconds": 40}')
+    monkeypatch.setenv("STREAMTAG_LEASE__RENEW_S", "4")
+    settings = load()[0]
+    assert settings.source.credentials is None
+    assert settings.redis.cluster
+    assert settings.smoothing.labels == ["\U0001f600", "dog"]
+    assert (settings.lease.seconds, settings.lease.renew_s) == (40, 4)
+    for wrong, names in (("[", "SMOOTHING__LABELS: the value is not valid YAML"), ("dog", "write it as")):
+        monkeypatch.setenv("STREAMTAG_SMOOTHING__LABELS", wrong)
+        with pytest.raises(ConfigError, match=names):
+            load()
 
 
 def test_the_template_is_yaml_of_every_group() -> None:

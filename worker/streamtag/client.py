@@ -121,7 +121,7 @@ class Client:
                 roi=_regions(roi),
                 credential=credential,
                 traceparent=traceparent,
-                watch=tuple(watch),
+                watch=(watch,) if isinstance(watch, str) else tuple(watch),
                 submitted_unix_s=round(time.time(), 3),
             )
         except ValidationError as error:

@@ -1,21 +1,28 @@
 """Reading the settings: file, environment and command line merged, with where each value came from.
 
 Precedence, strongest first: command line, environment (``STREAMTAG_LEASE__SECONDS``), file, default.
+
+Values are YAML, but no setting is a number or true to YAML: what it is, its declaration says. A user's name may be 123,
+and ``off`` be a word.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
-from pydantic_settings import EnvSettingsSource, YamlConfigSettingsSource
 
 from streamtag.errors import ConfigError, did_you_mean
 from streamtag.redaction import HIDDEN, redact, redact_url
 from streamtag.settings import Settings
+
+PREFIX = "streamtag_"  # of our environment, in small letters
 
 
 def load(config: Path | None = None, overrides: dict[str, Any] | None = None) -> tuple[Settings, dict[str, str]]:
@@ -49,8 +56,8 @@ def load(config: Path | None = None, overrides: dict[str, Any] | None = None) ->
 
 def termination_log() -> Path:
     """Where to say that the settings themselves are wrong: what the environment says of it, or the default."""
-    environment = dict(EnvSettingsSource(Settings)()).get("worker")
-    named = environment.get("termination_log") if isinstance(environment, dict) else None
+    variable = f"{PREFIX}worker__termination_log"
+    named = next((value for name, value in os.environ.items() if name.lower() == variable), "")
     return Path(named or Settings().worker.termination_log)
 
 
@@ -61,7 +68,7 @@ def forget_secrets() -> None:
     """
     defaults = Settings()
     secret = {
-        f"streamtag_{group}__{name}"
+        f"{PREFIX}{group}__{name}"
         for group in Settings.model_fields
         for name, declared in type(getattr(defaults, group)).model_fields.items()
         if declared.annotation is SecretStr or declared.json_schema_extra == {"secret": True}
@@ -71,39 +78,95 @@ def forget_secrets() -> None:
 
 
 def _environment() -> dict[str, Any]:
-    known = dict(EnvSettingsSource(Settings)())
-    raw = {name.lower(): value for name, value in os.environ.items() if name.lower().startswith("streamtag_")}
-    if "streamtag_config" in raw:
-        known["config"] = raw.pop("streamtag_config")
-    for name in raw:
-        # pydantic-settings passes over environment names it does not know; a typing error must not be silent.
-        path = name.removeprefix("streamtag_").split("__")
+    found: dict[str, Any] = {}
+    for variable, value in os.environ.items():
+        if not variable.lower().startswith(PREFIX):
+            continue
+        path = variable.lower().removeprefix(PREFIX).split("__")
+        if path == ["config"]:
+            found["config"] = value
+            continue
+        name = ".".join(path)
         if path[0] not in Settings.model_fields:
-            raise ConfigError(f"{name.upper()}: {_unknown('.'.join(path))}")
-    return known
+            raise ConfigError(f"{variable.upper()}: {_unknown(name)}")
+        content = _text(name, value) if _is_text(name) else _content(value, variable.upper())
+        _update(found, _nest(name, content))
+    return found
+
+
+def _update(into: dict[str, Any], values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _update(into[name], value)
+        else:
+            into[name] = value
 
 
 def _read_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such settings file")
     try:
-        content: Any = YamlConfigSettingsSource(Settings, yaml_file=path)()
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+        return dict(content)
     except (yaml.YAMLError, TypeError, ValueError) as error:
         problem = getattr(error, "problem_mark", None)
         where = f" at line {problem.line + 1}" if problem else ""
         raise ConfigError(f"{path}: not valid YAML{where}: groups of settings are expected") from None
-    return dict(content)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
 
 
 def _merge(into: dict[str, Any], origins: dict[str, str], values: dict[str, Any], origin: str, path: str = "") -> None:
     for name, value in values.items():
         if isinstance(value, dict):
-            _merge(into.setdefault(name, {}), origins, value, origin, f"{path}{name}.")
+            if not isinstance(into.get(name), dict):
+                into[name] = {}
+            _merge(into[name], origins, value, origin, f"{path}{name}.")
         elif value is None and not path:
             continue  # a group with nothing under it in the file
         else:
-            into[name] = value
+            empty = value is None and not _kinds(path + name).isdisjoint({str, SecretStr})  # nothing behind its name
+            into[name] = "" if empty else value
             origins[path + name] = origin
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose words and numbers stay text, but for null."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in known if tag.endswith((":null", ":merge"))]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _content(value: str, what: str) -> Any:
+    with suppress(ValueError):  # JSON's way to write what lies beyond 16 bits is not YAML's
+        return json.loads(value, parse_int=str, parse_float=str)
+    try:
+        return yaml.load(value, _Loader)
+    except yaml.YAMLError:
+        raise ConfigError(f"{what}: the value is not valid YAML") from None
+
+
+def _is_text(name: str) -> bool:
+    """Whether a setting is one text: a password may hold any sign that means something to YAML."""
+    kinds = _kinds(name) - {NoneType}
+    return bool(kinds) and all(kind in (str, SecretStr, Path) or get_origin(kind) is Literal for kind in kinds)
+
+
+def _text(name: str, value: str) -> str | None:
+    return None if NoneType in _kinds(name) and value in ("", "~", "null") else value
+
+
+def _kinds(name: str) -> set[Any]:
+    """The types of a setting's values; none where there is no such setting."""
+    group, _, field = name.partition(".")
+    fields = _groups()[group].model_fields if group in Settings.model_fields else {}
+    if field not in fields:
+        return set()
+    declared = fields[field].annotation
+    return set(get_args(declared)) if get_origin(declared) in (Union, UnionType) else {declared}
 
 
 def _nest(name: str, value: Any) -> dict[str, Any]:
@@ -112,13 +175,20 @@ def _nest(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+_REMEDIES = {
+    "string_type": "a text is expected: write it in quotes",
+    "model_type": "a group of settings is expected",
+    "list_type": "a list is expected: write it as [one, two]",
+}
+
+
 def _explain(fault: dict[str, Any], origins: dict[str, str]) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     origin = origins.get(name, "") or next((o for key, o in origins.items() if name.startswith(key + ".")), "")
     if fault["type"] == "extra_forbidden":
         text = _unknown(name)
     else:
-        text = redact(str(fault["msg"]).removeprefix("Value error, "))
+        text = _REMEDIES.get(fault["type"]) or redact(str(fault["msg"]).removeprefix("Value error, "))
     return f"{name or 'settings'}: {text}" + (f" (from {origin})" if origin else "")
 
 
@@ -135,7 +205,7 @@ def _groups() -> dict[str, type[BaseModel]]:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """Read ``group.name=value`` of ``--set``; the value is YAML, so lists and numbers work.
+    """Read ``group.name=value`` of ``--set``; the value is YAML, so lists work, or a text as it is.
 
     Raises:
         ConfigError: no ``=`` in it, or no such YAML.
@@ -143,13 +213,20 @@ def parse_override(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator or "." not in name:
         raise ConfigError(f"--set {name!r}: write it as group.name=value, for example lease.seconds=60")
-    try:
-        content = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {name}: the value is not valid YAML") from None
-    # To YAML the address :: is a table, too.
-    is_text = isinstance(content, dict) and not value.lstrip().startswith("{")
-    return name.strip(), value if is_text else content
+    name, value = name.strip(), value.strip()
+    if _is_text(name):
+        return name, _text(name, _unquoted(value))
+    return name, _content(value, f"--set {name}")
+
+
+def _unquoted(value: str) -> str:
+    """Quotes around a text are YAML's, if there are two."""
+    if value[:1] not in ("'", '"'):
+        return value
+    with suppress(yaml.YAMLError):
+        if isinstance(content := yaml.load(value, _Loader), str):
+            return content
+    return value
 
 
 def flatten(settings: Settings) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pydantic_settings import (
 )
 
 from streamtag.core.job import Decode
-from streamtag.core.options import BatchingSettings, Fraction, Group, Positive, SmoothingSettings
+from streamtag.core.options import BatchingSettings, Fraction, Group, LabelName, Positive, SmoothingSettings
 from streamtag.notify_settings import NotifySettings
 from streamtag.redis_settings import RedisSettings
 from streamtag.view_settings import ViewSettings
@@ -252,7 +252,7 @@ class HttpSettings(Group):
 class MetricsSettings(Group):
     """What is told at /metrics beside what always is."""
 
-    labels: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field(
+    labels: list[LabelName] = Field(
         [],
         max_length=MAX_WATCHED_LABELS,
         description="Labels of the network, as it calls them, whose entering, leaving and streams are counted by name, "

@@ -49,7 +49,7 @@ Trace = Annotated[
     ),
 ]
 Watch = Annotated[
-    str,
+    str | None,
     typer.Option("--watch", help="Labels and groups that may make events, with commas: dog,bottle. Default: all."),
 ]
 MotionGate = Annotated[
@@ -90,7 +90,7 @@ def submit(
         ),
     ] = False,
     credential: Credential = "",
-    watch: Watch = "",
+    watch: Watch = None,
     roi: Roi = None,
     motion_gate: MotionGate = None,
     motion_gate_max_s: MotionGateMax = None,
@@ -112,11 +112,10 @@ def submit(
     given, sources = sources, _sources(sources)
     if job_id and len(sources) > 1:
         raise ConfigError("--id names one job; give one source, or leave it out")
-    regions = regions_of(roi)
+    regions, labels = regions_of(roi), _labels(watch)
     with Client(settings=settings_from(config, model, None, overrides)) as client:
         submitted = []
-        queue = partial(client.submit, fps=fps, every=every, keyframes=keyframes, roi=regions)
-        queue = partial(queue, watch=[name for part in watch.split(",") if (name := part.strip())])
+        queue = partial(client.submit, fps=fps, every=every, keyframes=keyframes, roi=regions, watch=labels)
         queue = partial(queue, motion_gate=motion_gate, motion_gate_max_s=motion_gate_max_s, credential=credential)
         for source in sources:
             view = queue(source, job_id=job_id, stream=stream, live=live, traceparent=traceparent)
@@ -148,6 +147,13 @@ def _sources(given: list[str]) -> list[str]:
     if not found:
         raise ConfigError("standard input names no source; write one a line")
     return found
+
+
+def _labels(watch: str | None) -> list[str]:
+    names = [name for part in (watch or "").split(",") if (name := part.strip())]
+    if watch is not None and not names:
+        raise ConfigError("--watch names no label: name some, with commas, or leave it out for all of them")
+    return names
 
 
 def _note_credentials(given: list[str], sources: list[str]) -> None:

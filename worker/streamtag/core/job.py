@@ -22,9 +22,10 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from streamtag.core.job_faults import BLANK_LABEL, in_one_line
 from streamtag.core.source import SourceKind, source_kind
-from streamtag.core.trace import FORM, Traceparent, trace_id
-from streamtag.redaction import holds_secret, printable, shown_source
+from streamtag.core.trace import Traceparent, trace_id
+from streamtag.redaction import holds_secret, shown_source
 
 # The longest valid job, each character of it written as a JSON escape, has 79 kB.
 MAX_JOB_BYTES = 96 * 1024
@@ -184,6 +185,13 @@ class Job:
             raise ValueError("needs a source with a plain host[:port]: leave user and password out of it")
         return credential
 
+    @field_validator("watch")
+    @classmethod
+    def _names_labels(cls, watch: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(name.strip() for name in watch):
+            raise ValueError(BLANK_LABEL)
+        return watch
+
     @field_validator("roi")
     @classmethod
     def _lie_within(cls, roi: Region | Regions | None) -> Region | Regions | None:
@@ -267,54 +275,5 @@ def find_job_id(raw: bytes) -> str:
 
 def explain(error: ValidationError, what: str = "job") -> str:
     """The first fault of a job or sampling in one line: the field, what it must be, and never its value."""
-    fault = error.errors(include_url=False)[0]
-    record = Sampling if what == "sampling" or (fault["loc"][:1] == ("sampling",) and len(fault["loc"]) > 1) else Job
-    path = [_field_name(part, record) for part in fault["loc"] if fault["loc"][:1] != ("roi",)] or ["roi"]
-    where, kind, limits = ".".join([what, *path]), fault["type"], fault.get("ctx", {})
-    if fault["loc"][:1] == ("roi",) and kind != "value_error":
-        return (
-            f"{what}.roi must be four numbers from 0 to 1, x, y, width and height, or 1 to {MAX_REGIONS} such regions "
-            "by name (letters, digits and any of . _ -, at most 32)"
-        )
-    if kind == "json_invalid":
-        return f"the {what} is not valid JSON: {fault['msg'].removeprefix('Invalid JSON: ')}"
-    if kind == "unexpected_keyword_argument":
-        known = ", ".join(declared.name for declared in fields(record))
-        return f"{'.'.join([what, *path[:-1]])} has an unknown field {path[-1]!r}; known: {known}"
-    if kind == "missing":
-        return f"{what} lacks the field {path[-1]!r}"
-    if kind == "string_pattern_mismatch" and path[-1:] == ["job_id"]:
-        return f"{where} must be 1 to 128 letters, digits or any of . _ : @ - and begin with a letter or digit"
-    if kind == "string_pattern_mismatch" and path[-1:] == ["credential"]:
-        return f"{where} must be 1 to 63 letters, digits or any of . _ - and begin with a letter or digit"
-    if path[-1:] == ["traceparent"]:
-        return f"{where} must be a W3C traceparent: {FORM}"
-    if kind == "value_error":
-        return f"{where}: {limits['error']}"
-    if kind in _TYPES:
-        return f"{where} must be {_TYPES[kind]}, got {type(fault['input']).__name__}"
-    return f"{where} {_RULES.get(kind, 'is not valid').format(**limits)}"
-
-
-_TYPES = {
-    "dataclass_type": "a JSON object",
-    "string_type": "a text",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "float_type": "a number",
-}
-_RULES = {
-    "finite_number": "must be a finite number",
-    "greater_than": "must be above {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-    "string_too_short": "must not be empty",
-    "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "must not contain control characters, or marks that turn the direction of text",
-    "string_unicode": "is not valid UTF-8: rename the file, or name its folder",
-}
-
-
-def _field_name(part: int | str, record: type[Job | Sampling]) -> str:
-    """A field as a fault locates it: by name, or by place where the record was made with bare arguments."""
-    return fields(record)[part].name if isinstance(part, int) else printable(part, 80)
+    names = {record: tuple(declared.name for declared in fields(record)) for record in (Job, Sampling)}
+    return in_one_line(error, what, names[Job], names[Sampling], MAX_REGIONS)

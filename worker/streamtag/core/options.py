@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _named(label: str) -> str:
+    if not label.strip():
+        raise ValueError("a label must not be blank; name labels and groups, or leave the list empty for all of them")
+    return label
+
+
+# Of a list that may be empty.
+LabelName = Annotated[str, Field(max_length=128), AfterValidator(_named)]
 
 
 class Group(BaseModel):
@@ -62,7 +78,7 @@ class SmoothingSettings(Group):
     scene_cut: Fraction = Field(
         0.6, description="Change between two samples (0 to 1) that is a cut and resets the past. 1 never resets."
     )
-    labels: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field(
+    labels: list[LabelName] = Field(
         [], max_length=1000, description="Labels and groups that may become active; empty: all. A job may name its own."
     )
     images: bool = Field(False, description="Smooth folders of images too. Off: each picture stands for itself.")
