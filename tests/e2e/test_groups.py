@@ -55,6 +55,28 @@ def test_the_groups_of_a_network_are_shown_as_a_tree(settings: Settings, groups:
     assert told.startswith("shape  circle, square, triangle, star, cross, ring")
 
 
+def test_a_file_of_groups_names_those_of_wordnet(settings: Settings, tmp_path: Path) -> None:
+    def shown(content: object, model: str = "xception") -> dict[str, list[str]]:
+        path = tmp_path / "own.json"
+        path.write_text(json.dumps(content))
+        ran = run_cli(settings, "models", "groups", model, "--json", "--set", f"model.groups={path}")
+        assert "Traceback" not in ran.stderr
+        return {row["name"]: row["classes"] for row in json_lines(ran.stdout)} | {"": ran.stderr.splitlines()[-1:]}
+
+    own = shown({"dog": "wordnet", "pet": ["wordnet:dog", "wordnet:cat", "hamster"], "terrier": ["cairn"]})
+    assert list(own) == ["pet", "dog", "terrier", ""]
+    assert (len(own["dog"]), len(own["pet"])) == (118, 118 + 5 + 1)
+    everyday = shown({"*": "wordnet", "dog": ["cairn"]})
+    assert len(everyday) > 100
+    assert everyday["dog"] == ["cairn"], "a group of the file is its own"
+    (told,) = shown({"dgo": "wordnet"})[""]
+    assert told.endswith("WordNet's groups have no 'dgo'; did you mean 'dog'?")
+    (told,) = shown({"pet": ["dog"]})[""]
+    assert told.endswith("write 'wordnet:dog' for WordNet's group")
+    (told,) = shown({"*": "wordnet"}, "demo")[""]
+    assert told.endswith("are of ImageNet's classes, and this network has others")
+
+
 def test_classify_tells_groups_beside_labels(settings: Settings, clip: Path, groups: str, tmp_path: Path) -> None:
     table = tmp_path / "samples.csv"
     command = ("classify", str(clip), "--model", "demo", "--set", "engine.name=null", "--set", groups)

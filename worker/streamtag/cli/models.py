@@ -236,7 +236,14 @@ def verify(
 app.command(
     epilog=examples("models quantise my-bundle --pictures frames/ # faster on a CPU, if its labels stay the same")
 )(quantise)
-app.command("groups", epilog=examples("models groups xception # dog, bottle, car and what is in them"))(groups)
+app.command(
+    "groups",
+    epilog=examples(
+        "models groups xception # dog, bottle, car and what is in them",
+        "models groups xception --set model.groups=my.json # of a file: "
+        '{"pet": ["wordnet:dog", "wordnet:cat", "hamster"], "*": "wordnet"}',
+    ),
+)(groups)
 
 
 def _spec(name: str) -> Spec:

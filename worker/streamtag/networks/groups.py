@@ -15,6 +15,8 @@ from streamtag.errors import ConfigError, did_you_mean
 WORDNET = "wordnet"
 NONE = "none"
 MAX_GROUPS = 2000
+_OF_WORDNET = f"{WORDNET}:"
+_SHOWN = "; `streamtag models groups efficientnet-lite0` shows them"
 
 
 def choose_groups(chosen: str, own: Groups, labels: tuple[str, ...]) -> Groups:
@@ -35,7 +37,7 @@ def choose_groups(chosen: str, own: Groups, labels: tuple[str, ...]) -> Groups:
         return read_groups(Path(chosen), labels)
     if not chosen and own:
         return own
-    if labels in (_imagenet_labels(), (*_imagenet_labels(), UNKNOWN)):
+    if _are_imagenet(labels):
         return Groups(wordnet_groups().all, len(labels))
     if chosen == WORDNET:
         raise ConfigError(
@@ -59,7 +61,9 @@ def wordnet_groups() -> Groups:
 def read_groups(path: Path, labels: Sequence[str]) -> Groups:
     """Groups of a JSON file, ``{"pet": ["dog", "cat"], …}``: of each the names or numbers of its classes.
 
-    ImageNet's classes may be named by their WordNet ids, too.
+    ImageNet's classes may be named by their WordNet ids, too, and those of an everyday group all at once:
+    ``wordnet:dog``. ``"dog": "wordnet"`` is that group itself, and ``"*": "wordnet"`` are all that have no line of
+    their own.
 
     Raises:
         ConfigError: it cannot be read, or names what the network does not have.
@@ -70,12 +74,42 @@ def read_groups(path: Path, labels: Sequence[str]) -> Groups:
         raise ConfigError(f"model.groups {path}: {error.strerror}; give a file, wordnet or none") from None
     except ValueError as error:
         raise ConfigError(f"model.groups {path}: not valid JSON: {error}") from None
-    if not isinstance(content, dict) or not all(isinstance(members, list) for members in content.values()):
+    if not isinstance(content, dict) or not all(one == WORDNET or isinstance(one, list) for one in content.values()):
         raise ConfigError(f'model.groups {path}: groups with lists of labels are expected, {{"pet": ["dog", "cat"]}}')
     try:
-        return make_groups(content, labels)
+        return make_groups(_with_wordnet(content, labels), labels)
     except ValueError as error:
         raise ConfigError(f"model.groups {path}: {error}") from None
+
+
+def _with_wordnet(content: dict[str, list[str | int] | str], labels: Sequence[str]) -> dict[str, list[str | int]]:
+    """What is in a file, with the classes of WordNet's groups in the place of their names."""
+    everyday = wordnet_groups().all if _are_imagenet(labels) else ()
+    known: dict[str, list[str | int]] = {group.name: list(group.classes) for group in everyday}
+    found: dict[str, list[str | int]] = {}
+    for name, members in content.items():
+        if name == "*" and members == WORDNET:
+            _check_known("", known)
+            found |= {other: classes for other, classes in known.items() if other not in content}
+        else:
+            given = [f"{_OF_WORDNET}{name}"] if isinstance(members, str) else members
+            found[name] = [one for member in given for one in _classes(member, known, labels)]
+    return found
+
+
+def _classes(member: str | int, known: Mapping[str, list[str | int]], labels: Sequence[str]) -> Sequence[str | int]:
+    if not isinstance(member, str) or not member.startswith(_OF_WORDNET) or member in labels:
+        return [member]
+    name = member.removeprefix(_OF_WORDNET)
+    _check_known(name, known)
+    return known[name]
+
+
+def _check_known(name: str, known: Mapping[str, object]) -> None:
+    if not known:
+        raise ValueError("WordNet's groups are of ImageNet's classes, and this network has others")
+    if name and name not in known:
+        raise ValueError(f"WordNet's groups have no {name[:80]!r}{did_you_mean(name, known) or _SHOWN}")
 
 
 def make_groups(content: Mapping[str, Sequence[str | int]], labels: Sequence[str]) -> Groups:
@@ -88,7 +122,7 @@ def make_groups(content: Mapping[str, Sequence[str | int]], labels: Sequence[str
     if len(content) > MAX_GROUPS:
         raise ValueError(f"{len(content)} groups are more than {MAX_GROUPS}")
     wnids = {}
-    if tuple(labels) == _imagenet_labels():
+    if _are_imagenet(labels):
         wnids = {wnid: number for number, (wnid, _) in enumerate(imagenet_classes())}
     found = []
     for name, members in content.items():
@@ -122,9 +156,9 @@ def _number(name: str, member: str | int, labels: Sequence[str], wnids: Mapping[
     if labels.count(member) > 1:
         raise ValueError(f"the group {name!r} has {member!r}, the name of two classes; give its WordNet id or number")
     if member not in labels:
-        raise ValueError(
-            f"the group {name!r} has {member[:80]!r}, which is no label of the network{did_you_mean(member, labels)}"
-        )
+        everyday = wnids and member in wordnet_groups().names
+        remedy = f"; write '{_OF_WORDNET}{member}' for WordNet's group" if everyday else did_you_mean(member, labels)
+        raise ValueError(f"the group {name!r} has {member[:80]!r}, which is no label of the network{remedy}")
     return labels.index(member)
 
 
@@ -134,6 +168,10 @@ def imagenet_classes() -> tuple[tuple[str, str], ...]:
     text = files("streamtag.networks").joinpath("imagenet_labels.txt").read_text(encoding="utf-8")
     rows = [line.split(maxsplit=1) for line in text.splitlines() if not line.startswith("#")]
     return tuple((wnid, name) for wnid, name in rows)
+
+
+def _are_imagenet(labels: Sequence[str]) -> bool:
+    return tuple(labels) in (_imagenet_labels(), (*_imagenet_labels(), UNKNOWN))
 
 
 @functools.cache
