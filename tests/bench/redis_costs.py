@@ -98,7 +98,7 @@ def commit_cost(streams: int, rounds: int) -> tuple[float, float]:
         for number in range(streams):
             producer.submit(Job(f"camera-{number}", f"rtsp://camera-{number}.lan/1", sampling=Sampling(fps=1)))
         claimed = [claim for entry in claims.fetch(streams, None) if (claim := claims.acquire(entry)) is not None]
-        tracks = [Track(claim, bundle, settings.smoothing) for claim in claimed]
+        tracks = [Track(claim, bundle, settings.smoothing, 1.0) for claim in claimed]
         draw, commits, unix_s = np.random.default_rng(1), session.commits(), time.time()
 
         def commit(number: int) -> None:

@@ -15,7 +15,7 @@ from streamtag.settings import ModelSettings, Settings
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LabelledItem
 from streamtag.tools.demo import flicker
-from streamtag.tools.demo.drawing import plan, write_clip
+from streamtag.tools.demo.drawing import frames, plan, write_clip, write_frames
 from streamtag.tools.evaluation import streams
 
 from tests.support import Worker, json_lines, run_cli
@@ -100,3 +100,30 @@ def test_a_job_is_replayed_exactly_where_everything_is_stored(tmp_path: Path, se
     assert ran.returncode == 2
     assert "tau" in ran.stderr
     assert run_cli(settings, "replay", "nobody").returncode == 1
+
+
+@pytest.mark.long
+def test_what_is_there_all_the_time_enters_and_exits_once_in_a_film_of_a_sample_each_ten_seconds(
+    tmp_path: Path, settings: Settings
+) -> None:
+    """And whoever asks afterwards hears the same: a replay, an export, and the classification without a queue."""
+    film, size = tmp_path / "slow.mp4", (320, 180)
+    write_frames(film, frames([Segment("star", 0, 65)], 31, size), size)
+    patient = ["--set", "smoothing.min_on_s=5"]
+    worker = Worker(settings, "worker.top_k=7", "smoothing.min_on_s=5").ready()
+    try:
+        with Client(settings=settings) as client:
+            client.submit(str(film), job_id="slow", fps=0.1)
+            assert client.wait("slow", 90).status == "done"
+            events = [event for event in client.events("slow") if event.kind in ("enter", "exit")]
+    finally:
+        worker.kill()
+    told = [(event.kind, event.content["label"]["name"], event.content["since_pts_s"]) for event in events]
+    assert told == [("enter", "star", 0.0), ("exit", "star", 60.0)]
+    star, summary = json_lines(run_cli(settings, "replay", "slow", "--json", *patient).stdout)
+    assert (star["label"], star["start_s"], star["end_s"], star["entered_s"]) == ("star", 0.0, 60.0, 10.0)
+    assert summary["enters"] == summary["enters_stored"] == 1
+    cues = run_cli(settings, "export", "slow", "--format", "vtt").stdout
+    assert cues == "WEBVTT\n\n1\n00:00:10.000 --> 00:01:10.000\nstar\n"
+    ran = run_cli(settings, "classify", str(film), "--fps", "0.1", "--json", *patient)
+    assert json_lines(ran.stdout)[0]["segments"] == [star]

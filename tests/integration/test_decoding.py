@@ -15,11 +15,11 @@ import numpy as np
 import psutil
 import pytest
 from streamtag.core.job import Sampling
-from streamtag.core.options import SmoothingSettings
+from streamtag.core.options import SamplingSettings, SmoothingSettings
 from streamtag.core.stream_state import OutcomeKind
 from streamtag.ingest.slots import allocate
 from streamtag.ingest.stream import Stream
-from streamtag.settings import SamplingSettings, SourceSettings
+from streamtag.settings import SourceSettings
 
 from tests.support.media import expected_samples, seconds, true_times
 from tests.support.stream_reading import Heard, read

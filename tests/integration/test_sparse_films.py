@@ -14,10 +14,11 @@ import pytest
 from av.packet import Packet
 from av.video.stream import VideoStream
 from streamtag.core.job import Sampling
+from streamtag.core.options import SamplingSettings
 from streamtag.core.sampler import FramePlan, Timeline
 from streamtag.core.stream_state import OutcomeKind
 from streamtag.ingest.films import open_film
-from streamtag.settings import SamplingSettings, SourceSettings
+from streamtag.settings import SourceSettings
 
 from tests.support.media import expected_samples, true_times
 from tests.support.stream_reading import Heard, read

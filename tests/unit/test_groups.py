@@ -141,7 +141,7 @@ def test_a_label_that_there_is_not_is_named_with_the_one_it_may_be() -> None:
 
 
 def test_at_a_gap_what_was_told_leaves_and_what_is_there_enters() -> None:
-    smoother = make_smoother(bundle(), SmoothingSettings(exact=0.8))
+    smoother = make_smoother(bundle(), SmoothingSettings(exact=0.8), step_s=0.5)
     sure = GROUPS.extend(np.array([SURE], np.float32))[0]
     smoother.update(0.0, sure)
     _, changes = smoother.update(100.0, sure)

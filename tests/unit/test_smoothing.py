@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +35,8 @@ def play(smoother: Smoother, steps: list[tuple[float, int, float]]) -> tuple[lis
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[tuple[float, int, float]]:
-    gaps = draw(st.lists(st.floats(0.01, 8.0), min_size=1, max_size=40))
+    longest_s = draw(st.sampled_from((8.0, 80.0)))
+    gaps = draw(st.lists(st.floats(0.01, longest_s), min_size=1, max_size=40))
     pts_s, steps = 0.0, []
     for gap in gaps:
         pts_s += gap
@@ -44,13 +46,13 @@ def streams(draw: st.DrawFn) -> list[tuple[float, int, float]]:
 
 @pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=60, deadline=None)
-@given(steps=streams(), where=st.integers(0, 40))
+@given(steps=streams(), where=st.integers(0, 40), step_s=st.sampled_from((None, 0.5, 20.0)))
 def test_split_anywhere_stored_and_resumed_it_says_the_same(
-    method: str, steps: list[tuple[float, int, float]], where: int
+    method: str, steps: list[tuple[float, int, float]], where: int, step_s: float | None
 ) -> None:
     options = SmoothingSettings(method=method)
-    whole, whole_changes = play(Smoother(options, 4), steps)
-    first, second = Smoother(options, 4), Smoother(options, 4)
+    whole, whole_changes = play(Smoother(options, 4, step_s=step_s), steps)
+    first, second = Smoother(options, 4, step_s=step_s), Smoother(options, 4, step_s=step_s)
     head, head_changes = play(first, steps[:where])
     second.load(first.dump())
     rest, rest_changes = play(second, steps[where:])
@@ -107,6 +109,61 @@ def test_a_gap_ends_what_was_active_before_it() -> None:
     assert [(change.kind, change.pts_s) for change in changes] == [("enter", 0.0), ("exit", 1.0), ("enter", 60.0)]
 
 
+@pytest.mark.parametrize("step_s", [None, 10.0])
+@pytest.mark.parametrize("options", [{}, {"min_on_s": 5.0}, {"method": "majority"}, {"method": "sticky"}])
+def test_what_is_there_all_the_time_enters_and_exits_once_however_seldom_it_is_looked_at(
+    options: dict[str, Any], step_s: float | None
+) -> None:
+    smoother = Smoother(SmoothingSettings(**options), 4, step_s=step_s)
+    _, changes = play(smoother, [(number * 10.0, 0, 0.0) for number in range(30)])
+    changes += smoother.close()
+    assert [(one.kind, one.class_id, one.since_s) for one in changes] == [("enter", 0, 0.0), ("exit", 0, 290.0)]
+    assert changes[0].pts_s == (10.0 if "min_on_s" in options else 0.0)
+
+
+def test_of_a_slow_stream_one_wrong_sample_does_not_end_what_is_there() -> None:
+    """As at any pace what is hidden for a moment goes on; here the moment is a sample."""
+    steps = [(number * 10.0, 1 if number == 3 else 0, 0.0) for number in range(9)]
+    _, changes = play(Smoother(SmoothingSettings(), 4, step_s=10.0), steps)
+    assert [(one.kind, one.since_s) for one in changes if one.class_id == 0] == [("enter", 0.0)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    method=st.sampled_from(("ema", "sticky", "none")),
+    parts=st.lists(
+        st.lists(st.tuples(st.floats(0.04, 2.0), st.integers(0, 3)), min_size=3, max_size=12), min_size=1, max_size=6
+    ),
+    apart=st.floats(5.01, 1000.0),
+)
+def test_at_the_usual_rate_what_comes_after_a_gap_is_as_a_stream_of_its_own(
+    method: str, parts: list[list[tuple[float, int]]], apart: float
+) -> None:
+    options, pts_s, whole, expected = SmoothingSettings(method=method), 0.0, [], []
+    smoother = Smoother(options, 4, step_s=0.5)
+    for part in parts:
+        steps = []
+        for step_s, best in part:
+            pts_s += step_s
+            steps.append((pts_s, best, 0.0))
+        whole += play(smoother, steps)[1]
+        alone = Smoother(options, 4)
+        expected += play(alone, steps)[1] + alone.close()
+        pts_s += apart
+    assert whole + smoother.close() == expected
+
+
+def test_a_state_of_before_has_no_steps_and_goes_on() -> None:
+    first, second = Smoother(SmoothingSettings(), 4, step_s=10.0), Smoother(SmoothingSettings(), 4, step_s=10.0)
+    play(first, [(0.0, 0, 0.0), (10.0, 0, 0.0)])
+    head, _, body = first.dump().partition(b"\n")
+    content = orjson.loads(head)
+    del content["steps"]
+    second.load(orjson.dumps(content) + b"\n" + body)
+    assert play(second, [(20.0, 0, 0.0)])[1] == play(first, [(20.0, 0, 0.0)])[1] == []
+    assert [one.kind for one in play(second, [(60.0, 0, 0.0)])[1]] == ["exit", "enter"]
+
+
 def test_the_end_of_a_stream_ends_its_labels() -> None:
     smoother = Smoother(SmoothingSettings(), 4)
     play(smoother, [(0.0, 0, 0.0), (1.0, 0, 0.0)])
@@ -155,6 +212,7 @@ GOOD_HEAD = b'{"method":"ema","classes":4,"last_pts_s":0.0,"labels":[[[0,0.0]],[
         GOOD_HEAD.replace(b"{}}", b'{"votes":[[0.0,9]],"clock_s":0.0}}') + b"\n",
         GOOD_HEAD.replace(b"{}}", b'{},"told":[1]}'),
         GOOD_HEAD.replace(b"{}}", b'{},"told":[4]}'),
+        GOOD_HEAD.replace(b"{}}", b'{},"steps":[-1.0]}'),
         GOOD_HEAD + b"\n" + bytes(15),
         GOOD_HEAD + b"\n" + np.array([1, np.nan, 0, 0], np.float32).tobytes(),
     ],

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 import pytest
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.failure import Failure, FailureCause, FailureKind
+from streamtag.core.options import SamplingSettings
 from streamtag.core.records import Sample, StreamState
 from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.ingest import stream as stream_module
 from streamtag.ingest import wire
 from streamtag.ingest.request import Request
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
-from streamtag.settings import SamplingSettings, SourceSettings
+from streamtag.settings import SourceSettings
 
 from tests.support.loops import Clock, claim
 

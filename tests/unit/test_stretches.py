@@ -43,6 +43,12 @@ def test_nothing_is_said_of_time_without_samples() -> None:
     ]
 
 
+def test_samples_each_ten_seconds_are_of_one_stretch() -> None:
+    slow = [sample(second, "dog") for second in (*range(0, 50, 10), 140, 150)]
+    found = [(one.start_s, one.end_s) for one in stretches(slow, GAP_S, step_s=10.0)]
+    assert found == [(0, 50), (140, 160)]
+
+
 def test_time_that_begins_anew_ends_a_stretch() -> None:
     assert told(sample(8, "dog"), sample(9, "dog"), sample(0, "cat"), sample(1)) == [
         (8, 10, ("dog",)),

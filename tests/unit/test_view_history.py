@@ -54,10 +54,18 @@ def test_what_was_seen_before_a_break_is_not_told_of_the_break() -> None:
 
 
 def test_a_sample_before_a_break_is_told_of_its_own_time_at_the_very_start_too() -> None:
-    history = History(live=False)
-    for second in (0, 10, 30):
+    history = History(live=False, step_s=0.2)
+    for second in (0, 10, 40):
         history.take(sample("dog"), float(second))
-    assert told(history)["spans"] == [["dog", 0.0, 0.0, False], ["dog", 10.0, 10.0, False], ["dog", 30.0, 30.0, True]]
+    assert told(history)["spans"] == [["dog", 0.0, 0.0, False], ["dog", 10.0, 10.0, False], ["dog", 40.0, 40.0, True]]
+
+
+def test_a_stream_of_a_sample_each_ten_seconds_has_no_breaks_between_them() -> None:
+    history = History(live=False, step_s=10.0)
+    for second in range(0, 50, 10):
+        for region in ("door", "yard"):
+            history.take(sample(f"{region}:dog", region=region), float(second))
+    assert told(history)["spans"] == [["door:dog", 0.0, 40.0, True], ["yard:dog", 0.0, 40.0, True]]
 
 
 def test_regions_do_not_end_each_other_s_labels() -> None:

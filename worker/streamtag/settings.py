@@ -17,8 +17,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from streamtag.core.job import Decode
-from streamtag.core.options import BatchingSettings, Fraction, Group, LabelName, Positive, SmoothingSettings
+from streamtag.core.options import (
+    BatchingSettings,
+    Fraction,
+    Group,
+    LabelName,
+    Positive,
+    SamplingSettings,
+    SmoothingSettings,
+)
 from streamtag.notify_settings import NotifySettings
 from streamtag.redis_settings import RedisSettings
 from streamtag.view_settings import ViewSettings
@@ -96,29 +103,6 @@ class EngineSettings(Group):
     )
     threads: int = Field(0, ge=0, description="CPU threads of one inference; 0: all. Fewer leave cores to decoding.")
     in_flight: int | None = Field(None, ge=1, le=8, description="Batches on the device at once. Default 1 CPU, 2 GPU.")
-
-
-class SamplingSettings(Group):
-    """How many frames are classified, unless the job says."""
-
-    live_fps: Positive = Field(
-        2.0, description="Samples a second of a live source, unless the job says. Cost is linear."
-    )
-    finite_fps: Positive = Field(5.0, description="Samples a second of a finite source, unless the job says.")
-    decode: Decode = Field(
-        "auto",
-        description="auto decodes no more than the samples need, of RTSP streams and of films in MP4 or Matroska, and "
-        "prefers key frames of a stream where they come often enough; keyframes decodes key frames of a stream only, "
-        "all everything.",
-    )
-    motion_gate: Fraction = Field(
-        0.0,
-        description="A sample whose picture differs from the last one classified by no more than this (0 to 1, of the "
-        "part that changed most) takes that one's scores. 0 classifies each, unless the job says. Saves inference.",
-    )
-    motion_gate_max_s: Positive = Field(
-        10.0, description="Seconds after which a sample is classified whatever it shows, unless the job says."
-    )
 
 
 class SourceSettings(Group):

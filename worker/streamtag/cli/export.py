@@ -71,9 +71,10 @@ def export(
     end_on_sigterm()
     settings = settings_from(config, model, None, overrides)
     with Client(settings=settings) as client:
-        view = client.status(job_id)
+        view, job = client.status(job_id), client.job(job_id)
         stored = Stored(client, view, region)
-        about = Exported(view, gap_s=settings.smoothing.reset_gap_s, rate=fps)
+        step_s = settings.sampling.step_s(job.sampling, job.is_live)
+        about = Exported(view, settings.smoothing.reset_gap_s, step_s, fps)
         pieces = pieces_of(stored, format_, about)
         if output == STDOUT:
             written = _copy(pieces, sys.stdout.buffer, stored, shown=not out.is_terminal)

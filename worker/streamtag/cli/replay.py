@@ -33,8 +33,9 @@ def replay(
     settings = settings_from(config, model, None, [*(overrides or []), *(f"smoothing.{part}" for part in named)])
     bundle = resolve(settings.model)
     with Client(settings=settings) as client:
-        watch = client.job(job_id).watch  # raises where there is no such job
-        replayed = smooth_again(client.results(job_id), settings.smoothing, bundle, watch)
+        job = client.job(job_id)  # raises where there is none
+        step_s = settings.sampling.step_s(job.sampling, job.is_live)
+        replayed = smooth_again(client.results(job_id), settings.smoothing, bundle, job.watch, step_s)
     if not replayed.samples:
         raise StreamtagError(f"{job_id}: no result of it is stored; they go redis.expire_s after its end")
     if json:

@@ -10,11 +10,14 @@ from streamtag.core.smoothing import Smoother
 from streamtag.errors import ConfigError, did_you_mean
 
 
-def make_smoother(bundle: Bundle, settings: SmoothingSettings, wanted: Sequence[str] = ()) -> Smoother:
+def make_smoother(
+    bundle: Bundle, settings: SmoothingSettings, wanted: Sequence[str] = (), step_s: float | None = None
+) -> Smoother:
     """The smoother of one stream of a network's scores.
 
     Args:
         wanted: labels and groups that may become active, in place of those of the settings; none means all.
+        step_s: between two samples, as they are asked for; None where the frames of the stream decide.
 
     Raises:
         ConfigError: the network has no such label.
@@ -24,7 +27,7 @@ def make_smoother(bundle: Bundle, settings: SmoothingSettings, wanted: Sequence[
     never = bundle.background | (_unwanted(bundle, wanted) if wanted else _of_other_levels(bundle))
     if bundle.exact is not None:
         settings = settings.model_copy(update={"exact": bundle.exact})
-    return Smoother(settings, len(bundle.outputs), bundle.thresholds, never, bundle.groups)
+    return Smoother(settings, len(bundle.outputs), bundle.thresholds, never, bundle.groups, step_s)
 
 
 def _of_other_levels(bundle: Bundle) -> frozenset[int]:

@@ -1,4 +1,7 @@
-"""The settings that the pure core reads. The others are in ``settings.py``; all derive from ``Group``."""
+"""The settings that the pure core reads, and how many samples a job means. The others are in ``settings.py``.
+
+All derive from ``Group``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from pydantic import (
     Field,
     model_validator,
 )
+
+from streamtag.core.job import Decode, Sampling
+from streamtag.core.sampler import asked_fps
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -31,6 +37,38 @@ class Group(BaseModel):
 
     # hide_input_in_errors: a validation error would print the neighbour's secret.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+
+class SamplingSettings(Group):
+    """How many frames are classified, unless the job says."""
+
+    live_fps: Positive = Field(
+        2.0, description="Samples a second of a live source, unless the job says. Cost is linear."
+    )
+    finite_fps: Positive = Field(5.0, description="Samples a second of a finite source, unless the job says.")
+    decode: Decode = Field(
+        "auto",
+        description="auto decodes no more than the samples need, of RTSP streams and of films in MP4 or Matroska, and "
+        "prefers key frames of a stream where they come often enough; keyframes decodes key frames of a stream only, "
+        "all everything.",
+    )
+    motion_gate: Fraction = Field(
+        0.0,
+        description="A sample whose picture differs from the last one classified by no more than this (0 to 1, of the "
+        "part that changed most) takes that one's scores. 0 classifies each, unless the job says. Saves inference.",
+    )
+    motion_gate_max_s: Positive = Field(
+        10.0, description="Seconds after which a sample is classified whatever it shows, unless the job says."
+    )
+
+    def usual_fps(self, live: bool) -> float:
+        """Samples a second of a job that does not say."""
+        return self.live_fps if live else self.finite_fps
+
+    def step_s(self, sampling: Sampling, live: bool) -> float | None:
+        """Seconds between two samples, as a job asks for them; None where the frames of its source decide."""
+        fps = asked_fps(sampling, self.usual_fps(live))
+        return None if fps is None else 1.0 / fps
 
 
 class BatchingSettings(Group):
@@ -74,7 +112,11 @@ class SmoothingSettings(Group):
     min_off_s: float = Field(
         1.0, ge=0, description="Seconds below exit before the label stops. Bridges what is hidden for a moment."
     )
-    reset_gap_s: Positive = Field(5.0, description="Seconds without a sample after which the past no longer counts.")
+    reset_gap_s: Positive = Field(
+        5.0,
+        description="Seconds without a sample after which the past no longer counts; two and a half usual steps of the "
+        "stream where those are longer.",
+    )
     scene_cut: Fraction = Field(
         0.6, description="Change between two samples (0 to 1) that is a cut and resets the past. 1 never resets."
     )

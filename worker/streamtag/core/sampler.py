@@ -26,6 +26,11 @@ KEYS_TOLERANCE = 1.05
 KEYS_OVERDUE = 1.6
 
 
+def asked_fps(sampling: Sampling, default_fps: float) -> float | None:
+    """Samples a second that are asked for; None where the frames of the source decide."""
+    return None if sampling.every or sampling.keyframes else (sampling.fps or default_fps)
+
+
 class Sampler:
     """Keeps the first frame of each period of ``1 / fps`` seconds, or each n-th frame, or all of them.
 
@@ -34,7 +39,7 @@ class Sampler:
     """
 
     def __init__(self, sampling: Sampling, default_fps: float) -> None:
-        self.fps = None if sampling.every or sampling.keyframes else (sampling.fps or default_fps)
+        self.fps = asked_fps(sampling, default_fps)
         self.every = sampling.every or 1
         self._last_period = -1
 

@@ -39,6 +39,7 @@ class SmootherState(BaseModel):
     filter: FilterState
     told: Annotated[list[ClassId], Field(max_length=10**6)] | None = None  # of the active; states of before have none
     waiting: Times = []  # of the active, and since when
+    steps: Annotated[list[Annotated[float, Field(ge=0, le=1e12)]], Field(max_length=1000)] = []  # of its pace, likewise
 
 
 def read_state(state: bytes) -> tuple[SmootherState, np.ndarray]:

@@ -14,6 +14,7 @@ from streamtag.core.grouped_filter import GroupedFilter
 from streamtag.core.groups import NO_GROUPS, Groups
 from streamtag.core.hysteresis import Hysteresis, LabelTransition
 from streamtag.core.options import SmoothingSettings
+from streamtag.core.pace import Pace
 from streamtag.core.smoother_state import read_state
 from streamtag.core.telling import Telling
 
@@ -28,6 +29,7 @@ class Smoother:
         thresholds: dict[int, tuple[float, float]] | None = None,
         never_active: frozenset[int] = frozenset(),
         groups: Groups = NO_GROUPS,
+        step_s: float | None = None,
     ) -> None:
         """
         Args:
@@ -35,6 +37,7 @@ class Smoother:
             thresholds: class to its own (enter, exit), where the bundle has one.
             never_active: classes that mean "nothing" and are no label, or are not wanted.
             groups: whose scores stand behind those of the classes.
+            step_s: between two samples, as they are asked for; None where the frames of the stream decide.
         """
         enter = np.full(classes, settings.enter, np.float32)
         exit_ = np.full(classes, settings.exit, np.float32)
@@ -48,6 +51,7 @@ class Smoother:
             self._filter = GroupedFilter(self._filter, groups)
         self._telling = Telling(groups, settings.exact, settings.exact_s)
         self._hysteresis = Hysteresis(enter, exit_, settings.min_on_s, settings.min_off_s)
+        self._pace = Pace(settings.reset_gap_s, step_s)
         self._last_pts_s: float | None = None
 
     @property
@@ -76,7 +80,7 @@ class Smoother:
         transitions: list[LabelTransition] = []
         elapsed_s = 0.0 if self._last_pts_s is None else max(0.0, pts_s - self._last_pts_s)
         cut = scene_change > self._settings.scene_cut
-        if self._last_pts_s is not None and elapsed_s > self._settings.reset_gap_s:
+        if self._last_pts_s is not None and self._pace.breaks(elapsed_s):
             transitions = self._close(self._last_pts_s)
             self._filter.reset()
         elif cut:
@@ -104,6 +108,7 @@ class Smoother:
             "filter": head,
             "told": self._telling.told,
             "waiting": list(self._telling.waiting.items()),
+            "steps": self._pace.dump(),
         }
         return orjson.dumps(content) + b"\n" + body
 
@@ -122,6 +127,7 @@ class Smoother:
         if stored.classes != self._classes:
             return
         self._last_pts_s = stored.last_pts_s
+        self._pace.load(stored.steps)
         self._hysteresis.load(stored.labels)
         self._telling.resume(self._hysteresis.active, stored.told, stored.waiting)
         if stored.method == self._settings.method:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from streamtag.core.job import MAX_REGIONS
+from streamtag.core.pace import Pace
 from streamtag.core.records import Result
 from streamtag.errors import StreamtagError
 
@@ -21,20 +22,21 @@ class Stretch:
     active: tuple[str, ...]  # never none; with several regions ``region: label``
 
 
-def stretches(results: Iterable[Result], gap_s: float) -> Iterator[Stretch]:
+def stretches(results: Iterable[Result], gap_s: float, step_s: float | None = None) -> Iterator[Stretch]:
     """The stretches of a job, in order, none overlapping another.
 
-    A sample stands for the time until the next one. Where none follows, or none within ``gap_s``, or time begins anew,
-    it stands for as long as the one before it did: so what is active at the end closes there.
+    A sample stands for the time until the next one. Where none follows, or a gap, or time begins anew, it stands for as
+    long as the one before it did: so what is active at the end closes there.
 
     Args:
         results: of one job, in order; those of several regions of one frame follow each other.
-        gap_s: seconds without a sample after which nothing is known.
+        gap_s: seconds without a sample after which nothing is known; more of a stream of slow pace.
+        step_s: between two samples, as they were asked for; None where the frames of the stream decided.
 
     Raises:
         StreamtagError: the results are of more regions than a job may have.
     """
-    told = _Told(gap_s)
+    told = _Told(gap_s, step_s)
     for result in results:
         yield from told.take(result)
     yield from told.close()
@@ -43,8 +45,8 @@ def stretches(results: Iterable[Result], gap_s: float) -> Iterator[Stretch]:
 class _Told:
     """What is active so far, and since when."""
 
-    def __init__(self, gap_s: float) -> None:
-        self._gap_s = gap_s
+    def __init__(self, gap_s: float, step_s: float | None) -> None:
+        self._pace = Pace(gap_s, step_s)
         self._now_s: float | None = None  # of the last sample
         self._step_s = min(FIRST_STEP_S, gap_s)
         self._by_region: dict[str, tuple[str, ...]] = {}
@@ -56,10 +58,11 @@ class _Told:
         now_s = result.pts_s
         if self._now_s is not None and now_s != self._now_s:
             yield from self._settle()
-            if 0 < now_s - self._now_s <= self._gap_s:
-                self._step_s = now_s - self._now_s
-            else:
+            passed_s = now_s - self._now_s
+            if self._pace.breaks(passed_s) or passed_s < 0:
                 yield from self._end()
+            else:
+                self._step_s = passed_s
         self._now_s = now_s
         self._by_region[result.region] = result.active
         if len(self._by_region) > MAX_REGIONS:

@@ -65,7 +65,11 @@ class RegionTrack:
 class Track:
     """The publishing side of one running job. Owned by the commits thread."""
 
-    def __init__(self, claim: Claim, bundle: Bundle, settings: SmoothingSettings) -> None:
+    def __init__(self, claim: Claim, bundle: Bundle, settings: SmoothingSettings, step_s: float | None = None) -> None:
+        """
+        Args:
+            step_s: between two samples, as they are asked for; None where the frames of the source decide.
+        """
         checkpoint = claim.checkpoint
         self.job = claim.job
         self._head = claim.job.named | {"stream": claim.job.name}
@@ -77,7 +81,7 @@ class Track:
         self.regions = []
         for name, state in zip(names, states, strict=True):
             try:
-                smoother = make_smoother(bundle, settings, claim.job.watch)
+                smoother = make_smoother(bundle, settings, claim.job.watch, step_s)
             except ConfigError as error:
                 raise RejectJob(str(error)) from None
             smoother.load(state.smoother)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.failure import FailureCause, FailureKind
+from streamtag.core.options import SamplingSettings
 from streamtag.core.records import Claim, DropReason, FailReason, Sample
 from streamtag.core.stream_state import (
     GapNoticed,
@@ -25,7 +26,7 @@ from streamtag.ingest import decoder, wire
 from streamtag.ingest.request import Request
 from streamtag.ingest.session import Decode, DecoderSession, cannot_start
 from streamtag.ingest.slots import MAX_SLOTS
-from streamtag.settings import SamplingSettings, SourceSettings
+from streamtag.settings import SourceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class Stream:
             credential=job.credential,
             live=machine.live,
             sampling=job.sampling,
-            default_fps=self._sampling.live_fps if machine.live else self._sampling.finite_fps,
+            default_fps=self._sampling.usual_fps(machine.live),
             preprocessing=self._preprocessing,
             settings=self._settings,
             slots=min(MAX_SLOTS, self._settings.slots * len(regions)),

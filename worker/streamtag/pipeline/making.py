@@ -29,10 +29,10 @@ def make_run(claim: Claim, stream: Stream, bundle: Bundle, settings: Settings) -
 
 
 def _track(claim: Claim, bundle: Bundle, settings: Settings) -> Track:
-    smoothing = settings.smoothing
-    if claim.job.kind in (SourceKind.IMAGE, SourceKind.IMAGES) and not smoothing.images:
+    job, smoothing = claim.job, settings.smoothing
+    if job.kind in (SourceKind.IMAGE, SourceKind.IMAGES) and not smoothing.images:
         smoothing = smoothing.model_copy(update={"method": "none", "min_on_s": 0.0, "min_off_s": 0.0})
-    return Track(claim, bundle, smoothing)
+    return Track(claim, bundle, smoothing, settings.sampling.step_s(job.sampling, job.is_live))
 
 
 def _gates(claim: Claim, track: Track, settings: Settings) -> list[MotionGate]:

@@ -96,6 +96,10 @@ class Classifier:
         self._regions = regions
         self._reading = Reading(settings, self._bundle.preprocessing, ahead, tuple(regions.values()), credential)
 
+    def step_s(self, sampling: Sampling) -> float | None:
+        """Seconds between two samples of a video; None where its frames decide."""
+        return self._settings.sampling.step_s(sampling, live=False)
+
     def scored(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[Scored | Unreadable]:
         """Every sample of pictures and videos with its scores, in order."""
         frames = ((None, event) for event in self._reading.frames(sources, sampling))
@@ -152,7 +156,7 @@ class Classifier:
                 yield Answer(event.source, error=event.detail, region=names[region])
 
     def _video(self, source: str, top: int, sampling: Sampling, watchers: _Watchers) -> Iterator[Answer]:
-        views = [_View(name, self._smoother(), self._bundle) for name in self._regions]
+        views = [_View(name, self._smoother(sampling), self._bundle) for name in self._regions]
         failure = of_frame = ""
         for event in self.scored([source], sampling):
             if isinstance(event, Unreadable):
@@ -170,8 +174,8 @@ class Classifier:
             segments, captions = view.segments.segments(), tuple(view.captions)
             yield Answer(source, *best, failure, len(captions), segments, captions, view.name)
 
-    def _smoother(self) -> Smoother:
-        return make_smoother(self._bundle, self._settings.smoothing)
+    def _smoother(self, sampling: Sampling) -> Smoother:
+        return make_smoother(self._bundle, self._settings.smoothing, step_s=self.step_s(sampling))
 
     def _best(self, scores: np.ndarray, top: int) -> tuple[Label, ...]:
         order = np.argsort(-scores[: self._bundle.classes], kind="stable")[:top].tolist()

@@ -35,19 +35,26 @@ class Replay:
 class _Again:
     """One region of a job."""
 
-    def __init__(self, settings: SmoothingSettings, bundle: Bundle, watch: Sequence[str]) -> None:
-        self.smoother = make_smoother(bundle, settings, watch)
+    def __init__(self, settings: SmoothingSettings, bundle: Bundle, watch: Sequence[str], step_s: float | None) -> None:
+        self.smoother = make_smoother(bundle, settings, watch, step_s)
         self.segments = SegmentBuilder(bundle.outputs)
         self.active: set[str] = set()  # as the job ran
 
 
-def replay(results: Iterable[Result], settings: SmoothingSettings, bundle: Bundle, watch: Sequence[str] = ()) -> Replay:
+def replay(
+    results: Iterable[Result],
+    settings: SmoothingSettings,
+    bundle: Bundle,
+    watch: Sequence[str] = (),
+    step_s: float | None = None,
+) -> Replay:
     """Smooth stored results with these settings, those of each region by themselves.
 
     Args:
         results: of one job, in order. Each has the raw scores of its best labels; what is left of the probability is
             spread evenly over the other classes, so with ``worker.top_k`` at the number of classes a replay is exact.
         watch: labels and groups that the job was limited to; none means all.
+        step_s: between two samples, as the job asked for them; None where the frames of its source decided.
 
     Raises:
         ConfigError: the network has no such label.
@@ -58,7 +65,7 @@ def replay(results: Iterable[Result], settings: SmoothingSettings, bundle: Bundl
         if (again := regions.get(result.region)) is None:
             if len(regions) == MAX_REGIONS:
                 raise StreamtagError(f"results of more than {MAX_REGIONS} regions: no worker writes that")
-            again = regions[result.region] = _Again(settings, bundle, watch)
+            again = regions[result.region] = _Again(settings, bundle, watch, step_s)
         scores, known_here = _scores(result, bundle.classes)
         samples += 1
         known = min(known, known_here)

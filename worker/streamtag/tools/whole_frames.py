@@ -110,7 +110,7 @@ def _request(wanted: Wanted, settings: Settings, live: bool, longer_px: int) -> 
         source=wanted.source,
         live=live,
         sampling=wanted.sampling,
-        default_fps=settings.sampling.live_fps if live else settings.sampling.finite_fps,
+        default_fps=settings.sampling.usual_fps(live),
         preprocessing=Preprocessing(longer_px, crop="pad"),
         settings=settings.guarded_source(),
         slots=SLOTS,

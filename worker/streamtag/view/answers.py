@@ -104,10 +104,11 @@ class Answers:
     def _begun(self, job_id: str, format_: ExportFormat) -> Iterator[bytes]:
         client = Client(settings=self._settings)
         try:
-            view = client.status(job_id)
+            view, job = client.status(job_id), client.job(job_id)
             if view.counters.published and not client.newest_results(job_id, 1):
                 raise JobNotFound(f"{job_id}: no result of it is stored any more; they go redis.expire_s after its end")
-            about = Exported(view, gap_s=self._settings.smoothing.reset_gap_s)
+            step_s = self._settings.sampling.step_s(job.sampling, job.is_live)
+            about = Exported(view, self._settings.smoothing.reset_gap_s, step_s)
             pieces = export(client.results(job_id), format_, about)
         except BaseException:
             client.close()

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from streamtag.core.pace import Pace
 from streamtag.queue.seen import Seen
 
 MAX_POINTS: Final = 600
@@ -18,7 +19,7 @@ FINEST_S: Final = 0.2  # that a point covers at first
 LABELS_OF_POINT: Final = 6
 LABELS_TOLD: Final = 8
 MAX_SPANS: Final = 1000
-BREAK_S: Final = 5.0  # without a sample, after which it is not known what was seen
+BREAK_S: Final = 5.0  # without a sample, after which it is not known what was seen; more of a slow stream
 
 
 @dataclass(slots=True)
@@ -53,10 +54,12 @@ class History:
 
     Args:
         live: whether times are those of the clock, and old ones are let go.
+        step_s: between two samples, as they are asked for; None where the frames of the stream decide.
     """
 
-    def __init__(self, live: bool) -> None:
+    def __init__(self, live: bool, step_s: float | None = None) -> None:
         self.live = live
+        self._step_s = step_s
         self.samples = 0
         self.end_s = 0.0
         self._width_s = LIVE_S / MAX_POINTS if live else FINEST_S
@@ -64,6 +67,7 @@ class History:
         self._spans: deque[Span] = deque(maxlen=MAX_SPANS)
         self._on: dict[str, Span] = {}
         self._seen_s: dict[str, float] = {}  # by region, when its last sample was
+        self._paces: dict[str, Pace] = {}  # likewise
 
     def take(self, seen: Seen, at_s: float) -> None:
         """The next sample.
@@ -114,7 +118,7 @@ class History:
     def _take_active(self, seen: Seen, at_s: float) -> None:
         last_s = self._seen_s.get(seen.region)
         self._seen_s[seen.region] = at_s
-        broken = last_s is not None and not 0 <= at_s - last_s <= BREAK_S
+        broken = last_s is not None and (at_s < last_s or self._pace(seen.region).breaks(at_s - last_s))
         mine = f"{seen.region}:" if seen.region else ""
         for name in [name for name in self._on if name.startswith(mine) and (broken or name not in seen.active)]:
             span = self._on.pop(name)
@@ -122,6 +126,9 @@ class History:
         for name in seen.active:
             span = self._on.get(name) or self._begun(name, at_s)
             span.end_s = at_s
+
+    def _pace(self, region: str) -> Pace:
+        return self._paces.setdefault(region, Pace(BREAK_S, self._step_s))
 
     def _begun(self, name: str, at_s: float) -> Span:
         span = self._on[name] = Span(name, at_s, at_s, True)

@@ -56,7 +56,8 @@ class Page:
         self._files = read_files()
         self._asked = Connection(settings.redis, keys)  # for single streams, beside the one that looks at all
         changes = Changes(settings)
-        answers = Answers(settings, self._events, Stories(self._asked, self._events), self._poller.want)
+        stories = Stories(self._asked, self._events, settings.sampling)
+        answers = Answers(settings, self._events, stories, self._poller.want)
         app = Starlette(
             routes=[
                 Route("/api/live", self.wall.live),

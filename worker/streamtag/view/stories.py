@@ -14,8 +14,9 @@ from typing import Any, Final
 from redis.exceptions import ResponseError
 
 from streamtag.core.entry_id import id_of
+from streamtag.core.options import SamplingSettings
 from streamtag.core.records import JobView
-from streamtag.errors import JobNotFound, QueueRefused
+from streamtag.errors import JobNotFound, QueueRefused, StreamtagError
 from streamtag.queue.connection import Connection, text
 from streamtag.queue.pictures import is_jpeg
 from streamtag.queue.producer import Producer
@@ -50,9 +51,9 @@ class Picture:
 class _Story:
     """One stream's."""
 
-    def __init__(self, live: bool) -> None:
+    def __init__(self, live: bool, step_s: float | None) -> None:
         self.lock = threading.Lock()
-        self.history = History(live)
+        self.history = History(live, step_s)
         self.last_id = ""
         self.has_more = True
         self.pictures: dict[str, Picture] = {}
@@ -65,10 +66,11 @@ class _Story:
 class Stories:
     """All of them. Asked from many threads."""
 
-    def __init__(self, connection: Connection, events: EventLog) -> None:
+    def __init__(self, connection: Connection, events: EventLog, sampling: SamplingSettings) -> None:
         self._connection = connection
         self._producer = Producer(connection)
         self._events = events
+        self._sampling = sampling
         self._lock = threading.Lock()
         self._stories: OrderedDict[str, _Story] = OrderedDict()
 
@@ -84,7 +86,7 @@ class Stories:
         if story is None:
             view = self._producer.view(job_id)
             with self._lock:
-                story = self._stories.setdefault(job_id, _Story(self._is_live(job_id, view)))
+                story = self._stories.setdefault(job_id, self._begun(job_id, view))
                 story.submitted_unix_s = story.submitted_unix_s or view.submitted_unix_s
                 self._stories.move_to_end(job_id)
                 while len(self._stories) > MAX_STORIES:
@@ -102,6 +104,14 @@ class Stories:
             story = self._stories.get(job_id)
         picture = story.pictures.get(entry) if story else None
         return picture.jpeg if picture else None
+
+    def _begun(self, job_id: str, view: JobView) -> _Story:
+        live = self._is_live(job_id, view)
+        try:
+            sampling = self._producer.job(job_id).sampling
+        except StreamtagError:
+            return _Story(live, None)  # what it shows tells its pace as well
+        return _Story(live, self._sampling.step_s(sampling, live))
 
     def _is_live(self, job_id: str, view: JobView) -> bool:
         """A live stream's ids are times of day, a film's begin with its first picture."""

@@ -126,7 +126,7 @@ class _Jobs:
 
     def _publish(self, claim: Claim, progress: Callable[[int], None]) -> Track:
         """Results and events of one job as a worker's commits thread would write them."""
-        track = Track(claim, self._bundle, self._settings.smoothing)
+        track = Track(claim, self._bundle, self._settings.smoothing, 1.0 / self._settings.sampling.finite_fps)
         size = self._settings.worker.commit_results
         for first in range(0, self._samples, size):
             numbers = range(first, min(first + size, self._samples))

@@ -67,11 +67,11 @@ def told_of(extended: np.ndarray, bundle: Bundle, settings: SmoothingSettings) -
         extended: (n, outputs) float32.
     """
     smoother = make_smoother(bundle, settings.model_copy(update={"method": "none", "min_on_s": 0.0}))
-    apart_s = 2 * settings.reset_gap_s  # so that each is the first of its own
     found = np.full(len(extended), NOTHING, np.int64)
     for row, scores in enumerate(extended):
-        smoother.update(row * apart_s, scores)
+        smoother.update(float(row), scores)
         found[row] = max(smoother.active, key=lambda output: float(scores[output]), default=NOTHING)
+        smoother.close()  # so that the next is the first of its own
     return found
 
 

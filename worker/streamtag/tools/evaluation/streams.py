@@ -36,6 +36,7 @@ class Clip:
     scores: np.ndarray  # (t, outputs) float32
     scene_change: np.ndarray  # (t,) float32, for scene cuts
     segments: tuple[Segment, ...]  # in order; time in no segment has no label
+    step_s: float | None = None  # between two samples, as they were asked for; None where the frames decided
 
     def truth(self) -> np.ndarray:
         """(t,) str label of each sample."""
@@ -109,7 +110,8 @@ def read_clips(
             for item in spans
             if bundle.outputs.index(item.label) not in bundle.background
         )
-        clips.append(Clip(path.name, np.array(pts_s), np.stack(scores), np.array(scene_change, np.float32), truth))
+        changes = np.array(scene_change, np.float32)
+        clips.append(Clip(path.name, np.array(pts_s), np.stack(scores), changes, truth, classifier.step_s(sampling)))
     return clips
 
 
@@ -119,7 +121,7 @@ def predicted_labels(clip: Clip, settings: SmoothingSettings | None, bundle: Bun
     if settings is None:
         best: np.ndarray = names[clip.scores[:, : bundle.classes].argmax(axis=1)]
         return best
-    smoother = make_smoother(bundle, settings)
+    smoother = make_smoother(bundle, settings, step_s=clip.step_s)
     labels = []
     for pts_s, scores, scene_change in zip(clip.pts_s.tolist(), clip.scores, clip.scene_change.tolist(), strict=True):
         smoothed, _ = smoother.update(pts_s, scores, scene_change)

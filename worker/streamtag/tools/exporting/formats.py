@@ -51,6 +51,7 @@ class Exported:
 
     view: JobView
     gap_s: float = 5.0  # without a sample, after which what was active is not known to be (smoothing.reset_gap_s)
+    step_s: float | None = None  # between two samples, as the job asked for them; None where its frames decided
     rate: Rate = Rate.PAL  # of an edl
 
 
@@ -76,7 +77,7 @@ def _pieces(results: Iterable[Result], format_: ExportFormat, about: Exported) -
         return table(results)
     if format_ is ExportFormat.PARQUET:
         return parquet(results, about.view.job_id)
-    told = stretches(results, about.gap_s)
+    told = stretches(results, about.gap_s, about.step_s)
     if format_ is ExportFormat.VTT:
         return vtt(told)
     if format_ is ExportFormat.SRT:
