@@ -63,6 +63,7 @@ class ClaimLoop:
         self._now_s = now_s
         self._reclaim_s = 0.0
         self._sweep_s = 0.0
+        self._film_s, self._film_wait_s = 0.0, IDLE_S  # when to look for one again, and the pause after that
         self._count = 1  # entries to read at once
         self._took_live = False
         self._idle = False  # nothing was there at the last look
@@ -88,7 +89,8 @@ class ClaimLoop:
             self._take(self._claims.redelivered(REDELIVERED_LIMIT))
             self._connected = True
             self._outage.answered()
-        if self._now_s() >= self._reclaim_s:
+        # Without a slot nothing could be taken: the look waits for one, and is due then.
+        if self._now_s() >= self._reclaim_s and self._free() > 0:
             self._reclaim_s = self._now_s() + self._lease.reclaim_s
             if self._take_abandoned():
                 # There may be more of them. Each worker takes some, and the emptiest is first to look again.
@@ -99,11 +101,13 @@ class ClaimLoop:
             self._sweep_s = self._now_s() + SWEEP_S * max(1.0, len(self._neighbours.others) / SWEEPERS)
             if gone := self._claims.retire_others():
                 log.info("removed what workers that are gone left in the group", workers=gone)
-        # What others left was begun already, and goes on as what runs here does.
+        # What others left was begun already, and goes on as what runs here does. Redis's memory is asked for also where
+        # no slot is free: metrics tell it, and whether other workers may offer streams to this one goes by it.
         free = self._free() if self._room.look() and not self._suspect_waits else 0
         if free > 0 and self._neighbours.may_claim():
             self._take_new(free, stopping)
         elif free > 0 and self._film_is_next():
+            self._film_s = 0.0
             self._take(self._claims.fetch(1, None))
         else:
             stopping.wait(IDLE_S)
@@ -112,10 +116,13 @@ class ClaimLoop:
         """Whether a worker that is full of live streams should read a job nevertheless.
 
         A finite job takes of the device what live streams leave, and would else wait for as long as there are cameras.
-        One at a time: live streams are what this worker is full of.
+        One at a time: live streams are what this worker is full of. Others read, too, so what is next is looked at
+        again and again: ever more seldom, or it would be a third of what a full worker asks of Redis.
         """
-        if any(not run.live for run in self._runs.all()):
+        if self._now_s() < self._film_s or any(not run.live for run in self._runs.all()):
             return False
+        self._film_s = self._now_s() + self._film_wait_s
+        self._film_wait_s = min(2 * self._film_wait_s, self._lease.reclaim_s)
         entry = self._claims.next_waiting()
         try:
             return entry is not None and not self._claims.parse(entry).is_live
@@ -124,6 +131,7 @@ class ClaimLoop:
 
     def _take_new(self, free: int, stopping: threading.Event) -> None:
         """Take new jobs: one at a time while they are live, so that the emptiest worker gets the next."""
+        self._film_s, self._film_wait_s = 0.0, IDLE_S
         if (delay_s := self._neighbours.claim_delay_s()) > 0:
             # A read that waits would be served before that of an emptier worker which began to wait later.
             stopping.wait(max(delay_s, POLL_S) if self._idle else delay_s)
