@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -43,6 +44,13 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
+
+
+class WallClock(Clock):
+    """Time as it goes, where threads wait for each other."""
+
+    def __call__(self) -> float:
+        return time.monotonic()
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,11 +16,13 @@ from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavail
 from streamtag.ingest.stream import Unclassified
 from streamtag.metrics import Metrics
 from streamtag.pipeline.commit_loop import CommitLoop
+from streamtag.pipeline.gathering import CROWDED
 from streamtag.pipeline.picture_box import PictureBox
 from streamtag.pipeline.run import Classified, Mailbox, Run, RunNews, Runs
 from streamtag.settings import WorkerSettings
 
-from tests.support.loops import Clock, FakeQueue, outage, pending, run_of, sample
+from tests.support.loops import Clock, FakeQueue, WallClock, outage, pending, run_of, sample
+from tests.support.waiting import eventually
 
 SETTINGS = WorkerSettings(commit_s=0.01)
 
@@ -32,17 +35,20 @@ class Bench:
     metrics: Metrics = field(default_factory=Metrics)
     mailbox: Mailbox = field(default_factory=lambda: Mailbox(64))
     killed: list[str] = field(default_factory=list)
+    settings: WorkerSettings = SETTINGS
+    gathered_s: float = 0.0  # how long intake lets samples come together
 
     def __post_init__(self) -> None:
         self.loop = CommitLoop(
             self.queue.as_session(),
             self.runs,
             self.mailbox,
-            SETTINGS,
+            self.settings,
             self.metrics,
             lambda run: self.killed.append(run.job_id),
             outage(self.clock, self.metrics),
             PictureBox(),
+            lambda: self.gathered_s,
             self.clock,
         )
 
@@ -51,9 +57,9 @@ class Bench:
         assert all(self.runs.add(run) for run in made)
         return made
 
-    def classify(self, number: int, *runs: Run) -> None:
+    def classify(self, number: int, *runs: Run, last: bool = False) -> None:
         scores = np.full((len(runs), 2), 0.5, np.float32)
-        self.mailbox.put_batch(Classified([pending(run, number) for run in runs], scores), _NEVER)
+        self.mailbox.put_batch(Classified([pending(run, number) for run in runs], scores, last), _NEVER)
 
     def tell(self, run: Run, event: Unclassified | StateChanged | GapNoticed | Outcome) -> None:
         self.mailbox.put(RunNews(run, event, 1e9))
@@ -175,6 +181,34 @@ def test_a_run_is_committed_when_its_time_has_come_or_it_has_much_to_say() -> No
         bench.classify(number, run)
     bench.turn(1, later_s=0.0)
     assert len(bench.queue.published["a"]) == SETTINGS.commit_results + 1
+
+
+def test_rounds_fall_into_step_with_what_comes_by_the_same_period() -> None:
+    """Scores that came just after a round waited for the next, and so did all that came after them."""
+    period_s, turns = 0.5, 6
+    bench = Bench(settings=WorkerSettings(commit_s=period_s), gathered_s=period_s, clock=WallClock())
+    cameras = bench.add(*(f"cam-{number}" for number in range(CROWDED)))
+    stopped = threading.Event()
+
+    def commit() -> None:
+        while not stopped.is_set():
+            bench.loop.run_once()
+
+    committing = threading.Thread(target=commit)
+    committing.start()
+    in_time: list[bool] = []
+    try:
+        eventually(lambda: bench.queue.times("commit") == len(cameras), "all are committed once")
+        for number in range(turns):
+            bench.classify(number, *cameras, last=True)
+            time.sleep(0.5 * period_s)
+            in_time.append(len(bench.queue.published.get("cam-0", ())) > number)
+            time.sleep(0.5 * period_s)
+    finally:
+        stopped.set()
+        bench.mailbox.wake()
+        committing.join()
+    assert any(in_time[2:])
 
 
 def test_a_job_ends_when_all_its_samples_are_accounted_for() -> None:

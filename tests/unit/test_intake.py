@@ -209,3 +209,15 @@ def test_gathering_ends_with_the_last_that_is_on_its_way_but_not_before_its_leas
     threading.Timer(0.4, put, (True,)).start()
     assert len(mailbox.take(5.0, gather_s=4.0, least_s=0.2)) == 3
     assert time.monotonic() - began_s < 3
+
+
+@pytest.mark.parametrize(("last", "taken"), [(True, 2), (False, 1)])
+def test_where_nothing_more_is_on_its_way_the_next_batch_is_waited_for_a_little(last: bool, taken: int) -> None:
+    """And where some is, the device is busy: then no longer than what was to be gathered."""
+    mailbox, never, began_s = Mailbox(64), threading.Event(), time.monotonic()
+    mailbox.put_batch(Classified([], np.empty((0, 2), np.float32), last), never)
+    following = threading.Timer(0.6, mailbox.put_batch, (Classified([], np.empty((0, 2), np.float32), True), never))
+    following.start()
+    assert len(mailbox.take(5.0, gather_s=0.2, next_s=20.0)) == taken
+    assert time.monotonic() - began_s < 10
+    following.join()

@@ -81,6 +81,10 @@ class Intake:
         with contextlib.suppress(OSError):
             os.write(self._wake_in, b"\0")
 
+    def gathered_s(self) -> float:
+        """How long what is emitted has waited for company, at most. Any thread may ask."""
+        return self._gather_s() if self.gathers else 0.0
+
     def run_once(self) -> None:
         """One turn of the loop: at most ``CHECK_S`` of waiting, then everything that is ready."""
         self._gather()

@@ -40,6 +40,7 @@ class CommitLoop:
     Args:
         kill_stream: stops the decoder of a job that ends here.
         box: hears which labels became active.
+        gathered_s: how long intake lets samples come together, so how long it takes until the next come.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class CommitLoop:
         kill_stream: Callable[[Run], None],
         outage: Outage,
         box: PictureBox,
+        gathered_s: Callable[[], float],
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kill_stream = kill_stream
@@ -62,10 +64,14 @@ class CommitLoop:
         self._settings = settings
         self._metrics = metrics
         self._outage = outage
+        self._gathered_s = gathered_s
         self._lost: deque[Claim] = deque(maxlen=LOST_LIMIT)
         self._now_s = now_s
         # When the next commits may be: from the first on if nothing more is on its way, at the second whatever comes.
         self._soonest_s = self._round_s = 0.0
+        # By so much a round may be later or earlier to be in step with intake: two clocks of one period stay as they
+        # meet, and what comes just after a round would wait for the next each time.
+        self._half_turn_s = 0.0
         self._look_s = 0.0  # when a run is to be looked at again, if nothing comes
 
     def run_once(self) -> None:
@@ -80,7 +86,7 @@ class CommitLoop:
         now_s = self._now_s()
         gather_s, least_s = max(0.0, self._round_s - now_s), max(0.0, self._soonest_s - now_s)
         patience_s = max(0.001, self._look_s - now_s, gather_s)
-        self._take_all(self._mailbox.take(patience_s, gather_s, least_s))
+        self._take_all(self._mailbox.take(patience_s, gather_s, least_s, self._half_turn_s))
         try:
             wrote = self._look_at_all(self._now_s())
         except QueueUnavailable as error:
@@ -101,7 +107,7 @@ class CommitLoop:
                 wrote = True
             elif (due_s := self._due_s(run)) > now_s:
                 self._look_s = min(self._look_s, due_s)
-            elif not _over(run):
+            elif not run.over:
                 due.append(run)
         return self._commit_due(due, now_s) or wrote
 
@@ -137,7 +143,7 @@ class CommitLoop:
             self._record(batches)
 
     def _hear(self, news: RunNews) -> None:
-        if not _over(news.run):
+        if not news.run.over:
             with JobBoundary(partial(self._fail, news.run)):
                 self._take_in(news)
 
@@ -166,7 +172,7 @@ class CommitLoop:
     def _record(self, batches: Sequence[Classified]) -> None:
         items = [item for batch in batches for item in batch.items]
         scores = batches[0].scores if len(batches) == 1 else np.concatenate([batch.scores for batch in batches])
-        rows = [row for row, item in enumerate(items) if not _over(item.run)]
+        rows = [row for row, item in enumerate(items) if not item.run.over]
         if not rows:
             return
         if len(rows) < len(items):
@@ -223,7 +229,7 @@ class CommitLoop:
             return max(self._soonest_s, run.next_commit_s + PROGRESS_S)
         if run.track.pending_results >= self._settings.commit_results:
             return 0.0
-        return max(self._soonest_s, run.next_commit_s)
+        return max(self._soonest_s, run.next_commit_s - self._half_turn_s)
 
     def _commit_due(self, runs: Sequence[Run], now_s: float) -> bool:
         """Commit what is due of these jobs, all in one round trip. False where nothing was due.
@@ -235,6 +241,7 @@ class CommitLoop:
             return False
         period_s = shared_period_s(self._settings.commit_s, len(self._runs))
         self._soonest_s, self._round_s = now_s + 0.5 * period_s, now_s + period_s
+        self._half_turn_s = 0.5 * self._gathered_s()
         for run, trouble in self._round.commit(runs, now_s):
             if isinstance(trouble, LeaseLost | JobCancelled):
                 self._no_longer_ours(run, trouble)
@@ -310,8 +317,3 @@ class CommitLoop:
         self._metrics.leases.set(len(self._runs))
         counters = run.track.counters
         log.info(f"job {end}", **run.named, reason=reason, published=counters.published, sampled=counters.sampled)
-
-
-def _over(run: Run) -> bool:
-    """Nothing more of it is taken in."""
-    return run.lease_lost or run.cancelled or bool(run.failure)

@@ -132,8 +132,9 @@ class Pipeline:
 
     def _commit_loop(self, session: QueueSession, box: PictureBox) -> CommitLoop:
         outage = Outage("commits", self._metrics)
-        settings, metrics = self._settings.worker, self._metrics
-        return CommitLoop(session, self.runs, self._mailbox, settings, metrics, self._kill_stream, outage, box)
+        settings, metrics, gathered_s = self._settings.worker, self._metrics, self._intake.gathered_s
+        kill = self._kill_stream
+        return CommitLoop(session, self.runs, self._mailbox, settings, metrics, kill, outage, box, gathered_s)
 
     def _share_loop(self, session: QueueSession, presence: Presence, neighbours: Neighbours) -> ShareLoop:
         runs, metrics = self.runs, self._metrics

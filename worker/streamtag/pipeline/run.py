@@ -81,6 +81,11 @@ class Run:
         return max(self.renewed_s, self.committed_s)
 
     @property
+    def over(self) -> bool:
+        """Nothing more of it is taken in."""
+        return self.lease_lost or self.cancelled or bool(self.failure)
+
+    @property
     def alone(self) -> bool:
         """Whether it is a suspect that may harm its neighbours: until it makes progress, and only while it decodes.
 
@@ -176,6 +181,7 @@ class Mailbox:
         self._gathering = False  # whoever takes is not to be woken by one message more
         self._woken = False  # nor to wait for the first
         self._least_until_s = 0.0
+        self._whole = True  # no batch is on its way behind the last that came
 
     def is_behind(self) -> bool:
         """Whether so much waits to be taken that no finite source should tell more."""
@@ -197,23 +203,27 @@ class Mailbox:
         with self._changed:
             while len(self._messages) >= self._limit and not stopping.is_set():
                 self._changed.wait(0.2)
+            self._whole = message.last
             self._append(message, message.last and time.monotonic() >= self._least_until_s)
 
-    def take(self, timeout_s: float, gather_s: float = 0.0, least_s: float = 0.0) -> list[Message]:
+    def take(self, timeout_s: float, gather_s: float = 0.0, least_s: float = 0.0, next_s: float = 0.0) -> list[Message]:
         """Everything there is, after waiting at most ``timeout_s`` for the first.
 
         Args:
             gather_s: how long to let messages come together before, since being woken for each costs more than what
                 most of them ask for. Less where a stream has come to its end, or many have come.
             least_s: how much of that to wait also where nothing more is on its way.
+            next_s: how much longer to wait then: for the batch that comes next.
         """
         with self._changed:
+            until_s = time.monotonic() + timeout_s
             if gather_s > 0 and len(self._messages) < CROWD:
                 self._gathering, self._least_until_s = True, time.monotonic() + least_s
-                self._changed.wait_for(lambda: not self._gathering, gather_s)
+                if not self._changed.wait_for(lambda: not self._gathering, gather_s) and self._whole:
+                    self._changed.wait_for(lambda: not self._gathering, next_s)
                 self._gathering = False
-            if not self._messages and not self._woken and timeout_s > gather_s:
-                self._changed.wait(timeout_s - gather_s)
+            if not self._messages and not self._woken and (left_s := until_s - time.monotonic()) > 0:
+                self._changed.wait(left_s)
             self._woken = False
             taken = list(self._messages)
             self._messages.clear()
