@@ -83,3 +83,33 @@ def test_a_label_that_another_runner_switched_on_goes_off_with_its_job(
             job.publish(events=[{"kind": "status", "status": "failed", "stream": name}])
         eventually(lambda: [subscriber.last(topic) for topic in topics] == [b"ON", b"OFF", b"OFF"], "two jobs are over")
         assert not second.said("the broker does not tell which labels are on; those of a job that ends may stay so")
+
+
+def test_states_of_jobs_that_are_over_go_off_also_where_their_end_was_trimmed_and_others_stay(
+    settings: Settings, tmp_path: Path, runners: list[Worker]
+) -> None:
+    """They once stayed on for ever; and the exit of one job switched off what another one of its stream sees."""
+    sink: dict[str, Any] = {"name": "broker", "kind": "mqtt", "host": "127.0.0.1", "username": USER}
+    with Mosquitto(tmp_path) as broker, Subscriber(broker.port) as subscriber:
+        sink |= {"port": broker.port, "password": PASSWORD}
+        first = start(runners, settings, sink)
+        ready(first)
+        stream = f"streamtag/{segment(f'{settings.model.name}.0')}/stream"
+        gate, hall = (f"{stream}/{name}/label/dog" for name in ("gate", "hall"))
+        one, two, other = (StoredJob(settings, job_id) for job_id in ("one", "two", "other"))
+        for job, name in ((one, "gate"), (two, "gate"), (other, "hall")):
+            job.publish(events=[{"kind": "state", "state": "live", "stream": name}, events(1)[0] | {"stream": name}])
+        one.publish(events=[events(1)[0] | {"kind": "exit", "stream": "gate"}, {"kind": "gap", "stream": "seen"}])
+        eventually(lambda: subscriber.last(f"{stream[:-7]}/event/seen"), "the exit is told")
+        assert [subscriber.last(topic) for topic in (gate, hall)] == [b"ON", b"ON"], "the second one has it still"
+        first.kill()
+        other.finish()
+        other.trim_events(0)
+        second = start(runners, settings, sink)
+        eventually(lambda: subscriber.last(hall) == b"OFF", "the end that nobody heard of is told")
+        eventually(lambda: subscriber.last(f"{stream}/hall/state") == b"unknown", "and that nobody knows how it ended")
+        assert [subscriber.last(topic) for topic in (gate, f"{stream}/gate/state")] == [b"ON", b"live"]
+        two.publish(events=[{"kind": "status", "status": "failed", "stream": "gate"}])
+        eventually(lambda: subscriber.last(gate) == b"OFF", "the last one that has it is over")
+        assert subscriber.last(f"{stream}/gate/state") == b"live", "of the first one"
+        assert not second.said("labels of jobs that are over may stay on")

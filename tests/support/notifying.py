@@ -26,5 +26,6 @@ def tell_an_event(queue: Queue, server: RedisServer) -> None:
     assert letter.event.job_id == "j"
     feeds.forget(letter)
     assert list(feeds.undelivered()) == []
+    assert notices.over(["nobody"]) == {"nobody"}
     assert notices.hold(0) == ""
     queue.connection.close()

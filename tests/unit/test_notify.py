@@ -21,7 +21,7 @@ from streamtag.notify_metrics import NotifyMetrics
 from streamtag.notify_settings import MqttSink, WebhookSink, secret_of
 from streamtag.pipeline.health import Health
 from streamtag.settings import HttpSettings
-from streamtag.tools.notify.notice import notice_of, notice_of_loss, wants
+from streamtag.tools.notify.notice import Notice, notice_of, notice_of_loss, wants
 from streamtag.tools.notify.topics import Message, Topics, segment
 from streamtag.tools.notify.webhook import signature
 
@@ -101,6 +101,46 @@ def test_a_stream_has_a_state_and_its_end_turns_its_labels_off() -> None:
     off = sorted(topic for topic, message in over.items() if message.payload == b"OFF")
     assert off == ["s/q/stream/gate/label/dog", f"s/q/stream/gate/label/{segment('door dog')}"]
     assert over["s/q/stream/gate/state"].payload == b"failed"
+
+
+def of_job(job_id: str, kind: str = "enter", label: str = "dog", **more: Any) -> Notice:
+    named = {"label": {"class_id": 1, "name": label}} if label else {}
+    return notice_of(Event("5-0", job_id, kind, 1.5, {"stream": "gate"} | named | more), "q")
+
+
+def test_a_label_of_two_jobs_of_one_stream_is_on_while_any_of_them_has_it() -> None:
+    topics = Topics("s", "", "q")
+    dog, state = "s/q/stream/gate/label/dog", "s/q/stream/gate/state"
+    for job_id in ("one", "two"):
+        topics.messages(of_job(job_id, "state", "", state="live"))
+        told = by_topic(topics.messages(of_job(job_id)))
+        assert told[dog].payload == b"ON"
+    assert orjson.loads(told[f"{dog}/attributes"].payload)["jobs"] == ["one", "two"]
+    told = by_topic(topics.messages(of_job("one", "exit")))
+    assert told[dog].payload == b"ON", "the other one sees it still"
+    assert orjson.loads(told[f"{dog}/attributes"].payload)["jobs"] == ["two"]
+    topics.messages(of_job("one"))
+    over = by_topic(topics.messages(of_job("one", "status", "", status="done")))
+    assert dog not in over
+    assert over[state].payload == b"live", "as the other one says"
+    over = by_topic(topics.messages(of_job("two", "status", "", status="failed")))
+    assert (over[dog].payload, over[state].payload) == (b"OFF", b"failed")
+    assert topics.jobs == set()
+
+
+def test_what_is_retained_of_jobs_that_are_over_goes_off() -> None:
+    first, second = Topics("s", "", "q"), Topics("s", "", "q")
+    dog, state = "s/q/stream/gate/label/dog", "s/q/stream/gate/state"
+    notices = [of_job("one", "state", "", state="live"), of_job("one"), of_job("two"), of_job("two", label="cat")]
+    retained = {one.topic: one.payload for told in map(first.messages, notices) for one in told if one.retain}
+    odd = {"s/q/stream/x/label/y": b"ON", "s/q/stream/x/label/y/attributes": b"[", "s/q/stream/a/b/c": b"ON"}
+    second.remember(retained | odd)
+    assert second.jobs == {"one", "two"}
+    assert by_topic(second.end({"two"})) == {(cat := f"{dog[:-3]}cat"): Message(cat, b"OFF", retain=True)}
+    over = by_topic(second.end({"one", "two"}))
+    assert (over[dog].payload, over[state].payload) == (b"OFF", b"unknown")
+    assert orjson.loads(over[f"{state}/attributes"].payload) == {"jobs": []}
+    assert second.end({"one", "two"}) == []
 
 
 @pytest.mark.parametrize("evil", ["#", "+", "a/b", "$SYS", "é", "x" * 500, "a\x00b", ""])

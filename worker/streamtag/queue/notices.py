@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,17 @@ class Notices:
         reason = printable(reason, MAX_REASON)
         letter = [maxlen, sink, orjson.dumps(event.to_dict()), reason, tries]
         self._advance(sink, place, [0, 0, printable(trouble, MAX_REASON), stamp(), *letter])
+
+    def over(self, job_ids: Iterable[str]) -> set[str]:
+        """Those of the jobs that do not run, nor wait: what is left of them expires, if it has not."""
+        wanted, client = list(job_ids), self._connection.client
+        if not wanted:
+            return set()
+        with self._connection.asking(f"PTTL {self._keys.job('*')}", of_queue=True):
+            pipeline = client.pipeline(transaction=False)
+            for job_id in wanted:
+                pipeline.pttl(self._keys.job(job_id))
+            return {job_id for job_id, left_ms in zip(wanted, pipeline.execute(), strict=True) if left_ms != -1}
 
     def close(self) -> None:
         """Leave the server."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable, Set
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from streamtag.errors import ConfigError
+from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable
 from streamtag.logs import log
 from streamtag.notify_settings import MqttSink, secret_of
 from streamtag.redaction import printable
-from streamtag.tools.notify.notice import Notice, Unreachable
+from streamtag.tools.notify.notice import LOST, Notice, Unreachable
 from streamtag.tools.notify.tls import told, trusted_by
-from streamtag.tools.notify.topics import MAX_ENTITIES, OFFLINE, ON, ONLINE, Message, Topics
+from streamtag.tools.notify.topics import MAX_ENTITIES, OFFLINE, ONLINE, Message, Topics
 
 KEEPALIVE_S = 15
 RETAINED_S = 5.0  # for a broker to tell what it retains; mosquitto takes milliseconds
@@ -28,18 +29,22 @@ class Mqtt:
     Args:
         timeout_s: for the broker to acknowledge one notice.
         queue: whose events; names the client, so that of two runners the later one is heard.
+        over: which of some jobs neither run nor wait.
     """
 
-    def __init__(self, sink: MqttSink, timeout_s: float, queue: str) -> None:
+    def __init__(
+        self, sink: MqttSink, timeout_s: float, queue: str, over: Callable[[Set[str]], Set[str]] = lambda jobs: set()
+    ) -> None:
         self._sink = sink
         self._timeout_s = timeout_s
         self._topics = Topics(sink.prefix, sink.discovery, queue)
+        self._over = over
         self._client_id = f"streamtag-{queue}-{sink.name}"
         self._client: paho.Client | None = None
         self._why = "not connected yet"
         self._connected = threading.Event()
         self._fresh = threading.Event()  # connected since the last notice
-        self._retained_on: list[str] = []  # topics that say so, of this connection
+        self._retained: dict[str, bytes] = {}  # by topic, of this connection
         self._has_retained = threading.Event()  # all of them
 
     def open(self) -> None:
@@ -72,11 +77,9 @@ class Mqtt:
             self.open()
         if self._client is None or not self._connected.wait(self._timeout_s):
             raise Unreachable(self._why)
-        if self._fresh.is_set():
-            self._fresh.clear()
-            self._topics.forget()
-            self._remember(self._client)
-        sent = [self._publish(self._client, message) for message in self._topics.messages(notice)]
+        self._begin(self._client)
+        ended = self._ended() if notice.kind == LOST else []
+        sent = [self._publish(self._client, message) for message in [*ended, *self._topics.messages(notice)]]
         try:
             for info in sent:
                 info.wait_for_publish(self._timeout_s)
@@ -85,6 +88,11 @@ class Mqtt:
         if not all(info.is_published() for info in sent):
             self._topics.forget()  # whatever of it the broker has: all of it again
             raise Unreachable(f"the broker acknowledged nothing for {self._timeout_s:g} s")
+
+    def idle(self) -> None:
+        """See to what is retained, where that was not done since the connection was made."""
+        if self._client is not None and self._connected.is_set():
+            self._begin(self._client)
 
     def close(self) -> None:
         """Say that nobody tells events here, and go."""
@@ -96,16 +104,38 @@ class Mqtt:
         client.disconnect()
         client.loop_stop()
 
+    def _begin(self, client: paho.Client) -> None:
+        """What is to be done once a connection, before anything is told over it."""
+        if not self._fresh.is_set():
+            return
+        self._fresh.clear()
+        try:
+            self._topics.forget()
+            self._remember(client)
+            for message in self._ended():
+                self._publish(client, message)
+        except QueueUnavailable:
+            self._fresh.set()
+            raise
+
+    def _ended(self) -> list[Message]:
+        """What is on of jobs whose end was told to nobody: their events were trimmed before."""
+        try:
+            return self._topics.end(self._over(self._topics.jobs))
+        except AccessDenied as error:
+            log.warning("labels of jobs that are over may stay on", sink=self._sink.name, error=str(error))
+            return []
+
     def _remember(self, client: paho.Client) -> None:
         """What another runner said is on: this one was not there, and is to say when it is over."""
         if not self._has_retained.wait(min(RETAINED_S, self._timeout_s)):
             log.warning(
                 "the broker does not tell which labels are on; those of a job that ends may stay so",
                 sink=self._sink.name,
-                remedy=f"let its user read {self._topics.labels} and {self._topics.availability}",
+                remedy=f"let its user read {self._topics.streams} and {self._topics.availability}",
             )
-        client.unsubscribe([self._topics.labels, self._topics.availability])
-        self._topics.remember(list(self._retained_on))
+        client.unsubscribe([self._topics.streams, self._topics.availability])
+        self._topics.remember(dict(self._retained))
 
     @property
     def _is_tls(self) -> bool:
@@ -119,9 +149,9 @@ class Mqtt:
         if reason.is_failure:
             self._why = f"refused: {printable(str(reason), 100)}"
             return
-        self._retained_on = []
+        self._retained = {}
         self._has_retained.clear()
-        client.subscribe([(self._topics.labels, QOS), (self._topics.availability, QOS)])
+        client.subscribe([(self._topics.streams, QOS), (self._topics.availability, QOS)])
         # It comes back behind what is retained, and so tells that this is all.
         self._publish(client, Message(self._topics.availability, ONLINE, retain=True))
         self._fresh.set()
@@ -132,8 +162,8 @@ class Mqtt:
         if message.topic == self._topics.availability:
             if not message.retain:
                 self._has_retained.set()
-        elif message.retain and message.payload == ON and len(self._retained_on) < MAX_ENTITIES:
-            self._retained_on.append(message.topic)
+        elif message.retain and len(self._retained) < 2 * MAX_ENTITIES:  # each has attributes
+            self._retained[message.topic] = bytes(message.payload)
 
     def _on_disconnect(self, client: paho.Client, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         spoke = self._connected.is_set()

@@ -43,6 +43,9 @@ class Channel(Protocol):
             Unacceptable: it will not take this one.
         """
 
+    def idle(self) -> None:
+        """There is nothing to tell."""
+
     def close(self) -> None:
         """Leave in good order."""
 

@@ -130,8 +130,9 @@ class _Sinks:
         self._limit_s = settings.notify.timeout_s + settings.redis.timeout_s
         self._threads = []
         for sink in settings.notify.sinks:
-            channel = channel_to(sink, settings.notify.timeout_s, queue)
-            loop = SinkLoop(sink, channel, connect(), settings.notify, queue, metrics, holds, self._stopping)
+            notices = connect()
+            channel = channel_to(sink, settings.notify.timeout_s, queue, notices)
+            loop = SinkLoop(sink, channel, notices, settings.notify, queue, metrics, holds, self._stopping)
             thread = threading.Thread(target=self._run, args=(loop, sink.name), name=f"sink {sink.name}", daemon=True)
             self._threads.append(thread)
         for thread in self._threads:
@@ -162,7 +163,7 @@ def queue_of(settings: Settings) -> str:
     return f"{queue_name(settings.model.name)}.{settings.redis.shard}"
 
 
-def channel_to(sink: WebhookSink | MqttSink, timeout_s: float, queue: str) -> Channel:
+def channel_to(sink: WebhookSink | MqttSink, timeout_s: float, queue: str, notices: Notices) -> Channel:
     """The way to a sink.
 
     Raises:
@@ -173,4 +174,4 @@ def channel_to(sink: WebhookSink | MqttSink, timeout_s: float, queue: str) -> Ch
     require("notify to MQTT")
     from streamtag.tools.notify.mqtt import Mqtt  # noqa: PLC0415 - an extra
 
-    return Mqtt(sink, timeout_s, queue)
+    return Mqtt(sink, timeout_s, queue, notices.over)

@@ -122,6 +122,7 @@ class SinkLoop:
             self._notices.advance(name, place)
         self._metrics.waits(name, None)
         if not unheard.events:
+            self._channel.idle()
             self._notices.wait(place)
 
     def _write_down(self, place: Place, event: Event, given_up: _GivenUp | None) -> None:

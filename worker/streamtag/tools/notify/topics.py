@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -17,6 +17,10 @@ ONLINE, OFFLINE = b"online", b"offline"
 ON, OFF = b"ON", b"OFF"
 _ATTRIBUTES = frozenset({"score", "pts_s", "since_pts_s", "job_id", "region"})
 _OVER = ("done", "failed", "cancelled")
+_LOST = "unknown"  # the state of a stream whose job is over, where nobody heard how
+_NOBODY = ""  # in place of the job that has a label, where no attributes tell it
+MAX_JOBS = 100  # of one stream
+MAX_JOB_ID = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,16 @@ class Message:
     topic: str
     payload: bytes
     retain: bool = False
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What is on of a stream, which may be that of several jobs."""
+
+    labels: dict[str, set[str]] = field(
+        default_factory=dict
+    )  # topics of labels that are on, to the jobs that have them
+    states: dict[str, str] = field(default_factory=dict)  # of each job that runs, the newest last
 
 
 class Topics:
@@ -42,7 +56,7 @@ class Topics:
         self._base = f"{prefix.strip('/')}/{self._node}"
         self._discovery = discovery.strip("/")
         self._known: set[str] = set()  # entities that the broker was told of
-        self._on: dict[str, set[str]] = {}  # segment of a stream to the topics of its labels that are on
+        self._streams: dict[str, _Stream] = {}  # by their segments
 
     @property
     def availability(self) -> str:
@@ -50,15 +64,32 @@ class Topics:
         return f"{self._base}/status"
 
     @property
-    def labels(self) -> str:
-        """Filter of the topics that say whether a label is on."""
-        return f"{self._base}/stream/+/label/+"
+    def streams(self) -> str:
+        """Filter of the topics that say what is on."""
+        return f"{self._base}/stream/#"
 
-    def remember(self, on: Iterable[str]) -> None:
-        """Labels that another runner said are on, by their topics: they go off with their job, too."""
-        for topic in on:
-            stream = topic.removeprefix(f"{self._base}/stream/").partition("/")[0]
-            self._on.setdefault(stream, set()).add(topic)
+    @property
+    def jobs(self) -> set[str]:
+        """Those that have a label or a state."""
+        held = [jobs for stream in self._streams.values() for jobs in (*stream.labels.values(), stream.states)]
+        return set().union(*held) - {_NOBODY}
+
+    def remember(self, retained: Mapping[str, bytes]) -> None:
+        """What another runner said, by topic: it goes off with its jobs, too."""
+        for topic, payload in retained.items():
+            jobs = _jobs(retained.get(f"{topic}/attributes"))
+            match topic.removeprefix(f"{self._base}/stream/").split("/"):
+                case [stream, "label", _] if payload == ON:
+                    labels = self._streams.setdefault(stream, _Stream()).labels
+                    labels.setdefault(topic, set()).update(jobs or {_NOBODY})
+                case [stream, "state"] if jobs:
+                    states = self._streams.setdefault(stream, _Stream()).states
+                    for job in jobs - states.keys():
+                        states[job] = payload.decode(errors="replace")
+
+    def end(self, over: Set[str]) -> list[Message]:
+        """Nothing is on any more for these jobs, whose end was told to nobody."""
+        return [message for stream in list(self._streams) for message in self._without(stream, over, _LOST)]
 
     def forget(self) -> None:
         """The broker may have forgotten what it retained: tell it of each entity anew."""
@@ -80,17 +111,29 @@ class Topics:
             name = str(label.get("name"))
             region = str(content.get("region") or "")
             return self._label(stream, f"{region} {name}" if region else name, kind == "enter", content)
+        job = str(content.get("job_id") or "")[:MAX_JOB_ID]
         if kind == "state":
-            return self._stream(stream, str(content.get("state")))
-        if kind == "status":
-            over = str(content.get("status")) in _OVER
-            off = (
-                [Message(topic, OFF, retain=True) for topic in sorted(self._on.pop(segment(stream), ()))]
-                if over
-                else []
-            )
-            return [*off, *self._stream(stream, str(content.get("status")))]
+            return self._state(stream, job, str(content.get("state")))
+        if kind == "status" and (status := str(content.get("status"))) in _OVER:
+            found = self._state(stream, job, status)  # it may be all that is ever told of this stream
+            return [*found[:-2], *self._without(segment(stream), {job, _NOBODY}, status)]
         return []
+
+    def _without(self, level: str, over: Set[str], state: str) -> list[Message]:
+        """A stream, by its segment, without some jobs: what none of the others has goes off."""
+        stream = self._streams.get(level, _Stream())
+        messages = []
+        for topic, jobs in sorted(stream.labels.items()):
+            jobs -= over
+            if not jobs:
+                del stream.labels[topic]
+                messages.append(Message(topic, OFF, retain=True))
+        if not over.isdisjoint(stream.states):
+            stream.states = {job: state for job, state in stream.states.items() if job not in over}
+            messages += self._state_of(level, next(reversed(stream.states.values()), state))
+        if not stream.labels and not stream.states:
+            self._streams.pop(level, None)
+        return messages
 
     def _label(self, stream: str, name: str, on: bool, content: dict[str, Any]) -> list[Message]:
         topic = f"{self._base}/stream/{segment(stream)}/label/{segment(name)}"
@@ -104,19 +147,38 @@ class Topics:
         found = self._entity("binary_sensor", stream, name, about)
         if found is None:
             return []
-        topics = self._on.setdefault(segment(stream), set())
-        topics.add(topic) if on else topics.discard(topic)
-        attributes = {name: value for name, value in content.items() if name in _ATTRIBUTES}
+        labels, job = self._streams.setdefault(segment(stream), _Stream()).labels, str(content.get("job_id") or "")
+        jobs = labels.pop(topic, set()) - {job[:MAX_JOB_ID], _NOBODY} | ({job[:MAX_JOB_ID]} if on else set())
+        if jobs:
+            labels[topic] = jobs
+        attributes: dict[str, Any] = {name: value for name, value in content.items() if name in _ATTRIBUTES}
+        attributes["jobs"] = sorted(jobs)[:MAX_JOBS]
         return [
             *found,
             Message(f"{topic}/attributes", _json(attributes), retain=True),
-            Message(topic, ON if on else OFF, retain=True),
+            Message(topic, ON if jobs else OFF, retain=True),
         ]
 
-    def _stream(self, stream: str, state: str) -> list[Message]:
+    def _state(self, stream: str, job: str, state: str) -> list[Message]:
         topic = f"{self._base}/stream/{segment(stream)}/state"
-        found = self._entity("sensor", stream, "state", {"name": "state", "state_topic": topic})
-        return [] if found is None else [*found, Message(topic, state.encode(), retain=True)]
+        about = {"name": "state", "state_topic": topic, "json_attributes_topic": f"{topic}/attributes"}
+        found = self._entity("sensor", stream, "state", about)
+        if found is None:
+            return []
+        states = self._streams.setdefault(segment(stream), _Stream()).states
+        states.pop(job, None)
+        states[job] = state
+        if len(states) > MAX_JOBS:
+            del states[next(iter(states))]
+        return [*found, *self._state_of(segment(stream), state)]
+
+    def _state_of(self, level: str, state: str) -> list[Message]:
+        topic, stream = f"{self._base}/stream/{level}/state", self._streams[level]
+        attributes = {"jobs": [*stream.states]}
+        return [
+            Message(f"{topic}/attributes", _json(attributes), retain=True),
+            Message(topic, state.encode(), retain=True),
+        ]
 
     def _entity(self, component: str, stream: str, name: str, about: dict[str, Any]) -> list[Message] | None:
         """How Home Assistant hears of a thing, once; None where there are too many."""
@@ -144,6 +206,19 @@ class Topics:
             "device": device,
         }
         return [Message(topic, _json(about | shared), retain=True)]
+
+
+def _jobs(attributes: bytes | None) -> set[str]:
+    """Those that have a label, by its attributes; whoever may write to the broker may have written them."""
+    try:
+        content = orjson.loads(attributes or b"{}")
+    except orjson.JSONDecodeError:
+        return set()
+    if not isinstance(content, dict):
+        return set()
+    jobs = content.get("jobs", [content.get("job_id")])  # the one that changed it last, before there were several
+    named = [job for job in jobs if isinstance(job, str)] if isinstance(jobs, list) else []
+    return {job for job in named[:MAX_JOBS] if 0 < len(job) <= MAX_JOB_ID}
 
 
 def segment(name: str) -> str:

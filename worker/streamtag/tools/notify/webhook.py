@@ -43,6 +43,9 @@ class Webhook:
     def open(self) -> None:
         """Nothing to open: each notice has a connection of its own."""
 
+    def idle(self) -> None:
+        """A web server keeps no states to see to."""
+
     def close(self) -> None:
         """Nothing is open."""
 
