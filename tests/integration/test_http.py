@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from streamtag.core.job import Sampling
+from streamtag.core.options import SamplingSettings
 from streamtag.core.records import StreamState
 from streamtag.core.stream_state import OutcomeKind
 from streamtag.settings import SourceSettings
@@ -94,7 +95,7 @@ def test_a_credential_is_sent_to_its_host_and_not_to_where_that_leads(
     assert "there is no nobody in source.credentials" in missing.outcome.reason
 
 
-ALL = Sampling(every=1)
+ALL, SOME = Sampling(every=1), Sampling(every=2)  # of some no more is decoded than they need
 BRISK = QUICK.model_copy(update={"read_timeout_s": 1.0})
 
 
@@ -111,14 +112,17 @@ def _write(folder: Path, kind: str) -> str:
     return kind
 
 
+@pytest.mark.parametrize("sampling", [ALL, SOME], ids=["all", "some"])
 @pytest.mark.parametrize("how", ["end", "reset", "stall"])
 @pytest.mark.parametrize("kind", ["film.mp4", "film.ts", "film.mkv"])
-def test_a_film_that_breaks_off_is_read_on_without_a_hole(web_server: WebServer, kind: str, how: str) -> None:
+def test_a_film_that_breaks_off_is_read_on_without_a_hole(
+    web_server: WebServer, kind: str, how: str, sampling: Sampling
+) -> None:
     name = _write(web_server.folder, kind)
-    whole = read(web_server.folder / name, ALL)
+    whole = read(web_server.folder / name, sampling, sampled=SamplingSettings(decode="all"))
     web_server.break_at = (web_server.folder / name).stat().st_size * 56 // 100
     web_server.breaks, web_server.break_how = 3, how
-    found = read(f"{web_server.url}/{name}", ALL, BRISK)
+    found = read(f"{web_server.url}/{name}", sampling, BRISK)
     assert found.outcome is not None
     assert (found.outcome.kind, found.outcome.decoded, found.outcome.reason) == (OutcomeKind.ENDED, 250, "")
     assert any("broke" in detail or "nothing came" in detail for detail in found.details)
@@ -128,18 +132,22 @@ def test_a_film_that_breaks_off_is_read_on_without_a_hole(web_server: WebServer,
     np.testing.assert_array_equal(found.pictures, whole.pictures)
 
 
+@pytest.mark.parametrize("sampling", [ALL, SOME], ids=["all", "some"])
 @pytest.mark.parametrize("how", ["end", "stall"])
-def test_a_film_that_always_breaks_off_there_fails_and_says_where(web_server: WebServer, how: str) -> None:
+def test_a_film_that_always_breaks_off_there_fails_and_says_where(
+    web_server: WebServer, how: str, sampling: Sampling
+) -> None:
     name = _write(web_server.folder, "film.mp4")
     size = (web_server.folder / name).stat().st_size
     web_server.break_at, web_server.break_how = size * 56 // 100, how
-    found = read(f"{web_server.url}/{name}", ALL, BRISK)
+    found = read(f"{web_server.url}/{name}", sampling, BRISK)
     assert found.outcome is not None
     assert found.outcome.kind is OutcomeKind.REJECTED
     expected = f"of {size} bytes" if how == "end" else "nothing came for 1."
     assert expected in found.outcome.reason
-    assert [sample.index for sample in found.samples] == list(range(len(found.samples)))
-    assert 50 < len(found.samples) < 250
+    step = sampling.every or 1
+    assert [sample.index for sample in found.samples] == list(range(0, step * len(found.samples), step))
+    assert 50 < step * len(found.samples) < 250
 
 
 def test_where_the_length_is_not_known_the_result_says_so(web_server: WebServer) -> None:
@@ -167,11 +175,14 @@ def test_a_part_of_a_playlist_that_fails_is_asked_for_again(web_server: WebServe
     assert "the connection broke in a part of it" in lost.outcome.reason
 
 
-def test_a_film_with_its_index_at_the_end_and_a_server_without_ranges_says_what_to_do(web_server: WebServer) -> None:
+@pytest.mark.parametrize("sampling", [ALL, SOME], ids=["all", "some"])
+def test_a_film_with_its_index_at_the_end_and_a_server_without_ranges_says_what_to_do(
+    web_server: WebServer, sampling: Sampling
+) -> None:
     write_film(web_server.folder / "late.mp4", 10.0, "mp4")
-    assert len(read(f"{web_server.url}/late.mp4", ALL, BRISK).samples) == 250
+    assert len(read(f"{web_server.url}/late.mp4", sampling, BRISK).samples) == 250 // (sampling.every or 1)
     web_server.ranges = False
-    found = read(f"{web_server.url}/late.mp4", ALL, BRISK)
+    found = read(f"{web_server.url}/late.mp4", sampling, BRISK)
     assert found.outcome is not None
     assert found.outcome.kind is OutcomeKind.REJECTED
     assert "faststart" in found.outcome.reason

@@ -104,9 +104,9 @@ def _open(request: Request, log: ErrorLog) -> Reader | FilmReader:
     gate = GateClient(request.gate_port, source) if request.gate_port else None
     live = None if request.may_turn_live and not request.live else request.live
     sparse, spares_nothing = request.decode_mode != "all", request.sampling.keyframes or request.sampling.every == 1
-    if sparse and not (live or spares_nothing) and (film := opening.open_film(located, request.settings, log)):
-        return film
     try:
+        if sparse and not (live or spares_nothing):
+            return opening.open_sparsely(located, request.settings, log, gate, live)
         return opening.open_reader(located, request.settings, log, gate, request.sampling.keyframes, live, sparse)
     except AuthFailed:
         if not request.credential:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import math
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
@@ -46,13 +48,22 @@ class FilmPackets:
     Args:
         units: tell packets where decoding can begin.
         plan: asked once of each frame, in the order of showing.
+        failed: told of each packet that cannot be read, or not to its end (None), and how many seconds it took.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, units: NalUnits, plan: FramePlan) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        units: NalUnits,
+        plan: FramePlan,
+        failed: Callable[[av.FFmpegError | None, float], None],
+    ) -> None:
         self._container = container
         self._stream = stream
         self._units = units
         self._plan = plan
+        self._failed = failed
         self._tick_s = float(stream.time_base or 0)
         self._start = stream.start_time or 0
         self._packets = container.demux(stream)
@@ -131,11 +142,15 @@ class FilmPackets:
 
     def _next(self) -> Packet[VideoStream] | None:
         for _failure in range(MAX_FAILURES_IN_A_ROW):
+            began_s = time.monotonic()
             try:
                 for packet in self._packets:
+                    if packet.is_corrupt:
+                        self._failed(None, time.monotonic() - began_s)
                     if packet.size:  # an empty one says that it was the last
                         return packet
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                self._failed(error, time.monotonic() - began_s)
                 self.bad += 1
                 self._packets = self._container.demux(self._stream)
             else:

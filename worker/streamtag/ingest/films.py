@@ -43,16 +43,29 @@ def open_film(path: Path, source: str, settings: SourceSettings) -> FilmReader |
     Raises:
         RejectJob: its pictures are too large.
     """
+    opened = open_container(str(path), whitelists(SourceKind.VIDEO), settings)
+    return FilmReader(*opened, source, settings) if opened is not None else None
+
+
+def open_container(
+    location: str, options: dict[str, str], settings: SourceSettings
+) -> tuple[InputContainer, NalUnits] | None:
+    """FFmpeg on a film that can be read so, and what tells its packets; None where there is none.
+
+    Args:
+        options: FFmpeg's.
+    """
     av.logging.restore_default_callback()  # to standard error, and so into the error log
     av.logging.set_libav_level(_ERRORS_ONLY)
+    timeout_s = (settings.open_timeout_s, None)  # none for reading: PyAV would look at the clock at each
     try:
-        container = av.open(str(path), options=whitelists(SourceKind.VIDEO), metadata_errors="replace")
+        container = av.open(location, options=options, timeout=timeout_s, metadata_errors="replace")
     except av.FFmpegError:
         return None
     if (units := _units(container)) is None:
         container.close()
         return None
-    return FilmReader(container, units, source, settings)
+    return container, units
 
 
 def _units(container: InputContainer) -> NalUnits | None:
@@ -105,7 +118,7 @@ class FilmReader:
         Args:
             plan: asked in that order, some frames ahead.
         """
-        packets = self._packets = FilmPackets(self._container, self._stream, self._units, plan)
+        packets = self._packets = FilmPackets(self._container, self._stream, self._units, plan, self.failed_to_read)
         while self._failed < MAX_FAILURES_IN_A_ROW and (entry := packets.next_shown()) is not None:
             self._now = entry
             if entry.fresh:
@@ -114,6 +127,14 @@ class FilmReader:
                 self._decode(packets, front)
             assert entry.planned is not None
             yield entry.planned
+
+    def failed_to_read(self, error: av.FFmpegError | None, waited_s: float) -> None:
+        """Told of each packet that cannot be read, or not to its end. What it raises ends the film, which else goes on.
+
+        Args:
+            error: None where it is there in part.
+            waited_s: for it.
+        """
 
     def retrieve(self) -> np.ndarray:
         """(h, w, 3) uint8 BGR of the frame last told of, upright.

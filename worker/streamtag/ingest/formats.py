@@ -34,6 +34,7 @@ _REFERENCES = (
     (rb"\[(playlist|reference)\]", "a playlist"),
     (rb"(rtsp|rtmp|https?|file|RTSPtext)://", "a playlist"),
 )
+_MP4_BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide")
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 
 
@@ -47,6 +48,11 @@ def is_picture_content(first: bytes) -> bool:
     """Whether a content is a single picture, whatever its name. JPEG is left out: films of it begin the same."""
     webp_or_avif = (first[:4] == b"RIFF" and first[8:12] == b"WEBP") or first[4:12] in (b"ftypavif", b"ftypavis")
     return webp_or_avif or first.startswith(_PICTURES)
+
+
+def is_mp4_or_matroska(first: bytes) -> bool:
+    """Whether a content is a film of one of these, told by its first bytes. AVIF, a picture, begins as MP4 does."""
+    return (first[4:8] in _MP4_BOXES and not is_picture_content(first)) or first.startswith(b"\x1aE\xdf\xa3")
 
 
 PICTURE_TYPES = frozenset(f"image/{name}" for name in ("jpeg", "png", "webp", "bmp", "tiff", "gif", "avif", "jp2"))

@@ -12,14 +12,14 @@ import cv2
 
 from streamtag.core.source import IMAGE_SUFFIXES, SourceKind, source_kind
 from streamtag.errors import RejectJob
-from streamtag.ingest import films, formats
+from streamtag.ingest import formats
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.films import FilmReader
+from streamtag.ingest.films import FilmReader, open_film
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.pictures import ImageReader, image_paths
 from streamtag.ingest.policy import allowed
 from streamtag.ingest.readers import Reader
-from streamtag.ingest.remote import open_http, open_rtsp
+from streamtag.ingest.remote import open_http, open_http_sparsely, open_rtsp
 from streamtag.ingest.videos import LiveReader, VideoReader, camera_device, explain, open_camera, open_ffmpeg
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
@@ -102,24 +102,26 @@ def open_reader(
     return _open_file(located, settings, keyframes, log)
 
 
-def open_film(located: Located, settings: SourceSettings, log: ErrorLog) -> FilmReader | None:
-    """A film of which no more is to be decoded than its samples need; None where that cannot be told of it beforehand.
+def open_sparsely(
+    located: Located, settings: SourceSettings, log: ErrorLog, gate: GateClient | None, live: bool | None
+) -> Reader | FilmReader:
+    """A finite source, but of a film no more is decoded than its samples need, where that can be told beforehand.
 
-    Raises:
-        RejectJob: see ``open_reader``.
+    Args:
+        gate, live: see ``open_reader``; so is what is raised.
     """
-    if located.kind is not SourceKind.VIDEO:
-        return None
-    first = _first_bytes(located.path, shown_source(located.source))
-    if formats.reference_format(first) or formats.is_picture_content(first):
-        return None
-    log.forget()
-    return films.open_film(located.path, located.source, settings)
+    if gate is not None and located.kind is SourceKind.HTTP:
+        return open_http_sparsely(located.source, live, settings, log, gate)
+    if located.kind is SourceKind.VIDEO and formats.is_mp4_or_matroska(_first_bytes(located)):
+        log.forget()
+        if (film := open_film(located.path, located.source, settings)) is not None:
+            return film
+    return open_reader(located, settings, log, gate, False, live)
 
 
 def _open_file(located: Located, settings: SourceSettings, keyframes: bool, log: ErrorLog) -> Reader:
     name = shown_source(located.source)
-    first = _first_bytes(located.path, name)
+    first = _first_bytes(located)
     if reference := formats.reference_format(first):
         raise RejectJob(f"{name}: refers to other files or addresses, which a file may not: {reference}")
     if located.kind is SourceKind.IMAGE or formats.is_picture_content(first):
@@ -135,11 +137,12 @@ def _checked(capture: cv2.VideoCapture, located: Located, log: ErrorLog) -> cv2.
     return capture
 
 
-def _first_bytes(path: Path, name: str) -> bytes:
+def _first_bytes(located: Located) -> bytes:
     """
     Raises:
         RejectJob: it is no file that can be read, or an empty one.
     """
+    path, name = located.path, shown_source(located.source)
     if os.path.realpath(path).startswith(_KERNEL_FOLDERS):
         raise RejectJob(f"{name}: is not a file but what the kernel says of itself or of a process")
     try:

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 
 import av
 import cv2
+from av.container import InputContainer
 
+from streamtag.core.sampler import FramePlan, Planned
 from streamtag.core.source import SourceKind, is_picture
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest import formats, playlists
 from streamtag.ingest.errorlog import ErrorLog
+from streamtag.ingest.films import FilmReader, open_container
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.live import StreamReader, open_packets
+from streamtag.ingest.nal_units import NalUnits
 from streamtag.ingest.pictures import MAX_IMAGE_BYTES, ContentReader
 from streamtag.ingest.policy import NoAnswer
-from streamtag.ingest.readers import Reader
+from streamtag.ingest.readers import Opened, Reader
 from streamtag.ingest.videos import (
     MAX_FAILURES_IN_A_ROW,
     SILENT,
@@ -87,7 +92,34 @@ def open_http(
         RetryJob: it does not answer.
     """
     gate.use_as_proxy()
+    return _open_found(find(source, settings, gate), source, live, settings, keyframes, log, gate)
+
+
+def open_http_sparsely(
+    source: str, live: bool | None, settings: SourceSettings, log: ErrorLog, gate: GateClient
+) -> Reader | FilmReader:
+    """The same, but of a film no more is decoded than its samples need, where that can be told of it beforehand."""
+    gate.use_as_proxy()
     web = find(source, settings, gate)
+    if formats.is_mp4_or_matroska(web.first):
+        log.forget()
+        options = whitelists(SourceKind.HTTP) | {"rw_timeout": str(round(settings.read_timeout_s * 1e6))}
+        connection = WebConnection(shown_source(source), web, settings, log, gate)
+        if (opened := open_container(web.url, options, settings)) is not None:
+            return WebFilmReader(*opened, source, settings, connection)
+        gate.check()
+    return _open_found(web, source, live, settings, False, log, gate)
+
+
+def _open_found(
+    web: WebSource,
+    source: str,
+    live: bool | None,
+    settings: SourceSettings,
+    keyframes: bool,
+    log: ErrorLog,
+    gate: GateClient,
+) -> Reader:
     if is_picture(web.url) or web.content_type in formats.PICTURE_TYPES or formats.is_picture_content(web.first):
         return ContentReader(download(web.url, MAX_IMAGE_BYTES, settings.read_timeout_s, gate), settings.max_pixels)
     if playlists.is_playlist(web.first):
@@ -98,7 +130,7 @@ def open_http(
     capture = _opened(web.url, source, SourceKind.HTTP, settings, keyframes, log, gate)
     if live:
         return LiveReader(capture, source, settings, formats.has_times(web.content_type, web.first))
-    return WebVideoReader(capture, source, web, settings, log, gate)
+    return WebVideoReader(capture, source, settings, WebConnection(shown_source(source), web, settings, log, gate))
 
 
 def _is_live_playlist(url: str, settings: SourceSettings, gate: GateClient) -> bool:
@@ -128,57 +160,131 @@ def _opened(
     return capture
 
 
-class WebVideoReader(VideoReader):
-    """A film of a web server that is read from its start to its end."""
+class WebConnection:
+    """By which a film of a web server comes: whether it broke, which FFmpeg only says in its log."""
 
-    def __init__(
-        self,
-        capture: cv2.VideoCapture,
-        source: str,
-        web: WebSource,
-        settings: SourceSettings,
-        log: ErrorLog,
-        gate: GateClient,
-    ) -> None:
-        super().__init__(capture, source, settings)
+    def __init__(self, name: str, web: WebSource, settings: SourceSettings, log: ErrorLog, gate: GateClient) -> None:
+        self._name = name
         self._web = web
+        self._timeout_s = settings.read_timeout_s
         self._log = log
         self._gate = gate
-        self._grabbed = 0
 
-    def grab(self) -> bool:
-        """
+    def check(self, frames: int) -> None:
+        """Look at what was said since.
+
+        Args:
+            frames: that came.
+
         Raises:
             RejectJob: it led to where it may not, or can never be read from this server.
-            RetryJob: the connection broke or fell silent.
+            RetryJob: it broke or fell silent.
         """
-        for failures in range(MAX_FAILURES_IN_A_ROW):
-            grabbed = bool(self._capture.grab())
-            self._check_break(self._log.news())
-            if grabbed:
-                self._grabbed += 1
-                self.bad_packets += failures
-                return True
-        self._gate.check()
-        return False
-
-    def _check_break(self, said: str) -> None:
+        said = self._log.news()
         if _CANNOT_GO_BACK in said and not self._web.ranges:
             raise RejectJob(
-                f"{self.name}: its index lies at its end, and this server cannot be asked for a part of a file: let it "
-                "answer Range requests, or move the index to the front (ffmpeg -i IN -c copy -movflags +faststart OUT)"
+                f"{self._name}: its index lies at its end, and this server cannot be asked for a part of a file: "
+                "let it answer Range requests, or move the index to the front "
+                "(ffmpeg -i IN -c copy -movflags +faststart OUT)"
             )
         if silent := SILENT.search(said):
-            raise NoAnswer(f"{self.name}: nothing came for {int(silent[1]) / 1000:.1f} s, after {self._grabbed} frames")
+            raise self.silent(int(silent[1]) / 1000, frames)
         for found in _BROKEN.finditer(said):
             if found[2] and int(found[2]) == _UNKNOWN_LENGTH:
                 continue
             self._gate.check()
             where = f"after {found[1]} of {found[2]} bytes" if found[1] else "in a part of it"
-            raise RetryJob(f"{self.name}: the connection broke {where}, after {self._grabbed} frames")
+            raise RetryJob(f"{self._name}: the connection broke {where}, after {frames} frames")
+
+    def silent(self, seconds: float, frames: int) -> NoAnswer:
+        """What to say where nothing came for so long."""
+        return NoAnswer(f"{self._name}: nothing came for {seconds:.1f} s, after {frames} frames")
+
+    def check_end(self) -> None:
+        """Nothing more comes.
+
+        Raises:
+            RejectJob: it led to where it may not.
+        """
+        self._gate.check()
+
+    def note(self, opened: Opened) -> str:
+        """What to know about the end of what was opened."""
+        if self._web.length is not None or opened.frames:
+            return ""
+        return "the server does not say how long it is: whether it ended here or broke off cannot be told"
+
+
+class WebVideoReader(VideoReader):
+    """A film of a web server that is read from its start to its end."""
+
+    def __init__(
+        self, capture: cv2.VideoCapture, source: str, settings: SourceSettings, connection: WebConnection
+    ) -> None:
+        super().__init__(capture, source, settings)
+        self._connection = connection
+        self._grabbed = 0
+
+    def grab(self) -> bool:
+        """
+        Raises:
+            RejectJob, RetryJob: see ``WebConnection.check``.
+        """
+        for failures in range(MAX_FAILURES_IN_A_ROW):
+            grabbed = bool(self._capture.grab())
+            self._connection.check(self._grabbed)
+            if grabbed:
+                self._grabbed += 1
+                self.bad_packets += failures
+                return True
+        self._connection.check_end()
+        return False
 
     @property
     def note(self) -> str:
-        if self._web.length is not None or self.opened.frames:
-            return ""
-        return "the server does not say how long it is: whether it ended here or broke off cannot be told"
+        return self._connection.note(self.opened)
+
+
+class WebFilmReader(FilmReader):
+    """The same, of which no more is decoded than the samples need."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        units: NalUnits,
+        source: str,
+        settings: SourceSettings,
+        connection: WebConnection,
+    ) -> None:
+        super().__init__(container, units, source, settings)
+        self._connection = connection
+        self._timeout_s = settings.read_timeout_s
+        self._told = 0
+
+    def planned(self, plan: FramePlan) -> Iterator[Planned]:
+        """
+        Raises:
+            RejectJob, RetryJob: see ``WebConnection.check``.
+        """
+        for planned in super().planned(plan):
+            self._connection.check(self._told)
+            self._told += 1
+            yield planned
+        self._connection.check(self._told)
+        self._connection.check_end()
+
+    def failed_to_read(self, error: av.FFmpegError | None, waited_s: float) -> None:
+        """
+        Raises:
+            RetryJob: it is not the film that is damaged, but the connection broke or fell silent.
+        """
+        self._connection.check(self._told)
+        if waited_s >= 0.8 * self._timeout_s:  # FFmpeg counts in tenths of a second
+            raise self._connection.silent(waited_s, self._told)
+        if not isinstance(error, av.InvalidDataError):
+            why = "within a frame" if error is None else error.strerror
+            raise RetryJob(f"{self.name}: the connection broke ({why}), after {self._told} frames")
+
+    @property
+    def note(self) -> str:
+        return self._connection.note(self.opened)
