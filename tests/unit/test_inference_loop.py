@@ -172,3 +172,13 @@ def test_what_comes_in_one_turn_is_queued_together_and_a_full_batch_at_once() ->
     assert [item.sample.index for item in batch.items] == [0, 1, 2, 3]
     bench.loop.go_on()
     assert bench.turn() == [], "nothing came since"
+
+
+def test_the_engine_without_a_network_knows_a_picture_again_in_any_batch() -> None:
+    engine = NullEngine(BUNDLE, EngineSettings(name="null"))
+    dark, bright = (np.full((1, *BUNDLE.preprocessing.shape), colour, np.uint8) for colour in (0, 255))
+    alone = [engine.dispatch(picture).result() for picture in (dark, bright)]
+    assert not np.array_equal(alone[0], alone[1])
+    together = engine.dispatch(np.concatenate([bright, dark, bright])).result()
+    assert np.array_equal(together, np.concatenate([alone[1], alone[0], alone[1]]))
+    assert together.argmax(axis=1).tolist() == [1, 0, 1]

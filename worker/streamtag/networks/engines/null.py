@@ -28,8 +28,12 @@ class NullEngine(Engine):
 
     def dispatch(self, pictures: np.ndarray) -> Done:
         rows, columns = pictures.shape[1] // 4, pictures.shape[2] // 4
-        colours = pictures[:, rows::rows, columns::columns].reshape(len(pictures), -1).astype(np.float32).mean(axis=1)
-        best = (colours / 256.0 * self._classes).astype(np.int64)
-        scores = np.full((len(pictures), self._classes), 0.1 / max(1, self._classes - 1), np.float32)
-        scores[np.arange(len(pictures)), best] = 0.9
+        # In plain numbers: a call of numpy costs more, and what this takes is measured as plumbing.
+        looked_at = pictures[:, rows::rows, columns::columns].tobytes()
+        each = len(looked_at) // len(pictures)
+        scores = np.empty((len(pictures), self._classes), np.float32)
+        scores.fill(0.1 / max(1, self._classes - 1))
+        for row in range(len(pictures)):
+            brightness = sum(looked_at[row * each : (row + 1) * each]) / (256 * each)
+            scores[row, int(brightness * self._classes)] = 0.9
         return Done(scores)
