@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamtag.core.sampler import FramePlan, Planned
-from streamtag.ingest.nal_units import NalUnits
+from streamtag.ingest.nal_units import NalUnits, Picture
 from streamtag.ingest.videos import MAX_FAILURES_IN_A_ROW
 
 # A frame may be decoded so many before one that is shown earlier, by H.264 and H.265.
@@ -32,7 +32,7 @@ class Entry:
 
     packet: Packet[VideoStream]
     number: int  # in the order of decoding
-    fresh: bool  # decoding can begin here: nothing after it needs what came before
+    picture: Picture
     planned: Planned | None = None  # once its place in the order of showing is known
     passed: bool = False  # it has been shown
 
@@ -46,7 +46,7 @@ class FilmPackets:
     """A container's packets of video, some of them ahead.
 
     Args:
-        units: tell packets where decoding can begin.
+        units: tell what the pictures are.
         plan: asked once of each frame, in the order of showing.
         failed: told of each packet that cannot be read, or not to its end (None), and how many seconds it took.
     """
@@ -98,6 +98,16 @@ class FilmPackets:
                 return None
         return self.undecoded[place]
 
+    def begins_at(self, place: int) -> bool:
+        """Whether decoding can begin with one that is not decoded, as no sample from it on needs what came before."""
+        entry = self.at(place)
+        if entry is None or entry.picture is not Picture.RANDOM_ACCESS:
+            return entry is not None and entry.picture is Picture.REFRESH
+        while (entry := self.at(place := place + 1)) is not None and entry.picture is Picture.LEADING:
+            if entry.open:
+                return False
+        return True
+
     def take(self) -> Entry:
         """The first that is not decoded."""
         entry = self.undecoded.popleft()
@@ -129,8 +139,7 @@ class FilmPackets:
         return True
 
     def _add(self, packet: Packet[VideoStream]) -> None:
-        fresh = packet.is_keyframe and self._units.begin_anew(memoryview(packet))
-        entry = Entry(packet, self._count, fresh)
+        entry = Entry(packet, self._count, self._units.picture(memoryview(packet)))
         self._count += 1
         self._waiting_bytes += packet.size
         self.undecoded.append(entry)

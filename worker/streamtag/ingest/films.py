@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 from streamtag.core.sampler import FramePlan, Planned
 from streamtag.core.source import SourceKind
 from streamtag.ingest.film_packets import Entry, FilmPackets
-from streamtag.ingest.nal_units import NalUnits
+from streamtag.ingest.nal_units import NalUnits, Picture
 from streamtag.ingest.readers import CorruptFrame, Opened, check_size
 from streamtag.ingest.videos import MAX_FAILURES_IN_A_ROW, whitelists
 from streamtag.redaction import shown_source
@@ -121,7 +121,7 @@ class FilmReader:
         packets = self._packets = FilmPackets(self._container, self._stream, self._units, plan, self.failed_to_read)
         while self._failed < MAX_FAILURES_IN_A_ROW and (entry := packets.next_shown()) is not None:
             self._now = entry
-            if entry.fresh:
+            if entry.picture in (Picture.REFRESH, Picture.RANDOM_ACCESS):
                 self._leave_out_before(packets, entry)
             while packets.too_many and (front := packets.at(0)) is not None:
                 self._decode(packets, front)
@@ -166,14 +166,16 @@ class FilmReader:
         """What comes before the last place from which this one can be decoded, unless another sample needs it."""
         if entry.number <= self._decoded:
             return
-        begin, needed = 0, False
-        for place, other in enumerate(packets.undecoded):
-            if other.fresh and not needed:
+        begin, place = 0, 0
+        while (other := packets.at(place)) is not None:
+            if packets.begins_at(place):
                 begin = place
-            if other is entry:
+            if other is entry or other.open:
                 break
-            needed = needed or other.open
-        packets.drop(begin)
+            place += 1
+        if begin:
+            packets.drop(begin)
+            self._drain()
 
     def _decode_to(self, packets: FilmPackets, entry: Entry, index: int) -> None:
         """Decode until a frame comes out, or is known never to: others come out before it that were decoded earlier."""
@@ -189,7 +191,7 @@ class FilmReader:
         """Whether nothing is wanted of what is left of the group of pictures, which is then left out."""
         place = 0
         while (entry := packets.at(place)) is not None:
-            if entry.fresh:
+            if packets.begins_at(place):
                 break
             if entry.open or packets.too_many:
                 return False

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 
 _MANY = 64  # units before the first of a picture: parameters, and what is said about it
+
+
+class Picture(Enum):
+    """What a picture needs of those that are decoded before it."""
+
+    REFRESH = auto()  # nothing, nor does any after it (IDR)
+    RANDOM_ACCESS = auto()  # nothing; those after it do not either, but its leading ones (CRA)
+    LEADING = auto()  # it is decoded after such a one and shown before it, and may need what came earlier
+    OTHER = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,33 +24,42 @@ class NalUnits:
 
     Attributes:
         length_bytes: of a length.
-        is_picture: by the first byte of a unit, whether it holds a part of a picture.
-        is_refresh: and whether of one that forgets all that came before it (IDR).
+        shift, mask: where in the first byte of a unit its type is.
+        types: of the units that are parts of pictures (ITU-T H.264 and H.265, tables 7-1), and what they are.
     """
 
     length_bytes: int
-    is_picture: Callable[[int], bool]
-    is_refresh: Callable[[int], bool]
+    shift: int
+    mask: int
+    types: Mapping[int, Picture]
 
     @classmethod
     def of(cls, codec: str, extradata: bytes) -> NalUnits | None:
         """By the codec's configuration record (avcC, hvcC); None where there is none, or it is another codec."""
         if codec == "h264" and len(extradata) > 6 and extradata[0] == 1:
-            return cls((extradata[4] & 3) + 1, lambda byte: 1 <= byte & 31 <= 5, lambda byte: byte & 31 == 5)
+            return cls((extradata[4] & 3) + 1, 0, 31, _H264)
         if codec == "hevc" and len(extradata) > 22 and extradata[0] == 1:
-            return cls(
-                (extradata[21] & 3) + 1, lambda byte: byte >> 1 & 63 < 32, lambda byte: byte >> 1 & 63 in (19, 20)
-            )
+            return cls((extradata[21] & 3) + 1, 1, 63, _H265)
         return None
 
-    def begin_anew(self, packet: memoryview) -> bool:
-        """Whether decoding can begin with a packet, and nothing after it needs what came before."""
+    def picture(self, packet: memoryview) -> Picture:
+        """What the picture of a packet is."""
         place = 0
         for _ in range(_MANY):
             header = place + self.length_bytes
             if header >= len(packet):
-                return False
-            if self.is_picture(packet[header]):
-                return self.is_refresh(packet[header])
+                break
+            kind = self.types.get(packet[header] >> self.shift & self.mask)
+            if kind is not None:
+                return kind
             place = header + int.from_bytes(packet[place:header], "big")
-        return False
+        return Picture.OTHER
+
+
+_H264 = dict.fromkeys(range(1, 5), Picture.OTHER) | {5: Picture.REFRESH}
+_H265 = (
+    dict.fromkeys(range(32), Picture.OTHER)
+    | dict.fromkeys(range(6, 10), Picture.LEADING)
+    | dict.fromkeys((19, 20), Picture.REFRESH)
+    | {21: Picture.RANDOM_ACCESS}
+)
