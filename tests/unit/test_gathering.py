@@ -7,7 +7,7 @@ from streamtag.core.options import BatchingSettings
 from streamtag.pipeline.gathering import CROWDED, Gathering
 from streamtag.pipeline.run import Runs
 
-from tests.support.loops import run_of
+from tests.support.loops import Clock, run_of
 
 BATCH, COMMIT_S = 8, 0.25
 
@@ -40,3 +40,13 @@ def test_it_is_as_long_as_a_batch_takes_to_come_together_within_bounds(
 
 def test_where_nothing_is_to_wait_nothing_does() -> None:
     assert gathering(48, 1.0, least_s=0.0) == 0.0
+
+
+def test_streams_that_come_are_seen_within_a_second() -> None:
+    runs, clock = Runs(), Clock()
+    looked = Gathering(runs, BatchingSettings(live_delay_s=0.05), COMMIT_S, BATCH, clock)
+    assert looked.period_s() == pytest.approx(0.05)
+    for number in range(CROWDED):
+        runs.add(run_of(f"cam-{number}", "rtsp://cam/1"))
+    clock.now_s += 1.0
+    assert looked.period_s() == pytest.approx(BATCH / (2.0 * CROWDED))

@@ -6,7 +6,8 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate, product
+from operator import add
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,7 +18,7 @@ from prometheus_client.samples import Exemplar
 
 from streamtag.core.records import StreamState
 
-FEW = 8  # values, up to which plain Python is faster than numpy
+FEW = 64  # values, up to which plain Python is faster than numpy, above all where that is not in the cache
 
 SourceLabel = Literal["live", "finite"]
 SOURCES: tuple[SourceLabel, ...] = get_args(SourceLabel)
@@ -47,24 +48,23 @@ class BatchHistogram(Collector):
         self._name, self._text = name, text
         self._bounds, self._bound_list = np.array(bounds), list(bounds)
         self._labels = ("source",) if sources else ()
-        self._counts: dict[str, np.ndarray] = {
-            source: np.zeros(len(bounds) + 1, np.int64) for source in sources or ("",)
-        }
+        self._counts: dict[str, list[int]] = {source: [0] * (len(bounds) + 1) for source in sources or ("",)}
         self._sums = dict.fromkeys(self._counts, 0.0)
         self._exemplars: dict[tuple[str, int], Exemplar] = {}  # the last of each source and bucket
         self._lock = threading.Lock()
 
-    def observe(self, values: Sequence[float] | np.ndarray, source: str = "") -> None:
+    def observe(self, values: Sequence[float], source: str = "") -> None:
+        counts, bounds = self._counts[source], self._bound_list
         if len(values) <= FEW:
             with self._lock:
                 for value in values:
-                    self._counts[source][bisect_left(self._bound_list, value)] += 1
-                    self._sums[source] += float(value)
+                    counts[bisect_left(bounds, value)] += 1
+                self._sums[source] += sum(values)
             return
         array = np.asarray(values, np.float64)
-        counts = np.bincount(np.searchsorted(self._bounds, array), minlength=len(self._bounds) + 1)
+        found = np.bincount(np.searchsorted(self._bounds, array), minlength=len(counts)).tolist()
         with self._lock:
-            self._counts[source] += counts
+            counts[:] = map(add, counts, found)
             self._sums[source] += float(array.sum())
 
     def exemplify(self, value: float, trace_id: str, unix_s: float, source: str = "") -> None:
@@ -77,11 +77,11 @@ class BatchHistogram(Collector):
     def count(self) -> int:
         """Values so far."""
         with self._lock:
-            return sum(int(counts.sum()) for counts in self._counts.values())
+            return sum(map(sum, self._counts.values()))
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         with self._lock:
-            series = [(source, counts.cumsum().tolist(), self._sums[source]) for source, counts in self._counts.items()]
+            series = [(source, list(accumulate(counts)), self._sums[source]) for source, counts in self._counts.items()]
             exemplars = dict(self._exemplars)
         names = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
         family = HistogramMetricFamily(self._name, self._text, labels=self._labels)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from streamtag.core.track import Commit
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.metrics import Metrics
@@ -89,7 +87,7 @@ class CommitRound:
         self._metrics.events.inc(sum(len(step.commit.events) for _, step in done))
         for kind, captured in captured_unix_s.items():
             self._metrics.published.labels(kind).inc(len(captured))
-            self._metrics.latency_s.observe(now_unix_s - np.array(captured), kind)
+            self._metrics.latency_s.observe([now_unix_s - at_unix_s for at_unix_s in captured], kind)
 
     def _note_stream(self, run: Run, commit: Commit, now_unix_s: float) -> None:
         run.active = commit.active
