@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from rich.markup import render
 from streamtag.cli import app
 from streamtag.client import Client
 from streamtag.settings import Settings
@@ -14,6 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from tests.support import environment, free_port, run_cli
+from tests.support.stored_job import StoredJob
 
 
 def offered(settings: Settings, line: str, **more: str) -> list[str]:
@@ -79,6 +84,23 @@ def test_a_mistyped_name_is_answered_with_the_one_that_was_meant(
     assert hint in " ".join(ran.stderr.split())
 
 
+def test_a_mistyped_job_model_or_file_is_answered_with_what_may_be_meant(settings: Settings) -> None:
+    StoredJob(settings, "film-1").publish(events=[{"kind": "state", "state": "live", "stream": "gate"}])
+    for command, hint in (
+        (("tail", "flim-1"), "no job 'flim-1' in the queue of model 'demo'; did you mean 'film-1'?"),
+        (("cancel", "gate"), "; the stream of that name is of film-1"),
+        (("status", "nothing-like-it"), "`streamtag status` lists them"),
+    ):
+        ran = run_cli(settings, *command)
+        assert (ran.returncode, hint in ran.stderr) == (1, True), ran.stderr
+    here, elsewhere = "here.mp4", "/films/elsewhere.mp4"
+    ran = run_cli(settings, "submit", here, elsewhere, "--model", "xcption")
+    assert ran.returncode == 0, "workers may be elsewhere, and come later"
+    assert "note: here.mp4: no such file here; workers look for it at the same place of theirs" in ran.stderr
+    assert "elsewhere" not in ran.stderr
+    assert "note: no worker serves 'xcption' now; did you mean 'xception'?" in ran.stderr
+
+
 def test_a_mistyped_variable_of_the_environment_too(settings: Settings) -> None:
     ran = run_cli(settings, "status", env={"STREAMTAG_LEASE__SECNDS": "3", "STREAMTAG_REDDIS__URL": "x"})
     assert ran.returncode == 2
@@ -94,6 +116,28 @@ def commands() -> list[list[str]]:
         children = command.commands if isinstance(command, TyperGroup) else {}
         paths += [[name, child] for child in children] or [[name]]
     return paths
+
+
+def examples() -> list[str]:
+    """What the help of all commands says that people type, as far as it is Streamtag's."""
+    tree = get_command(app.commands())
+    assert isinstance(tree, TyperGroup)
+    leaves = [tree.commands[path[0]] for path in commands() if len(path) == 1]
+    for group in tree.commands.values():
+        leaves += group.commands.values() if isinstance(group, TyperGroup) else []
+    shown = "\n".join(render(leaf.epilog or "").plain for leaf in leaves).splitlines()
+    return [re.split(r" [|>] ", line)[0] for line in shown if line.startswith("streamtag ")]
+
+
+@pytest.mark.parametrize("line", examples())
+def test_an_example_of_the_help_can_be_typed(line: str) -> None:
+    """``evaluate-stream film.mp4 truth.csv`` was one, and had an argument too many."""
+    tree: Any = get_command(app.commands())
+    arguments = shlex.split(line)[1:]
+    with tree.make_context("streamtag", arguments, resilient_parsing=False) as outer:
+        while isinstance(tree, TyperGroup):
+            name, tree, arguments = tree.resolve_command(outer, arguments)
+        tree.make_context(name, arguments, parent=outer)
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

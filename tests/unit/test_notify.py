@@ -13,13 +13,12 @@ from typing import Any
 import orjson
 import pytest
 from pydantic import SecretStr
-from streamtag.cli.notify import server_of
 from streamtag.configuration import flatten, forget_secrets, load
 from streamtag.core.records import Event
 from streamtag.errors import ConfigError
 from streamtag.notify_metrics import NotifyMetrics
 from streamtag.notify_settings import MqttSink, WebhookSink, secret_of
-from streamtag.pipeline.health import Health
+from streamtag.pipeline.health import Health, http_server
 from streamtag.settings import HttpSettings
 from streamtag.tools.notify.notice import Notice, notice_of, notice_of_loss, wants
 from streamtag.tools.notify.topics import Message, Topics, segment
@@ -214,10 +213,10 @@ def test_a_port_that_nobody_chose_gives_way_to_a_worker_and_a_chosen_one_does_no
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         unset = HttpSettings.model_construct(set(), host="127.0.0.1", port=port, stuck_s=60.0)
-        server = server_of(unset, NotifyMetrics([]), Health(60.0))
+        server = http_server(unset, NotifyMetrics([]).registry, Health(60.0))
         server.start()
         assert server.url.startswith("http://127.0.0.1:")
         assert server.url != f"http://127.0.0.1:{port}"
         server.stop()
         with pytest.raises(ConfigError, match=rf"{port}.*choose another http\.port"):
-            server_of(HttpSettings(port=port), NotifyMetrics([]), Health(60.0))
+            http_server(HttpSettings(port=port), NotifyMetrics([]).registry, Health(60.0))

@@ -196,7 +196,9 @@ _COMMANDS: dict[str, _Command] = {
         ),
     ),
     "evaluate-stream": _Command(
-        "evaluate_stream", _NETWORKS, ("evaluate-stream film.mp4 truth.csv # which smoothing serves a film best",)
+        "evaluate_stream",
+        _NETWORKS,
+        ("evaluate-stream spans.csv # which smoothing serves best films of which the truth is known",),
     ),
     "doctor": _Command(
         "doctor", _LOOK, ("doctor --model xception # Redis, codecs, devices, weights, each with its remedy",)

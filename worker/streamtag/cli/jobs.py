@@ -9,10 +9,9 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from streamtag.cli import completion, views
+from streamtag.cli import completion, submit_notes, views
 from streamtag.cli.common import (
     FAILED,
     OUTPUT,
@@ -31,7 +30,7 @@ from streamtag.cli.regions import Roi, regions_of
 from streamtag.client import Client
 from streamtag.core.records import JobStatus, JobView, Result
 from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
-from streamtag.redaction import holds_secret, printable
+from streamtag.redaction import printable
 
 RETRY_S = 0.5
 
@@ -121,8 +120,9 @@ def submit(
             view = queue(source, job_id=job_id, stream=stream, live=live, traceparent=traceparent)
             submitted.append(view.job_id)
             _say_submitted(view, wait, json)
-        _note_credentials(given, sources)
-        _note_absent_workers(client)
+        submit_notes.of_credentials(given, sources)
+        submit_notes.of_files(sources)
+        submit_notes.of_workers(client)
         if not wait:
             return
         ended = _wait(client, submitted, quiet=json)
@@ -156,15 +156,6 @@ def _labels(watch: str | None) -> list[str]:
     return names
 
 
-def _note_credentials(given: list[str], sources: list[str]) -> None:
-    """Once, however many they are: passwords in sources work, and people should know where they lie."""
-    if any(map(holds_secret, sources)):
-        seen = "; other users of this machine see arguments: submit - reads standard input"
-        visible = seen if any(map(holds_secret, given)) else ""
-        text = f"what may be a credential in a source lies in Redis until its job is over{visible}"
-        err.print(f"[yellow]note:[/] {text}", soft_wrap=True)
-
-
 def _say_submitted(view: JobView, wait: bool, json: bool) -> None:
     """The id at once: whoever waits may want to look at the job, or cancel it, from elsewhere."""
     if not json or wait:  # with both, standard output belongs to the outcomes
@@ -176,13 +167,6 @@ def _say_submitted(view: JobView, wait: bool, json: bool) -> None:
 def _outcome_json(view: JobView) -> dict[str, Any]:
     counters = view.counters.to_dict()
     return {"job_id": view.job_id, "status": view.status, "reason": view.reason, "counters": counters}
-
-
-def _note_absent_workers(client: Client) -> None:
-    if not client.workers():
-        model = client.settings.model.name
-        remedy = f"start one with: streamtag run --model {model}"
-        err.print(f"[yellow]note:[/] no worker serves {escape(model)!r} now; {escape(remedy)}", soft_wrap=True)
 
 
 def _wait(client: Client, job_ids: list[str], quiet: bool) -> list[JobView]:

@@ -19,10 +19,10 @@ from streamtag.extras import require
 from streamtag.logs import log
 from streamtag.notify_metrics import NotifyMetrics
 from streamtag.notify_settings import MqttSink, WebhookSink, secret_of
-from streamtag.pipeline.health import Health, HttpServer
+from streamtag.pipeline.health import Health, http_server
 from streamtag.pipeline.signals import watch_signals
 from streamtag.queue.notices import SinkView, UndeliveredEvent
-from streamtag.settings import HttpSettings, Settings
+from streamtag.settings import Settings
 from streamtag.tools.notify.again import Retold, tell_again, webhook_of
 from streamtag.tools.notify.runner import Runner
 from streamtag.tools.notify.tls import trusted_by
@@ -79,7 +79,7 @@ def _run(settings: Settings) -> None:
     metrics = NotifyMetrics(sink.name for sink in settings.notify.sinks)
     health = Health(settings.http.stuck_s)
     health.warm = True
-    server = server_of(settings.http, metrics, health)
+    server = http_server(settings.http, metrics.registry, health)
     server.start()
     log.info("http", metrics=f"{server.url}/metrics")
     try:
@@ -87,23 +87,6 @@ def _run(settings: Settings) -> None:
     finally:
         server.stop()
     log.info("stopped")
-
-
-def server_of(settings: HttpSettings, metrics: NotifyMetrics, health: Health) -> HttpServer:
-    """What answers at the port of the settings, or where nobody chose one and it is taken, at any free one.
-
-    Beside a worker with the same settings it is taken, and events are to be told all the same.
-
-    Raises:
-        ConfigError: the port that was chosen is taken.
-    """
-    try:
-        return HttpServer(settings, metrics.registry, health)
-    except ConfigError as error:
-        if "port" in settings.model_fields_set:
-            raise
-        log.warning("metrics at any free port", because=str(error))
-        return HttpServer(settings.model_copy(update={"port": 0}), metrics.registry, health)
 
 
 def _check(settings: Settings) -> None:

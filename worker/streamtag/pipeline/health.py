@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.exposition import choose_encoder
 
 from streamtag.errors import ConfigError
+from streamtag.logs import log
 from streamtag.settings import HttpSettings
 
 
@@ -114,3 +115,20 @@ class HttpServer:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def http_server(settings: HttpSettings, registry: CollectorRegistry, health: Health) -> HttpServer:
+    """What answers at the port of the settings, or where nobody chose one and it is taken, at any free one.
+
+    Of several workers of a machine, and of a notifier beside them, only one has it; all are to do their work.
+
+    Raises:
+        ConfigError: the port that was chosen is taken.
+    """
+    try:
+        return HttpServer(settings, registry, health)
+    except ConfigError as error:
+        if "port" in settings.model_fields_set:
+            raise
+        log.warning("metrics at any free port", because=str(error))
+        return HttpServer(settings.model_copy(update={"port": 0}), registry, health)

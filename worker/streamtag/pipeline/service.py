@@ -28,7 +28,7 @@ from streamtag.metrics import REDIS_THREADS, Metrics
 from streamtag.networks import loading
 from streamtag.networks.loading import LoadedNetwork, LoadStage, LoadStep
 from streamtag.networks.registry import resolve
-from streamtag.pipeline.health import Health, HttpServer
+from streamtag.pipeline.health import Health, http_server
 from streamtag.pipeline.machine import check_memory
 from streamtag.pipeline.pipeline import Pipeline
 from streamtag.pipeline.signals import watch_signals
@@ -87,7 +87,7 @@ class Service:
         self.worker_id = f"{settings.worker.id or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.metrics = Metrics(settings.metrics.labels)
         self.health = Health(settings.http.stuck_s)
-        self.http = HttpServer(settings.http, self.metrics.registry, self.health)
+        self.http = http_server(settings.http, self.metrics.registry, self.health)
         self._decode = decode
         self._network = network
         self._threads = Threads(self.health, self.stop)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import orjson
 
 from streamtag.core.job import Job
 from streamtag.core.records import Event, JobStatus, JobView, Result, WorkerView
-from streamtag.errors import JobConflict, JobNotFound, QueueFull, QueueRefused, StreamtagError
+from streamtag.errors import (
+    JobConflict,
+    JobNotFound,
+    QueueFull,
+    QueueRefused,
+    QueueUnavailable,
+    StreamtagError,
+    did_you_mean,
+)
 from streamtag.queue.connection import Connection, stamp, text
 from streamtag.queue.depth import QueueDepth, read_depth
 from streamtag.queue.heartbeats import read_heartbeat
@@ -27,6 +36,7 @@ from streamtag.queue.published import DeadLetter, read_dead_letter, read_event, 
 from streamtag.redaction import redact
 
 CANCELLED = "cancelled before it ran"
+LATELY = 500  # events, in which a mistyped job is looked for
 MEMORY_S = 1.0  # between looks at Redis's memory while jobs are submitted
 
 
@@ -84,7 +94,7 @@ class Producer:
             [GROUP, stamp(), settings.expire_s, event, settings.events_maxlen, CANCELLED],
         )
         if answer[0] == b"UNKNOWN":
-            raise no_such_job(job_id, self._keys.model)
+            raise self._unknown(job_id)
         return "cancelling" if answer[1] == b"running" else text(answer[1])
 
     def view(self, job_id: str) -> JobView:
@@ -96,7 +106,7 @@ class Producer:
         with self._connection.asking(f"HGETALL {self._keys.job(job_id)}"):
             fields = self._connection.client.hgetall(self._keys.job(job_id))
         if not fields:
-            raise no_such_job(job_id, self._keys.model)
+            raise self._unknown(job_id)
         try:
             return read_view(job_id, fields)
         except Unreadable as error:
@@ -183,7 +193,7 @@ class Producer:
         """
         shown = self._shown(job_id)
         if shown is None:
-            raise no_such_job(job_id, self._keys.model)
+            raise self._unknown(job_id)
         try:
             return Job.from_json(shown)
         except ValueError as error:
@@ -220,7 +230,7 @@ class Producer:
         """The job of a dead letter with its plain source."""
         shown = self._shown(job_id)
         if shown is None:
-            raise no_such_job(job_id, self._keys.model)
+            raise self._unknown(job_id)
         try:
             job = Job.from_json(orjson.dumps(orjson.loads(shown) | {"source": source}))
         except (ValueError, TypeError) as error:
@@ -243,17 +253,22 @@ class Producer:
         views = [read_heartbeat(value) for value in found if value is not None]
         return sorted((view for view in views if view), key=lambda view: view.worker)
 
+    def _unknown(self, job_id: str) -> JobNotFound:
+        """The error for an id that the queue does not know, with what may be meant, of what was told of lately."""
+        events: list[Event] = []
+        with suppress(QueueUnavailable, QueueRefused), self._connection.asking(f"XREVRANGE {self._keys.events}"):
+            rows = self._connection.client.xrevrange(self._keys.events, count=LATELY)
+            events = [read_event(text(entry_id), fields) for entry_id, fields in rows]
+        of_stream = dict.fromkeys(event.job_id for event in events if event.content.get("stream") == job_id)
+        hint = f"; the stream of that name is of {', '.join([*of_stream][:3])}" if of_stream else ""
+        hint = hint or did_you_mean(job_id, {event.job_id for event in events} - {job_id})
+        remedy = hint or "; `streamtag status` lists them, --model chooses the queue"
+        return JobNotFound(f"no job {job_id!r} in the queue of model {self._keys.model!r}{remedy}")
+
     def _read(self, name: str, after: str, count: int, block_ms: int | None) -> list[tuple[str, dict[bytes, bytes]]]:
         with self._connection.asking(f"XREAD {name}"):
             answer = self._connection.client.xread({name: after}, count=count, block=block_ms)
         return [(text(entry_id), fields) for _, rows in answer or [] for entry_id, fields in rows]
-
-
-def no_such_job(job_id: str, model: str) -> JobNotFound:
-    """The error for an id that the queue does not know."""
-    return JobNotFound(
-        f"no job {job_id!r} in the queue of model {model!r}; `streamtag status` lists them, --model chooses the queue"
-    )
 
 
 def _listed(job_id: str, answer: dict[bytes, bytes] | Exception) -> JobView | None:
