@@ -276,7 +276,7 @@ def _print_summary(outcome: Outcome) -> None:
     if outcome.job.reason:
         out.print(f"  {escape(outcome.job.reason)}", highlight=False, soft_wrap=True)
     seen = ", ".join(f"{escape(name)} {count}" for name, count in list(outcome.labels.items())[:8])
-    out.print(f"steady labels, in samples: {seen}", highlight=False, soft_wrap=True)
+    out.print(f"steady labels, in samples: {seen or 'none'}", highlight=False, soft_wrap=True)
     for verdict in outcome.verdicts:
         mark = "[green]right[/]" if verdict.is_right else "[red]wrong[/]"
         span = f"{verdict.segment.start_s:5.1f} to {verdict.segment.end_s:4.1f} s"
