@@ -103,9 +103,9 @@ def _open(request: Request, log: ErrorLog) -> Reader | FilmReader:
     confine_decoder(request.settings, located.files, request.gate_port, device)
     gate = GateClient(request.gate_port, source) if request.gate_port else None
     live = None if request.may_turn_live and not request.live else request.live
-    sparse, spares_nothing = request.decode_mode != "all", request.sampling.keyframes or request.sampling.every == 1
+    sparse = request.decode_mode != "all"
     try:
-        if sparse and not (live or spares_nothing):
+        if sparse and not (live or request.sampling.keyframes):
             return opening.open_sparsely(located, request.settings, log, gate, live)
         return opening.open_reader(located, request.settings, log, gate, request.sampling.keyframes, live, sparse)
     except AuthFailed:

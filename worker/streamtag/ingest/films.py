@@ -34,6 +34,8 @@ from streamtag.settings import SourceSettings
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE, and 0 is unknown; of others a packet may be half a frame
 _ERRORS_ONLY = 16  # FFmpeg's AV_LOG_ERROR: the reason of a failure, no chatter
+# By so many a duration may be off, at the rate of the whole.
+_ROUNDED_FRAMES = 5
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -230,8 +232,11 @@ class FilmReader:
 
 
 def _rate_and_frames(container: InputContainer, stream: VideoStream) -> tuple[float, int]:
-    """Frames a second, and how many there are, as OpenCV tells them; 0 where it is not known."""
+    """Frames a second, and how many are shown; 0 where it is not known.
+
+    MP4 counts those, too, that its edit list leaves out: they are missing from the duration.
+    """
     rate = float(stream.guessed_rate or stream.average_rate or 0)
-    seconds = (container.duration or 0) / 1e6
-    frames = stream.frames or math.floor(seconds * rate + 0.5)
+    lasting = math.floor((container.duration or 0) / 1e6 * rate + 0.5)
+    frames = lasting if lasting and stream.frames > lasting + _ROUNDED_FRAMES else stream.frames or lasting
     return (rate if 0 < rate < 1000 else 0.0), (frames if 0 < frames < 1e9 else 0)
