@@ -57,9 +57,9 @@ class Bench:
         assert all(self.runs.add(run) for run in made)
         return made
 
-    def classify(self, number: int, *runs: Run, last: bool = False) -> None:
+    def classify(self, number: int, *runs: Run) -> None:
         scores = np.full((len(runs), 2), 0.5, np.float32)
-        self.mailbox.put_batch(Classified([pending(run, number) for run in runs], scores, last), _NEVER)
+        self.mailbox.put_batch(Classified([pending(run, number) for run in runs], scores), _NEVER)
 
     def tell(self, run: Run, event: Unclassified | StateChanged | GapNoticed | Outcome) -> None:
         self.mailbox.put(RunNews(run, event, 1e9))
@@ -200,7 +200,8 @@ def test_rounds_fall_into_step_with_what_comes_by_the_same_period() -> None:
     try:
         eventually(lambda: bench.queue.times("commit") == len(cameras), "all are committed once")
         for number in range(turns):
-            bench.classify(number, *cameras, last=True)
+            bench.classify(number, *cameras)
+            bench.mailbox.all_here()
             time.sleep(0.5 * period_s)
             in_time.append(len(bench.queue.published.get("cam-0", ())) > number)
             time.sleep(0.5 * period_s)

@@ -193,20 +193,21 @@ def test_whoever_takes_can_be_woken_without_a_message_and_once() -> None:
     assert time.monotonic() - began_s >= 0.1
 
 
+def put_batch(mailbox: Mailbox, last: bool) -> None:
+    mailbox.put_batch(Classified([], np.empty((0, 2), np.float32)), threading.Event())
+    if last:
+        mailbox.all_here()
+
+
 def test_gathering_ends_with_the_last_that_is_on_its_way_but_not_before_its_least() -> None:
-    mailbox, never = Mailbox(64), threading.Event()
-
-    def put(last: bool) -> None:
-        mailbox.put_batch(Classified([], np.empty((0, 2), np.float32), last), never)
-
-    began_s = time.monotonic()
-    threading.Timer(0.05, put, (False,)).start()
-    threading.Timer(0.1, put, (True,)).start()
+    mailbox, began_s = Mailbox(64), time.monotonic()
+    threading.Timer(0.05, put_batch, (mailbox, False)).start()
+    threading.Timer(0.1, put_batch, (mailbox, True)).start()
     assert len(mailbox.take(5.0, gather_s=4.0)) == 2
     assert time.monotonic() - began_s < 2
-    put(True)
-    threading.Timer(0.1, put, (True,)).start()
-    threading.Timer(0.4, put, (True,)).start()
+    put_batch(mailbox, True)
+    threading.Timer(0.1, put_batch, (mailbox, True)).start()
+    threading.Timer(0.4, put_batch, (mailbox, True)).start()
     assert len(mailbox.take(5.0, gather_s=4.0, least_s=0.2)) == 3
     assert time.monotonic() - began_s < 3
 
@@ -214,9 +215,9 @@ def test_gathering_ends_with_the_last_that_is_on_its_way_but_not_before_its_leas
 @pytest.mark.parametrize(("last", "taken"), [(True, 2), (False, 1)])
 def test_where_nothing_more_is_on_its_way_the_next_batch_is_waited_for_a_little(last: bool, taken: int) -> None:
     """And where some is, the device is busy: then no longer than what was to be gathered."""
-    mailbox, never, began_s = Mailbox(64), threading.Event(), time.monotonic()
-    mailbox.put_batch(Classified([], np.empty((0, 2), np.float32), last), never)
-    following = threading.Timer(0.6, mailbox.put_batch, (Classified([], np.empty((0, 2), np.float32), True), never))
+    mailbox, began_s = Mailbox(64), time.monotonic()
+    put_batch(mailbox, last)
+    following = threading.Timer(0.6, put_batch, (mailbox, True))
     following.start()
     assert len(mailbox.take(5.0, gather_s=0.2, next_s=20.0)) == taken
     assert time.monotonic() - began_s < 10

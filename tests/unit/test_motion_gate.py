@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from streamtag.core.bundle import Bundle
@@ -100,6 +103,25 @@ def test_the_device_sees_a_still_picture_once_and_its_followers_wait_for_it() ->
     assert told(news) == [(2, 1), (3, 1)]
     put(bench, run, slots, 4)
     assert told(bench.mailbox.take(0.0)) == [(5, 4)]  # by now it is known
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_whoever_gathers_hears_that_all_is_there_also_where_pictures_pass_by(known: bool) -> None:
+    """At once where the scores that a sample takes are known, else with those."""
+    bench, began_s = Bench(), time.monotonic()
+    run, slots = gated(bench), FakeSlots(seen=[5, 5])
+    put(bench, run, slots, 0)
+    bench.clock.now_s += 1.0
+    if known:
+        bench.turn()
+        coming = threading.Timer(0.1, put, (bench, run, slots, 1))
+    else:
+        put(bench, run, slots, 1)
+        coming = threading.Timer(0.1, bench.loop.run_once, (NEVER,))
+    coming.start()
+    assert told(bench.mailbox.take(0.0, gather_s=10.0)) == [(2, 1)]
+    assert time.monotonic() - began_s < 5
+    coming.join()
 
 
 def test_where_the_network_has_no_answer_its_followers_fail_with_it_and_the_next_is_classified() -> None:

@@ -80,6 +80,7 @@ class InferenceLoop:
         self._rows = [[row.data.cast("B") for row in buffer] for buffer in self._buffers]
         self._next_buffer = 0
         self._arrived: list[tuple[PendingSample, bool]] = []  # the intake thread's: taken, and not queued yet
+        self._passed_by = False  # likewise: some were told of that the device need not see
         # By run and number, samples that are to be classified, and those that will take their scores.
         self._followers: dict[tuple[Run, int], list[PendingSample]] = {}
 
@@ -101,7 +102,10 @@ class InferenceLoop:
     def go_on(self) -> None:
         """Queue all that was put: a lock and a look at the clock for each cost more than all else. Called by intake."""
         arrived, self._arrived = self._arrived, []
+        passed_by, self._passed_by = self._passed_by, False
         if not arrived:
+            if passed_by:
+                self._tell_all_here()
             return
         now_s = self._now_s()
         superseded: list[PendingSample] = []
@@ -204,16 +208,19 @@ class InferenceLoop:
         if not math.isfinite(float(scores[:, 0].sum())):
             items, scores = self._finite(items, scores)
         if items:
-            self._mailbox.put_batch(Classified(items, scores, self._is_last()), stopping)
+            self._mailbox.put_batch(Classified(items, scores), stopping)
             for item in items:
                 for follower in self._followers_of(item) if item.run.gates else ():
                     self._mailbox.put(RunNews(item.run, Reused(follower.sample, item.sample.sampled), time.time()))
+        self._tell_all_here()
         if (after_s := self._now_s()) - now_s > HELD_UP_S:
             self._held_up_s = after_s
 
-    def _is_last(self) -> bool:
+    def _tell_all_here(self) -> None:
         with self._changed:
-            return not self._flights and not self._batcher.waiting
+            on_its_way = self._flights or self._batcher.waiting
+        if not on_its_way:
+            self._mailbox.all_here()
 
     def _finite(self, items: list[PendingSample], scores: np.ndarray) -> tuple[list[PendingSample], np.ndarray]:
         """Without the samples for which the network gave no numbers: their streams go on without them."""
@@ -267,6 +274,7 @@ class InferenceLoop:
         self._metrics.samples.labels(run.kind).inc()
         self._metrics.decode_s.observe([item.decode_s])
         if waiting is None:
+            self._passed_by = True
             self._mailbox.put(RunNews(run, Reused(sample, number), time.time()))
         return True
 

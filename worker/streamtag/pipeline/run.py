@@ -139,7 +139,6 @@ class Classified:
 
     items: list[PendingSample]
     scores: np.ndarray  # (len(items), classes) float32
-    last: bool = False  # no more of them is on its way: whoever gathers need not wait for more
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,7 @@ class Mailbox:
         self._gathering = False  # whoever takes is not to be woken by one message more
         self._woken = False  # nor to wait for the first
         self._least_until_s = 0.0
-        self._whole = True  # no batch is on its way behind the last that came
+        self._whole = True  # nothing more is on its way behind what came
 
     def is_behind(self) -> bool:
         """Whether so much waits to be taken that no finite source should tell more."""
@@ -203,8 +202,16 @@ class Mailbox:
         with self._changed:
             while len(self._messages) >= self._limit and not stopping.is_set():
                 self._changed.wait(0.2)
-            self._whole = message.last
-            self._append(message, message.last and time.monotonic() >= self._least_until_s)
+            self._whole = False
+            self._append(message)
+
+    def all_here(self) -> None:
+        """Nothing more is on its way: whoever gathers need not wait for company. Any thread may say so."""
+        with self._changed:
+            self._whole = True
+            if self._gathering and time.monotonic() >= self._least_until_s:
+                self._gathering = False
+                self._changed.notify_all()
 
     def take(self, timeout_s: float, gather_s: float = 0.0, least_s: float = 0.0, next_s: float = 0.0) -> list[Message]:
         """Everything there is, after waiting at most ``timeout_s`` for the first.
