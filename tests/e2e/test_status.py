@@ -95,9 +95,10 @@ def test_ids_and_reasons_are_whole_in_a_pipe_and_ids_on_a_terminal(served_settin
     with Client(settings=served_settings) as client:
         reason = client.status(LONG_ID).reason
     assert "no such file" in reason
-    for command in (["status"], ["dlq", "list"]):
+    beside_its_source = reason.rpartition(": ")[2]
+    for command, said in ((["status"], reason), (["dlq", "list"], beside_its_source)):
         piped = run_cli(served_settings, *command, env={"COLUMNS": "80"}).stdout
-        assert any(LONG_ID in line and reason in line for line in piped.splitlines())
+        assert any(LONG_ID in line and f" {said}" in line for line in piped.splitlines())
     with Terminal(served_settings, "status", LONG_ID, columns=100) as terminal:
         lines = terminal.end()
     assert any(LONG_ID in line for line in lines)
