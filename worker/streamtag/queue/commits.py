@@ -87,6 +87,7 @@ class Commits:
     def _arguments(self, step: Step) -> list[Any]:
         claim, commit = step.claim, step.commit
         checkpoint, settings = commit.checkpoint, self._connection.settings
+        live = claim.job.is_live  # once: it looks at the source
         arguments: list[Any] = [
             GROUP,
             self._consumer,
@@ -95,7 +96,7 @@ class Commits:
             commit.expected_seq,
             stamp(),
             # Each result of a finite job is promised, so none is trimmed; a live job would grow for ever.
-            settings.results_maxlen if claim.job.is_live else "",
+            settings.results_maxlen if live else "",
             settings.events_maxlen,
             checkpoint.last_index,
             repr(checkpoint.last_pts_s),
@@ -106,12 +107,12 @@ class Commits:
             step.state,
             "" if step.progress is None else f"{step.progress:.4f}",
             step.detail,
-            int(_at_risk(claim, step.state)),
+            int(_at_risk(live, step.state)),
             len(commit.results),
         ]
         for entry_id, payload in commit.results:
             arguments += (entry_id, payload)
-        ends = [_lag(step), orjson.dumps(commit.active), self._oldest_kept(claim)]
+        ends = [_lag(commit) if live else "", orjson.dumps(commit.active), self._oldest_kept() if live else ""]
         return [*arguments, len(commit.events), *commit.events, *ends]
 
     def finish(self, claim: Claim, status: JobStatus, reason: str, state: str, pts_s: float) -> None:
@@ -209,10 +210,10 @@ class Commits:
         )
         return answer
 
-    def _oldest_kept(self, claim: Claim) -> str:
-        """The id before which a job's results go; empty where all stay. Those of live jobs begin with Unix time."""
+    def _oldest_kept(self) -> str:
+        """The id before which a live job's results go; empty where all stay. They begin with Unix time."""
         age_s = self._connection.settings.results_max_age_s
-        return str(int((time.time() - age_s) * 1000)) if claim.job.is_live and age_s is not None else ""
+        return "" if age_s is None else str(int((time.time() - age_s) * 1000))
 
     def _job_keys(self, claim: Claim) -> list[str]:
         keys, job_id = self._keys, claim.job.job_id
@@ -254,14 +255,12 @@ def _trouble(step: Step, answer: Any) -> CommitTrouble | None:
     return LeaseLost(f"{job_id}: commit refused with {answer[0].decode()}")
 
 
-def _lag(step: Step) -> str:
+def _lag(commit: Commit) -> str:
     """Seconds from the capture of the newest of a live job's results to now; empty where there is none."""
-    captured_unix_s = step.commit.captured_unix_s
-    if not captured_unix_s or not step.claim.job.is_live:
-        return ""
-    return f"{max(0.0, time.time() - max(captured_unix_s)):.3f}"
+    captured_unix_s = commit.captured_unix_s
+    return f"{max(0.0, time.time() - max(captured_unix_s)):.3f}" if captured_unix_s else ""
 
 
-def _at_risk(claim: Claim, state: StreamState) -> bool:
+def _at_risk(live: bool, state: StreamState) -> bool:
     """Whether frames of it may bring a worker down: a live source that is being connected to has none."""
-    return state.is_decoding and not (claim.job.is_live and state is StreamState.CONNECTING)
+    return state.is_decoding and not (live and state is StreamState.CONNECTING)
