@@ -53,6 +53,23 @@ def test_a_table_on_standard_output_has_it_for_itself(settings: Settings, clip: 
     assert (nowhere.returncode, "cannot be written" in nowhere.stderr) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("fragmented_truncated.mp4", "damaged or incomplete"),
+        ("bitflips_400_in_mdat.mp4", "samples that could not be decoded: "),
+    ],
+)
+def test_what_is_damaged_of_a_video_is_told_beside_its_labels(
+    settings: Settings, shared_data: Path, name: str, told: str
+) -> None:
+    ran = run_cli(settings, "classify", str(shared_data / "odd/video" / name), "--json", *NULL)
+    (answer,) = json_lines(ran.stdout)
+    assert (ran.returncode, answer["samples"] > 100, told in answer["note"]) == (0, True, True)
+    shown = run_cli(settings, "classify", str(shared_data / "odd/video" / name), *NULL)
+    assert (told in shown.stderr, name in shown.stderr) == (True, True)
+
+
 @pytest.mark.long
 def test_a_timeline_is_drawn_of_one_video(settings: Settings, clip: Path, tmp_path: Path) -> None:
     picture = tmp_path / "timeline.png"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -104,9 +105,7 @@ def _encode(path: Path, encoding: Encoding, pictures: list[np.ndarray]) -> None:
         container.mux(stream.encode(None))
 
 
-def _copy(
-    source: Path, target: Path, change: Callable[[Packet[VideoStream]], Packet[VideoStream]], turn: int = 0
-) -> None:
+def _copy(source: Path, target: Path, change: Callable[[Packet[VideoStream]], Packet[Any]], turn: int = 0) -> None:
     with av.open(str(source)) as container, av.open(str(target), "w") as written:
         stream = container.streams.video[0]
         copied = written.add_stream_from_template(stream)
@@ -208,19 +207,44 @@ def _decoded_for(path: Path, sampling: Sampling) -> int:
     return len(frames)
 
 
-def test_a_group_of_pictures_without_end_fills_no_memory(tmp_path: Path) -> None:
-    """More packets than may wait: they are decoded, and no sample is another one for it."""
-    path = tmp_path / "one group.mp4"
+def _write_tiny(path: Path, frames: int, key_frames: str) -> None:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", Fraction(25), options={"preset": "veryfast", "g": "9999", "bf": "2"})
+        stream = container.add_stream(
+            "libx264", Fraction(25), options={"preset": "veryfast", "g": key_frames, "bf": "2"}
+        )
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv420p"
-        for number in range(2600):
+        for number in range(frames):
             picture = np.full((64, 64, 3), number // 11, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode(None))
+
+
+def test_a_group_of_pictures_without_end_fills_no_memory(tmp_path: Path) -> None:
+    """More packets than may wait: they are decoded, and no sample is another one for it."""
+    path = tmp_path / "one group.mp4"
+    _write_tiny(path, 2600, "9999")
     for sampling in (Sampling(every=2599), Sampling(every=1100)):
         _assert_same(read(path, sampling), _read_whole(path, sampling))
+
+
+def test_a_film_of_which_nothing_can_be_decoded_is_given_up(tmp_path: Path) -> None:
+    """As an encrypted one: each sample fails with its reason, and in the end no more are tried."""
+    path, readable = tmp_path / "scrambled.mp4", tmp_path / "readable.mp4"
+    _write_tiny(readable, 700, "25")
+
+    def scrambled(packet: Packet[VideoStream]) -> Packet[Any]:
+        other: Packet[Any] = Packet(bytes(packet.size))
+        other.pts, other.dts, other.time_base = packet.pts, packet.dts, packet.time_base
+        return other
+
+    _copy(readable, path, scrambled)
+    found = read(path, Sampling(every=1))
+    assert found.samples == []
+    assert len(found.unclassified) == 500
+    assert {(one.reason, one.dropped) for one in found.unclassified} == {("corrupt", False)}
+    assert found.outcome is not None
+    assert "ended after 500 of 700 frames" in found.outcome.reason
 
 
 def test_a_damaged_frame_counts_as_one_and_the_others_keep_their_numbers(shared_data: Path) -> None:

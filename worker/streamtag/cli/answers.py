@@ -26,6 +26,8 @@ def json_of(answer: Answer) -> dict[str, Any]:
         content["groups"] = [{"name": group.name, "score": group.score} for group in answer.groups]
     if answer.error:
         content["error"] = answer.error
+    if answer.note:
+        content["note"] = answer.note
     if answer.captions:
         content["samples"] = answer.samples
         content["segments"] = [asdict(segment) for segment in answer.segments]
@@ -55,8 +57,9 @@ def show(answer: Answer, content: dict[str, Any]) -> None:
 
 def show_trouble(content: dict[str, Any]) -> None:
     """What went wrong with an answer. It names the file, since standard error may be read alone."""
-    if "error" in content:
-        err.print(Text(printable(f"{content['path']}: {content['error']}"), style="red"), soft_wrap=True)
+    for trouble, style in (("error", "red"), ("note", "yellow")):
+        if trouble in content:
+            err.print(Text(printable(f"{content['path']}: {content[trouble]}"), style=style), soft_wrap=True)
 
 
 def _region(answer: Answer) -> list[tuple[str, str]]:

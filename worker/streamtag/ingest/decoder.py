@@ -183,7 +183,8 @@ class Decoder:
         notes = [reader.note] if reader.note else []
         frames = reader.opened.frames
         # Where the container does not count its frames, their number is told from duration and rate: not to the frame.
-        missing = frames - self._decoded - reader.bad_packets
+        # Of a film by packets those that are damaged are frames, too.
+        missing = frames - self._decoded - (0 if isinstance(reader, FilmReader) else reader.bad_packets)
         if not self._request.live and not self._request.sampling.keyframes and missing > 5 + frames // 50:
             notes.append(f"ended after {self._decoded} of {frames} frames: damaged or incomplete")
         if reader.bad_packets:

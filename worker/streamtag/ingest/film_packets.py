@@ -30,7 +30,7 @@ _NEVER_SHOWN = Planned(-1, 0.0, False)
 class Entry:
     """A packet on its way."""
 
-    packet: Packet[VideoStream]
+    packet: Packet[VideoStream] | None  # until it is decoded or left out
     number: int  # in the order of decoding
     picture: Picture
     planned: Planned | None = None  # once its place in the order of showing is known
@@ -108,11 +108,13 @@ class FilmPackets:
                 return False
         return True
 
-    def take(self) -> Entry:
-        """The first that is not decoded."""
+    def take(self) -> Packet[VideoStream]:
+        """The packet of the first that is not decoded."""
         entry = self.undecoded.popleft()
-        self._waiting_bytes -= entry.packet.size
-        return entry
+        packet, entry.packet = entry.packet, None
+        assert packet is not None
+        self._waiting_bytes -= packet.size
+        return packet
 
     def drop(self, count: int) -> None:
         """Leave the first of them out."""

@@ -26,13 +26,19 @@ from streamtag.core.source import SourceKind
 from streamtag.ingest.film_packets import Entry, FilmPackets
 from streamtag.ingest.nal_units import NalUnits, Picture
 from streamtag.ingest.readers import CorruptFrame, Opened, check_size
-from streamtag.ingest.videos import MAX_FAILURES_IN_A_ROW, whitelists
+from streamtag.ingest.videos import whitelists
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
 # In these a packet is a whole frame, and each has its time.
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE, and 0 is unknown; of others a packet may be half a frame
+# Packets after its own by which a frame is out: it waits for 16 at most that are decoded (H.264, H.265), and of each 17
+# all but one may be left out.
+_OVERDUE = 300
+# Samples in a row that cannot be decoded, after which no more are tried. Without its key frame a whole group cannot,
+# and 250 frames are usual.
+_HOPELESS = 500
 _ERRORS_ONLY = 16  # FFmpeg's AV_LOG_ERROR: the reason of a failure, no chatter
 # By so many a duration may be off, at the rate of the whole.
 _ROUNDED_FRAMES = 5
@@ -121,7 +127,7 @@ class FilmReader:
             plan: asked in that order, some frames ahead.
         """
         packets = self._packets = FilmPackets(self._container, self._stream, self._units, plan, self.failed_to_read)
-        while self._failed < MAX_FAILURES_IN_A_ROW and (entry := packets.next_shown()) is not None:
+        while self._failed < _HOPELESS and (entry := packets.next_shown()) is not None:
             self._now = entry
             if entry.picture in (Picture.REFRESH, Picture.RANDOM_ACCESS):
                 self._leave_out_before(packets, entry)
@@ -180,8 +186,8 @@ class FilmReader:
             self._drain()
 
     def _decode_to(self, packets: FilmPackets, entry: Entry, index: int) -> None:
-        """Decode until a frame comes out, or is known never to: others come out before it that were decoded earlier."""
-        while index not in self._frames and self._shown < index:
+        """Decode until a frame comes out, or is known never to: a later one comes before it, or it is overdue."""
+        while index not in self._frames and self._shown < index and self._decoded < entry.number + _OVERDUE:
             if entry.number <= self._decoded and self._is_last_of_group(packets):
                 self._drain()
                 return
@@ -202,15 +208,15 @@ class FilmReader:
         return True
 
     def _decode(self, packets: FilmPackets, front: Entry) -> None:
-        packets.take()
+        packet = packets.take()
         self._decoded = front.number
         leave_out = not front.open
         if leave_out is not self._leaves_out:
             self._codec.skip_frame = "NONREF" if leave_out else "DEFAULT"
             self._leaves_out = leave_out
-        front.packet.opaque = front.planned
+        packet.opaque = front.planned
         try:
-            self._keep(self._codec.decode(front.packet))
+            self._keep(self._codec.decode(packet))
         except av.FFmpegError:
             self._undecodable += 1
 

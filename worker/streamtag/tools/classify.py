@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,7 @@ class Answer:
     segments: tuple[Segment, ...] = ()  # videos only
     captions: tuple[Caption, ...] = field(default=(), repr=False)  # what to draw on it, and from when
     region: str = ""  # where several were asked for by name
+    note: str = ""  # what to know of a video: damage, samples that could not be decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +159,27 @@ class Classifier:
 
     def _video(self, source: str, top: int, sampling: Sampling, watchers: _Watchers) -> Iterator[Answer]:
         views = [_View(name, self._smoother(sampling), self._bundle) for name in self._regions]
-        failure = of_frame = ""
+        failure, failed = "", _Failed()
         for event in self.scored([source], sampling):
             if isinstance(event, Unreadable):
-                failure, of_frame = (event.detail, of_frame) if event.whole else (failure, event.detail)
+                if event.whole:
+                    failure = event.detail
+                else:
+                    failed.take(event)
                 continue
             moment = views[event.frame.sample.region].take(source, event)
             watchers.sample(moment, event.frame.share or 0.0)
         watchers.source_done()
-        for view in views:
+        for region, view in enumerate(views):
             if not view.captions:
-                yield Answer(source, error=failure or of_frame or "no frame of it could be decoded", region=view.name)
+                error = failure or failed.last or "no frame of it could be decoded"
+                yield Answer(source, error=error, region=view.name)
                 continue
             view.close()
             best = self._best(view.mean, top), self._groups(view.mean, top)
             segments, captions = view.segments.segments(), tuple(view.captions)
-            yield Answer(source, *best, failure, len(captions), segments, captions, view.name)
+            note = "; ".join(filter(None, (failed.told(region), self._reading.notes.get(source))))
+            yield Answer(source, *best, failure, len(captions), segments, captions, view.name, note)
 
     def _smoother(self, sampling: Sampling) -> Smoother:
         return make_smoother(self._bundle, self._settings.smoothing, step_s=self.step_s(sampling))
@@ -247,6 +254,23 @@ class _View:
     def close(self) -> None:
         """There are no more."""
         self.segments.add(self._smoother.close())
+
+
+class _Failed:
+    """Samples of a video that could not be decoded."""
+
+    def __init__(self) -> None:
+        self.last = ""  # why, of the last of them
+        self._counts: Counter[int] = Counter()  # by region
+
+    def take(self, unreadable: Unreadable) -> None:
+        self.last = unreadable.detail
+        self._counts[unreadable.region] += 1
+
+    def told(self, region: int) -> str:
+        """How many of a region there are, for people; empty where there is none."""
+        count = self._counts[region]
+        return f"samples that could not be decoded: {count} ({self.last})" if count else ""
 
 
 class _Watchers:

@@ -65,6 +65,7 @@ class Reading:
         self._regions = regions
         self._credential = credential
         self._slots = min(MAX_SLOTS, max(settings.source.slots, ahead, len(regions)))
+        self.notes: dict[str, str] = {}  # what to know of sources that were read to their end, where that is something
 
     def frames(self, sources: Sequence[str], sampling: Sampling | None = None) -> Iterator[InputFrame | Unreadable]:
         """Every sample of the sources in order: one of a picture, many of a video, each as many as there are regions.
@@ -140,6 +141,8 @@ class Reading:
                     case wire.FrameFailed():
                         name = pictures[message.index] if message.index < len(pictures) else source
                         yield _unreadable(name, message.detail, whole=False, region=message.region)
+                    case wire.Ended(note=note) if note:
+                        self.notes[source] = note
                     case wire.DecoderFailed():
                         yield message.reason
 
