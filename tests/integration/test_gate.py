@@ -113,14 +113,14 @@ def test_an_answer_of_the_server_says_whether_to_try_again(web: WebServer) -> No
         find_through_gate(f"{web.url}/503", ONLY_HERE)
     with pytest.raises(AuthFailed, match="user and password"):
         find_through_gate(f"{web.url}/401", ONLY_HERE)
-    with pytest.raises(RetryJob, match="cannot be reached"):
+    with pytest.raises(RetryJob, match=r"127\.0\.0\.1:9 cannot be reached: Connection refused$"):
         find_through_gate("http://127.0.0.1:9/x", ONLY_HERE)
     with pytest.raises(RejectJob, match=r"source\.schemes"):
         find_through_gate(web.url, ONLY_HERE.model_copy(update={"schemes": ["https"]}))
 
 
 def test_a_name_that_cannot_be_resolved_may_be_so_later_and_shows_no_password() -> None:
-    with pytest.raises(RetryJob, match="cannot be resolved") as caught:
+    with pytest.raises(RetryJob, match=r"cannot be resolved: [^\[\]]+$") as caught:
         find_through_gate("http://user:hunter2@no-such-host.invalid/cam", ONLY_HERE)
     assert "hunter2" not in str(caught.value)
 

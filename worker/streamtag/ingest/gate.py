@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from urllib.parse import urlsplit
 
 from streamtag.core.source import SourceKind, source_kind
-from streamtag.errors import RejectJob, RetryJob
+from streamtag.errors import RejectJob, RetryJob, in_words
 from streamtag.ingest import gate_server
 from streamtag.ingest.policy import Unreachable
 from streamtag.redaction import shown_source
@@ -129,4 +129,4 @@ class GateClient:
                 with connection.makefile("rb") as answer:
                     return gate_server.Trouble(**json.loads(answer.read(_ANSWER_BYTES)))
         except (OSError, ValueError) as error:
-            raise RetryJob(f"the gate of this source does not answer: {error}") from None
+            raise RetryJob(f"the gate of this source does not answer: {in_words(error)}") from None

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
 from streamtag.core.source import DEFAULT_PORTS
+from streamtag.errors import in_words
 from streamtag.ingest.cage import confine_gate
 from streamtag.ingest.destinations import Destinations, Endpoint, resolve
 from streamtag.ingest.rtsp_relay import Connection, Redirected, RtspRelay, copy, either
@@ -158,13 +159,13 @@ class GateServer:
         name = f"{printable(host, 255)}:{port}"
         if scheme not in self._settings.schemes:
             raise Refused(f"{name}: scheme {scheme!r} is not allowed here (source.schemes)")
-        problem: Exception | None = None
+        problem: OSError | None = None
         for endpoint in await self._allowed(name, host, port):
             try:
                 return await asyncio.wait_for(self._open(endpoint, scheme, host), self._settings.open_timeout_s)
             except OSError as error:
                 problem = error
-        raise Unreachable(f"{name} cannot be reached: {str(problem) or 'no answer in time'}")
+        raise Unreachable(f"{name} cannot be reached: {_said(problem) if problem else 'no address'}")
 
     async def _allowed(self, name: str, host: str, port: int) -> list[Endpoint]:
         """The addresses of a name, less those that the settings do not allow."""
@@ -172,7 +173,7 @@ class GateServer:
         try:
             found = await loop.run_in_executor(self._threads, resolve, host, port)
         except (OSError, UnicodeError) as error:
-            raise Unreachable(f"{name} cannot be resolved: {error}") from None
+            raise Unreachable(f"{name} cannot be resolved: {in_words(error)}") from None
         refusals = [
             await loop.run_in_executor(self._threads, self._destinations.refusal, endpoint) for endpoint in found
         ]
@@ -217,3 +218,9 @@ def _as_server_takes_it(target: str, head: bytes) -> bytes:
     own = first.decode("latin-1").replace(target, path if path.startswith("/") else f"/{path}", 1).encode("latin-1")
     kept = [line for line in others if not line.lower().startswith((b"connection:", b"proxy-"))]
     return b"\r\n".join([own, b"Connection: close", *kept]) + b"\r\n\r\n"
+
+
+def _said(error: OSError) -> str:
+    """Asyncio's own words of a connection that failed repeat the address."""
+    by_system = isinstance(error, ConnectionError) or str(error.strerror).startswith("Connect call failed")
+    return os.strerror(error.errno) if by_system and error.errno else in_words(error) or "no answer in time"

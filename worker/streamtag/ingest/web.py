@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import unquote, urljoin, urlsplit
 
-from streamtag.errors import RejectJob, RetryJob
+from streamtag.errors import RejectJob, RetryJob, in_words
 from streamtag.ingest.formats import FIRST_BYTES
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
@@ -136,7 +136,7 @@ def _answer(
         yield response
     except (OSError, http.client.HTTPException) as error:
         gate.check()
-        said = printable(str(error), 200) or type(error).__name__  # what it says may be the server's own words
+        said = printable(in_words(error), 200) or type(error).__name__  # what it says may be the server's own words
         failure: type[RetryJob] = Unreachable
         if time.monotonic() - began_s >= timeout_s:
             said, failure = f"no answer within {timeout_s:g} s", NoAnswer  # it was we who hung up
