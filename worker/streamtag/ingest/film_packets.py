@@ -146,7 +146,7 @@ class FilmPackets:
         self._waiting_bytes += packet.size
         self.undecoded.append(entry)
         if packet.pts is None or packet.is_discard:  # a container may leave frames out that others need
-            entry.planned, entry.passed = _NEVER_SHOWN, True
+            entry.planned = _NEVER_SHOWN
             self.bad += packet.pts is None
         else:
             heapq.heappush(self._unplanned, (packet.pts, entry.number, entry))

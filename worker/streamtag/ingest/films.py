@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 
 from streamtag.core.sampler import FramePlan, Planned
 from streamtag.core.source import SourceKind
+from streamtag.ingest.containers import open_container
 from streamtag.ingest.film_packets import Entry, FilmPackets
 from streamtag.ingest.nal_units import NalUnits, Picture
 from streamtag.ingest.readers import CorruptFrame, Opened, check_size
@@ -39,7 +40,6 @@ _OVERDUE = 300
 # Samples in a row that cannot be decoded, after which no more are tried. Without its key frame a whole group cannot,
 # and 250 frames are usual.
 _HOPELESS = 500
-_ERRORS_ONLY = 16  # FFmpeg's AV_LOG_ERROR: the reason of a failure, no chatter
 # By so many a duration may be off, at the rate of the whole.
 _ROUNDED_FRAMES = 5
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
@@ -51,23 +51,20 @@ def open_film(path: Path, source: str, settings: SourceSettings) -> FilmReader |
     Raises:
         RejectJob: its pictures are too large.
     """
-    opened = open_container(str(path), whitelists(SourceKind.VIDEO), settings)
+    opened = open_whole_frames(str(path), whitelists(SourceKind.VIDEO), settings)
     return FilmReader(*opened, source, settings) if opened is not None else None
 
 
-def open_container(
+def open_whole_frames(
     location: str, options: dict[str, str], settings: SourceSettings
 ) -> tuple[InputContainer, NalUnits] | None:
-    """FFmpeg on a film that can be read so, and what tells its packets; None where there is none.
+    """FFmpeg on a film whose packets are whole frames, and what tells them apart; None where it is none such.
 
     Args:
         options: FFmpeg's.
     """
-    av.logging.restore_default_callback()  # to standard error, and so into the error log
-    av.logging.set_libav_level(_ERRORS_ONLY)
-    timeout_s = (settings.open_timeout_s, None)  # none for reading: PyAV would look at the clock at each
     try:
-        container = av.open(location, options=options, timeout=timeout_s, metadata_errors="replace")
+        container = open_container(location, options, settings)
     except av.FFmpegError:
         return None
     if (units := _units(container)) is None:
@@ -100,7 +97,7 @@ class FilmReader:
         codec.copy_opaque = True  # a frame knows what is planned of its packet
         codec.options = {"max_pixels": str(settings.max_pixels)}
         check_size(self.name, codec.width, codec.height, self._max_pixels)
-        self.opened = Opened(codec.width, codec.height, *_rate_and_frames(container, stream))
+        self.opened = Opened.told(codec.width, codec.height, *_rate_and_frames(container, stream))
         self._packets: FilmPackets | None = None
         self._now: Entry | None = None
         self._undecodable = 0  # packets
@@ -245,4 +242,4 @@ def _rate_and_frames(container: InputContainer, stream: VideoStream) -> tuple[fl
     rate = float(stream.guessed_rate or stream.average_rate or 0)
     lasting = math.floor((container.duration or 0) / 1e6 * rate + 0.5)
     frames = lasting if lasting and stream.frames > lasting + _ROUNDED_FRAMES else stream.frames or lasting
-    return (rate if 0 < rate < 1000 else 0.0), (frames if 0 < frames < 1e9 else 0)
+    return rate, frames

@@ -10,8 +10,6 @@ from __future__ import annotations
 import time
 
 import av
-import av.audio.stream  # PyAV looks for these when a stream opens, and the cage is closed by then
-import av.subtitles.stream
 import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
@@ -22,6 +20,7 @@ from av.video.stream import VideoStream
 
 from streamtag.core.live_clock import LiveTimeline
 from streamtag.errors import RetryJob
+from streamtag.ingest.containers import open_container
 from streamtag.ingest.packets import Arrived, Connections, PacketFeed
 from streamtag.ingest.policy import NoAnswer
 from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Opened, check_size
@@ -30,7 +29,6 @@ from streamtag.settings import SourceSettings
 
 # Packets of one group that wait undecoded for a sample that needs them: a stream without key frames fills no memory.
 GROUP_BYTES = 16 * 1024**2
-_ERRORS_ONLY = 16  # FFmpeg's AV_LOG_ERROR: the reason of a failure, no chatter
 
 
 def open_packets(
@@ -41,12 +39,8 @@ def open_packets(
     Raises:
         av.FFmpegError: it does not open; what FFmpeg says of it is in the error log.
     """
-    av.logging.restore_default_callback()  # to standard error, and so into the error log
-    av.logging.set_libav_level(_ERRORS_ONLY)
     connections = Connections()
-    # None for reading: PyAV would look at the clock under Python's lock, a thousand times a second. PacketFeed waits.
-    timeout_s = (settings.open_timeout_s, None)
-    container = av.open(location, options=options, timeout=timeout_s, metadata_errors="replace")
+    container = open_container(location, options, settings)  # PacketFeed waits for what is to be read
     connections.opened()
     return container, connections
 
@@ -79,8 +73,7 @@ class StreamReader:
         codec.flags |= Flags.low_delay  # a picture comes with its packet, not some packets later
         codec.options = {"max_pixels": str(settings.max_pixels)}
         check_size(self.name, codec.width, codec.height, settings.max_pixels)
-        rate = float(stream.average_rate or 0)
-        self.opened = Opened(codec.width, codec.height, rate if 0 < rate < 1000 else 0.0, 0)
+        self.opened = Opened.told(codec.width, codec.height, float(stream.average_rate or 0), 0)
         self._feed = PacketFeed(container, stream, connections, settings.read_timeout_s)
         self._timeline = LiveTimeline()
         self._sparse = sparse

@@ -24,6 +24,11 @@ class Opened:
     fps: float
     frames: int
 
+    @classmethod
+    def told(cls, width: float, height: float, fps: float, frames: float) -> Opened:
+        """By what a container says, less what cannot be."""
+        return cls(int(width), int(height), fps if 0 < fps < 1000 else 0.0, int(frames) if 0 < frames < 1e9 else 0)
+
 
 class Fate(Enum):
     """What may become of a frame."""

@@ -19,7 +19,7 @@ from streamtag.core.source import SourceKind, is_picture
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest import formats, playlists
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.films import FilmReader, open_container
+from streamtag.ingest.films import FilmReader, open_whole_frames
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.live import StreamReader, open_packets
 from streamtag.ingest.nal_units import NalUnits
@@ -104,8 +104,8 @@ def open_http_sparsely(
     if formats.is_mp4_or_matroska(web.first):
         log.forget()
         options = whitelists(SourceKind.HTTP) | {"rw_timeout": str(round(settings.read_timeout_s * 1e6))}
-        connection = WebConnection(shown_source(source), web, settings, log, gate)
-        if (opened := open_container(web.url, options, settings)) is not None:
+        connection = WebConnection(shown_source(source), web, log, gate)
+        if (opened := open_whole_frames(web.url, options, settings)) is not None:
             return WebFilmReader(*opened, source, settings, connection)
         gate.check()
     return _open_found(web, source, live, settings, False, log, gate)
@@ -130,7 +130,7 @@ def _open_found(
     capture = _opened(web.url, source, SourceKind.HTTP, settings, keyframes, log, gate)
     if live:
         return LiveReader(capture, source, settings, formats.has_times(web.content_type, web.first))
-    return WebVideoReader(capture, source, settings, WebConnection(shown_source(source), web, settings, log, gate))
+    return WebVideoReader(capture, source, settings, WebConnection(shown_source(source), web, log, gate))
 
 
 def _is_live_playlist(url: str, settings: SourceSettings, gate: GateClient) -> bool:
@@ -163,10 +163,9 @@ def _opened(
 class WebConnection:
     """By which a film of a web server comes: whether it broke, which FFmpeg only says in its log."""
 
-    def __init__(self, name: str, web: WebSource, settings: SourceSettings, log: ErrorLog, gate: GateClient) -> None:
+    def __init__(self, name: str, web: WebSource, log: ErrorLog, gate: GateClient) -> None:
         self._name = name
         self._web = web
-        self._timeout_s = settings.read_timeout_s
         self._log = log
         self._gate = gate
 

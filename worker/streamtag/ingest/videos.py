@@ -64,8 +64,7 @@ class VideoReader:
             )
         )
         check_size(self.name, width, height, self._max_pixels)
-        sane = 0 < fps < 1000
-        self.opened = Opened(int(width), int(height), fps if sane else 0.0, int(frames) if 0 < frames < 1e9 else 0)
+        self.opened = Opened.told(width, height, fps, frames)
 
     def grab(self) -> bool:
         for failures in range(self._tries):
@@ -88,9 +87,8 @@ class VideoReader:
         ok, picture = self._capture.retrieve(self._picture)  # another array where the size has changed
         if not ok or picture is None or picture.size == 0:
             raise CorruptFrame("the codec could not decode it")
-        check_size(
-            self.name, picture.shape[1], picture.shape[0], self._max_pixels
-        )  # a stream may change its size at any time
+        height, width = picture.shape[:2]
+        check_size(self.name, width, height, self._max_pixels)  # a stream may change its size at any time
         self._picture = picture = np.asarray(picture)
         return picture
 
