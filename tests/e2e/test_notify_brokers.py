@@ -17,14 +17,24 @@ from tests.support.notify_runner import events, ready, start
 from tests.support.stored_job import StoredJob
 
 
+def to_broker(broker: Mosquitto, **secret: str) -> dict[str, Any]:
+    """A sink of the settings."""
+    at = {"host": "127.0.0.1", "port": broker.port, "username": USER}
+    return {"name": "broker", "kind": "mqtt"} | at | (secret or {"password": PASSWORD})
+
+
+def streams_of(settings: Settings) -> str:
+    """The level of all streams of the queue."""
+    return f"streamtag/{segment(f'{settings.model.name}.0')}/stream"
+
+
 @pytest.mark.long
 def test_a_broker_hears_states_that_home_assistant_finds_and_when_nobody_tells(
     settings: Settings, tmp_path: Path, runners: list[Worker]
 ) -> None:
-    sink: dict[str, Any] = {"name": "broker", "kind": "mqtt", "host": "127.0.0.1", "username": USER}
     with Mosquitto(tmp_path) as broker, Subscriber(broker.port) as subscriber:
         (tmp_path / "password").write_text(f"{PASSWORD}\n")
-        sink |= {"port": broker.port, "password_file": str(tmp_path / "password")}
+        sink = to_broker(broker, password_file=str(tmp_path / "password"))
         first = start(runners, settings, sink)
         ready(first)
         job = StoredJob(settings, "gate")
@@ -65,12 +75,10 @@ def test_a_label_that_another_runner_switched_on_goes_off_with_its_job(
     settings: Settings, tmp_path: Path, runners: list[Worker]
 ) -> None:
     """Whoever takes over was not there when the label entered; the broker was."""
-    sink: dict[str, Any] = {"name": "broker", "kind": "mqtt", "host": "127.0.0.1", "username": USER}
     with Mosquitto(tmp_path) as broker, Subscriber(broker.port) as subscriber:
-        sink |= {"port": broker.port, "password": PASSWORD}
+        sink, stream = to_broker(broker), streams_of(settings)
         first = start(runners, settings, sink)
         ready(first)
-        stream = f"streamtag/{segment(f'{settings.model.name}.0')}/stream"
         names = ("gate", "hall", "Größe #1")
         topics = [f"{stream}/{segment(name)}/label/dog" for name in names]
         jobs = [StoredJob(settings, f"job-{number}") for number in range(len(names))]
@@ -89,12 +97,10 @@ def test_states_of_jobs_that_are_over_go_off_also_where_their_end_was_trimmed_an
     settings: Settings, tmp_path: Path, runners: list[Worker]
 ) -> None:
     """They once stayed on for ever; and the exit of one job switched off what another one of its stream sees."""
-    sink: dict[str, Any] = {"name": "broker", "kind": "mqtt", "host": "127.0.0.1", "username": USER}
     with Mosquitto(tmp_path) as broker, Subscriber(broker.port) as subscriber:
-        sink |= {"port": broker.port, "password": PASSWORD}
+        sink, stream = to_broker(broker), streams_of(settings)
         first = start(runners, settings, sink)
         ready(first)
-        stream = f"streamtag/{segment(f'{settings.model.name}.0')}/stream"
         gate, hall = (f"{stream}/{name}/label/dog" for name in ("gate", "hall"))
         one, two, other = (StoredJob(settings, job_id) for job_id in ("one", "two", "other"))
         for job, name in ((one, "gate"), (two, "gate"), (other, "hall")):

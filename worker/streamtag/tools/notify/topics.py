@@ -36,9 +36,7 @@ class Message:
 class _Stream:
     """What is on of a stream, which may be that of several jobs."""
 
-    labels: dict[str, set[str]] = field(
-        default_factory=dict
-    )  # topics of labels that are on, to the jobs that have them
+    labels: dict[str, set[str]] = field(default_factory=dict)  # topics of those that are on, to the jobs that have them
     states: dict[str, str] = field(default_factory=dict)  # of each job that runs, the newest last
 
 
