@@ -167,6 +167,8 @@ def test_a_loss_is_told_with_its_count() -> None:
     [
         ([HOOK | {"url": "ftp://hooks.test/s3cr3t"}], "write it as http://host/path"),
         ([HOOK | {"url": "https:///s3cr3t"}], "write it as http://host/path"),
+        ([HOOK | {"url": "https://hooks..test/s3cr3t"}], "write it as http://host/path"),
+        ([HOOK | {"url": "https://hooks test/s3cr3t"}], "write it as http://host/path"),
         ([HOOK | {"url": "https://me:s3cr3t@hooks.test/"}], "a user and password in it"),
         ([HOOK | {"secret_file": "/x"}], "choose one of secret and secret_file"),
         ([HOOK, HOOK], "two sinks have the same name"),

@@ -44,7 +44,8 @@ class WebhookSink(Sink):
     def _address(cls, value: SecretStr) -> SecretStr:
         try:
             parts = urlsplit(value.get_secret_value())
-            known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+            host = (parts.hostname or "").encode("idna")  # as it is looked up; what that refuses no event can help
+            known = parts.scheme in ("http", "https") and bool(host) and b" " not in host and (parts.port or 1) > 0
         except ValueError:
             known = False
         if not known:

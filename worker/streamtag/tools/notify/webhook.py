@@ -6,13 +6,14 @@ import hashlib
 import hmac
 import re
 import socket
+import string
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
+from http.client import HTTP_PORT, HTTPS_PORT, HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import quote, urlsplit
 
 import orjson
 
@@ -82,13 +83,17 @@ class Webhook:
         """The status of the answer, and how long it asks to be left alone. Of its body nothing is read."""
         parts = urlsplit(self._sink.url.get_secret_value())
         host, path = parts.hostname or "", (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        path = quote(path, safe=string.punctuation)  # as a browser has it, where somebody wrote it as it reads
+        # Without a port the client would take the end of an IPv6 address for one.
         if parts.scheme == "https":
             trusted = trusted_by(self._sink.tls_ca)
-            connection: HTTPConnection = HTTPSConnection(host, parts.port, timeout=self._timeout_s, context=trusted)
+            at = host, parts.port or HTTPS_PORT
+            connection: HTTPConnection = HTTPSConnection(*at, timeout=self._timeout_s, context=trusted)
         else:
-            connection = HTTPConnection(host, parts.port, timeout=self._timeout_s)
+            connection = HTTPConnection(host, parts.port or HTTP_PORT, timeout=self._timeout_s)
         # The timeout of a socket begins anew with each byte.
-        guard = threading.Timer(self._timeout_s, partial(_cut, connection))
+        is_late = threading.Event()
+        guard = threading.Timer(self._timeout_s, partial(_cut, connection, is_late))
         guard.daemon = True
         guard.start()
         try:
@@ -96,6 +101,10 @@ class Webhook:
             answer = connection.getresponse()
             asked = answer.getheader("Retry-After") or ""
             return answer.status, float(asked) if asked.isdecimal() and len(asked) < 7 else 0.0
+        except (OSError, HTTPException) as error:
+            if is_late.is_set() or isinstance(error, TimeoutError):  # the cut looks like something that the server did
+                raise TimeoutError(f"no answer within {self._timeout_s:g} s") from None
+            raise
         finally:
             guard.cancel()
             connection.close()
@@ -107,7 +116,8 @@ def signature(secret: str, timestamp_unix_s: int, body: bytes) -> str:
     return f"t={timestamp_unix_s},v1={signed}"
 
 
-def _cut(connection: HTTPConnection) -> None:
+def _cut(connection: HTTPConnection, is_late: threading.Event) -> None:
+    is_late.set()
     if connection.sock is not None:
         with suppress(OSError):  # it is closed already
             connection.sock.shutdown(socket.SHUT_RDWR)
