@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,24 +26,29 @@ class Mosquitto:
 
     Args:
         certificate: file of its certificate with the key, for TLS.
+        more: lines of its configuration.
     """
 
-    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
+    def __init__(self, folder: Path, certificate: Path | None = None, more: Sequence[str] = ()) -> None:
         found = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
         assert found, "mosquitto is missing: make system installs it"
         self._command = [found, "-c", str(folder / "mosquitto.conf")]
         self.port = free_port()
-        passwords = folder / "passwords"
-        subprocess.run(
-            ["mosquitto_passwd", "-c", "-b", str(passwords), USER, PASSWORD], check=True, capture_output=True
-        )
-        passwords.chmod(0o644)
+        self._passwords = folder / "passwords"
+        self.know(PASSWORD)
         # As root it would become a user who may not read the test's folder.
-        lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous false", f"password_file {passwords}", "user root"]
+        lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous false", f"password_file {self._passwords}"]
+        lines += ["user root", *more]
         if certificate is not None:
             lines += [f"certfile {certificate}", f"keyfile {certificate}"]
         (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
+
+    def know(self, password: str) -> None:
+        """Take this one of its user from the next start on."""
+        command = ["mosquitto_passwd", "-c", "-b", str(self._passwords), USER, password]
+        subprocess.run(command, check=True, capture_output=True)
+        self._passwords.chmod(0o644)
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)

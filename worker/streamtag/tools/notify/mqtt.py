@@ -39,7 +39,8 @@ class Mqtt:
         self._timeout_s = timeout_s
         self._topics = Topics(sink.prefix, sink.discovery, queue)
         self._over = over
-        self._client_id = f"streamtag-{queue}-{sink.name}"
+        # With the prefix, by which two installations share a broker: a client ends the connection of its namesake.
+        self._client_id = f"{sink.prefix}-{queue}-{sink.name}"
         self._client: paho.Client | None = None
         self._why = "not connected yet"
         self._connected = threading.Event()

@@ -51,7 +51,8 @@ class Topics:
     def __init__(self, prefix: str, discovery: str, queue: str) -> None:
         self._queue = queue
         self._node = segment(queue)
-        self._base = f"{prefix.strip('/')}/{self._node}"
+        self._prefix = prefix.strip("/")
+        self._base = f"{self._prefix}/{self._node}"
         self._discovery = discovery.strip("/")
         self._known: set[str] = set()  # entities that the broker was told of
         self._streams: dict[str, _Stream] = {}  # by their segments
@@ -180,7 +181,7 @@ class Topics:
 
     def _entity(self, component: str, stream: str, name: str, about: dict[str, Any]) -> list[Message] | None:
         """How Home Assistant hears of a thing, once; None where there are too many."""
-        node = f"streamtag-{self._node}"
+        node = f"{segment(self._prefix)}-{self._node}"
         thing = f"{segment(stream)}-{segment(name)}"
         topic = f"{self._discovery}/{component}/{node}/{thing}/config"
         if topic in self._known:
