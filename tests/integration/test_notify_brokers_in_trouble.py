@@ -53,3 +53,23 @@ def test_two_installations_under_prefixes_of_their_own_do_not_disturb_each_other
         assert b"offline" not in said
         configs = {topic for topic, _, _ in subscriber.messages if topic.endswith("/gate-dog/config")}
         assert len(configs) == 2, "Home Assistant finds both"
+def test_a_message_that_ends_the_connection_holds_up_none_behind_it(tmp_path: Path) -> None:
+    """The client of a connection once sent what was given up again and again, and the broker hung up each time."""
+    with Mosquitto(tmp_path, more=["max_packet_size 5000"]) as broker, channel_to(broker) as channel:
+        channel.send(enter(1))
+        for _ in range(2):
+            with pytest.raises(Unreachable):
+                channel.send(enter(2, text="x" * 9000))
+        with Subscriber(broker.port) as subscriber:
+            channel.send(enter(3, "cat"))
+            eventually(lambda: subscriber.last("streamtag/q/stream/gate/label/cat") == b"ON", "it is told")
+
+
+def test_a_new_password_is_taken_without_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("the old one")
+    with Mosquitto(tmp_path) as broker, channel_to(broker, password_file=file) as channel:
+        with pytest.raises(Unreachable, match="refused"):
+            channel.send(enter(1))
+        file.write_text(PASSWORD)
+        channel.send(enter(1))

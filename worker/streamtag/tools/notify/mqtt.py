@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from collections.abc import Callable, Set
+from contextlib import suppress
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -74,6 +76,13 @@ class Mqtt:
 
     def send(self, notice: Notice) -> None:
         """Publish it, and what it changes, and wait until the broker has all of it."""
+        try:
+            self._send(notice)
+        except Unreachable:
+            self._drop()
+            raise
+
+    def _send(self, notice: Notice) -> None:
         if self._client is None:
             self.open()
         if self._client is None or not self._connected.wait(self._timeout_s):
@@ -104,6 +113,22 @@ class Mqtt:
             self._publish(client, Message(self._topics.availability, OFFLINE, retain=True)).wait_for_publish(2.0)
         client.disconnect()
         client.loop_stop()
+
+    def _drop(self) -> None:
+        """Begin anew with the next notice, with the password and the CA of then, without what paho keeps to send.
+
+        A message for which a broker ends the connection would end each one that follows, also when it was given up.
+        """
+        client, self._client = self._client, None
+        if client is None:
+            return
+        connection = client.socket()
+        if isinstance(connection, socket.socket):
+            with suppress(OSError):  # first, so that no farewell gets through, and the broker says that we are gone
+                connection.shutdown(socket.SHUT_RDWR)
+        client.disconnect()
+        client.loop_stop()
+        self._connected.clear()
 
     def _begin(self, client: paho.Client) -> None:
         """What is to be done once a connection, before anything is told over it."""
@@ -156,6 +181,7 @@ class Mqtt:
         # It comes back behind what is retained, and so tells that this is all.
         self._publish(client, Message(self._topics.availability, ONLINE, retain=True))
         self._fresh.set()
+        self._why = "not connected any more"
         self._connected.set()
         log.info("broker connected", sink=self._sink.name, host=self._sink.host)
 
