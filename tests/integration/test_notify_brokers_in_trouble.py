@@ -39,6 +39,52 @@ def state(number: int, name: str) -> Notice:
     return Notice(f"{number}-0", {"kind": "state", "stream": "gate", "job_id": "one", "state": name})
 
 
+def test_a_message_that_ends_the_connection_holds_up_none_behind_it(tmp_path: Path) -> None:
+    """The client of a connection once sent what was given up again and again, and the broker hung up each time."""
+    with Mosquitto(tmp_path, more=["max_packet_size 5000"]) as broker, channel_to(broker) as channel:
+        channel.send(enter(1))
+        for _ in range(2):
+            with pytest.raises(Unreachable):
+                channel.send(enter(2, text="x" * 9000))
+        with Subscriber(broker.port) as subscriber:
+            channel.send(enter(3, "cat"))
+            eventually(lambda: subscriber.last("streamtag/q/stream/gate/label/cat") == b"ON", "it is told")
+
+
+def test_a_broker_that_lost_what_it_retains_is_told_it_again(tmp_path: Path) -> None:
+    """Mosquitto keeps nothing across a restart unless it is told to; a state may hold for weeks."""
+    with Mosquitto(tmp_path) as broker, channel_to(broker) as channel:
+        channel.send(state(1, "live"))
+        channel.send(enter(2))
+        channel.send(enter(3, "cat"))
+        channel.send(Notice("4-0", enter(4, "cat").content | {"kind": "exit"}))
+        broker.kill()
+        broker.start()
+        base = "streamtag/q/stream/gate"
+
+        def retained() -> list[bytes | None]:
+            channel.idle()
+            with Subscriber(broker.port) as late:
+                eventually(lambda: late.last("streamtag/q/status"), "it is there")
+                names = f"{base}/state", f"{base}/label/dog", f"{base}/label/cat"
+                return [late.last(name) for name in names]
+
+        eventually(lambda: retained() == [b"live", b"ON", b"OFF"], "all of it is there again")
+        with Subscriber(broker.port) as late:
+            config = "homeassistant/binary_sensor/streamtag-q/gate-dog/config"
+            eventually(lambda: late.last(config), "and what Home Assistant finds")
+
+
+def test_a_new_password_is_taken_without_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("the old one")
+    with Mosquitto(tmp_path) as broker, channel_to(broker, password_file=file) as channel:
+        with pytest.raises(Unreachable, match="refused"):
+            channel.send(enter(1))
+        file.write_text(PASSWORD)
+        channel.send(enter(1))
+
+
 def test_two_installations_under_prefixes_of_their_own_do_not_disturb_each_other(tmp_path: Path) -> None:
     with (
         Mosquitto(tmp_path) as broker,
@@ -53,23 +99,3 @@ def test_two_installations_under_prefixes_of_their_own_do_not_disturb_each_other
         assert b"offline" not in said
         configs = {topic for topic, _, _ in subscriber.messages if topic.endswith("/gate-dog/config")}
         assert len(configs) == 2, "Home Assistant finds both"
-def test_a_message_that_ends_the_connection_holds_up_none_behind_it(tmp_path: Path) -> None:
-    """The client of a connection once sent what was given up again and again, and the broker hung up each time."""
-    with Mosquitto(tmp_path, more=["max_packet_size 5000"]) as broker, channel_to(broker) as channel:
-        channel.send(enter(1))
-        for _ in range(2):
-            with pytest.raises(Unreachable):
-                channel.send(enter(2, text="x" * 9000))
-        with Subscriber(broker.port) as subscriber:
-            channel.send(enter(3, "cat"))
-            eventually(lambda: subscriber.last("streamtag/q/stream/gate/label/cat") == b"ON", "it is told")
-
-
-def test_a_new_password_is_taken_without_a_restart(tmp_path: Path) -> None:
-    file = tmp_path / "password"
-    file.write_text("the old one")
-    with Mosquitto(tmp_path) as broker, channel_to(broker, password_file=file) as channel:
-        with pytest.raises(Unreachable, match="refused"):
-            channel.send(enter(1))
-        file.write_text(PASSWORD)
-        channel.send(enter(1))

@@ -138,7 +138,8 @@ class Mqtt:
         try:
             self._topics.forget()
             self._remember(client)
-            for message in self._ended():
+            self._ended()
+            for message in self._topics.missing(self._retained):
                 self._publish(client, message)
         except QueueUnavailable:
             self._fresh.set()
@@ -180,8 +181,8 @@ class Mqtt:
         client.subscribe([(self._topics.streams, QOS), (self._topics.availability, QOS)])
         # It comes back behind what is retained, and so tells that this is all.
         self._publish(client, Message(self._topics.availability, ONLINE, retain=True))
-        self._fresh.set()
         self._why = "not connected any more"
+        self._fresh.set()
         self._connected.set()
         log.info("broker connected", sink=self._sink.name, host=self._sink.host)
 

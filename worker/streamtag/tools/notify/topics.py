@@ -56,6 +56,8 @@ class Topics:
         self._discovery = discovery.strip("/")
         self._known: set[str] = set()  # entities that the broker was told of
         self._streams: dict[str, _Stream] = {}  # by their segments
+        self._said: dict[str, Message] = {}  # what the broker is to retain of states, by topic
+        self._configs: dict[str, Message] = {}  # of entities, by the topics of their states
 
     @property
     def availability(self) -> str:
@@ -76,6 +78,8 @@ class Topics:
     def remember(self, retained: Mapping[str, bytes]) -> None:
         """What another runner said, by topic: it goes off with its jobs, too."""
         for topic, payload in retained.items():
+            if topic not in self._said:
+                self._keep([Message(topic, payload, retain=True)])
             jobs = _jobs(retained.get(f"{topic}/attributes"))
             match topic.removeprefix(f"{self._base}/stream/").split("/"):
                 case [stream, "label", _] if payload == ON:
@@ -88,7 +92,20 @@ class Topics:
 
     def end(self, over: Set[str]) -> list[Message]:
         """Nothing is on any more for these jobs, whose end was told to nobody."""
-        return [message for stream in list(self._streams) for message in self._without(stream, over, _LOST)]
+        return self._keep([one for stream in list(self._streams) for one in self._without(stream, over, _LOST)])
+
+    def missing(self, retained: Mapping[str, bytes]) -> list[Message]:
+        """What a broker lacks that retains only this, as one that kept nothing over a restart."""
+        lacking = [one for topic, one in self._said.items() if retained.get(topic) != one.payload]
+        return [*(self._configs[one.topic] for one in lacking if one.topic in self._configs), *lacking]
+
+    def _keep(self, messages: list[Message]) -> list[Message]:
+        """The same; what the broker is to retain of states is known from now on."""
+        for one in messages:
+            is_known = one.topic in self._said or len(self._said) < 2 * MAX_ENTITIES  # each has attributes
+            if is_known and one.topic.startswith(f"{self._base}/stream/"):
+                self._said[one.topic] = one
+        return messages
 
     def forget(self) -> None:
         """The broker may have forgotten what it retained: tell it of each entity anew."""
@@ -102,7 +119,7 @@ class Topics:
             f"{self._base}/event/{segment(stream)}" if stream else f"{self._base}/{segment(notice.kind)}",
             _json(content),
         )
-        return [*self._states(notice.kind, stream, content), event]
+        return [*self._keep(self._states(notice.kind, stream, content)), event]
 
     def _states(self, kind: str, stream: str, content: dict[str, Any]) -> list[Message]:
         label = content.get("label")
@@ -204,7 +221,10 @@ class Topics:
             "payload_not_available": OFFLINE.decode(),
             "device": device,
         }
-        return [Message(topic, _json(about | shared), retain=True)]
+        config = Message(topic, _json(about | shared), retain=True)
+        if len(self._configs) < MAX_ENTITIES:
+            self._configs[about["state_topic"]] = config
+        return [config]
 
 
 def _jobs(attributes: bytes | None) -> set[str]:
