@@ -33,8 +33,8 @@ def test_what_doctor_tells_to_run_at_redis_makes_all_of_it_right(
         for _ in range(3):
             faults = [finding for finding in about_redis(settings).values() if finding.level != "ok"]
             for finding in faults:
-                command = re.search(r"redis-cli config set (\S+) (\S+)", finding.remedy)
-                assert command is not None, finding
+                command = re.search(rf"redis-cli -p {server.port} config set (\S+) (\S+)", finding.remedy)
+                assert command is not None, f"it changes this server, and no other of the machine: {finding}"
                 client.config_set(command[1], command[2])
         assert faults == [], "after the last of them nothing is left"
 

@@ -289,6 +289,16 @@ def test_a_name_of_digits_is_a_name_however_it_is_given(settings: Settings, tmp_
     assert "smoothing.labels: a list is expected: write it as [one, two] (from environment)" in wrong.stderr
 
 
+def test_values_are_shown_as_one_writes_them(settings: Settings) -> None:
+    """What is copied from there into --set or a file must mean the same: Python's None would be a folder's name."""
+    ran = run_cli(settings, "config", "show", "--set", "smoothing.labels=[dog, water bottle]")
+    shown = {line.split()[0]: " ".join(line.split()[1:]) for line in ran.stdout.splitlines() if line.strip()}
+    assert shown["model.cache"] == "null default"
+    assert shown["view.thumbnails"] == "false default"
+    assert shown["source.schemes"] == "[file, http, https, rtsp, rtsps, camera] default"
+    assert shown["smoothing.labels"] == "[dog, water bottle] command line"
+
+
 def test_redis_away_is_told_without_the_password(settings: Settings) -> None:
     ran = run_cli(settings, "status", env={"STREAMTAG_REDIS__URL": "redis://user:hunter2@127.0.0.1:9/0"})
     assert ran.returncode == 3

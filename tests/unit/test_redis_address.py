@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from streamtag.configuration import flatten, load
 from streamtag.errors import ConfigError
-from streamtag.queue.address import open_client, user, where
+from streamtag.queue.address import open_client, redis_cli, user, where
 from streamtag.redis_settings import RedisSettings
 from streamtag.settings import Settings
 
@@ -31,6 +31,21 @@ def test_what_is_set_apart_takes_the_place_of_the_urls_part() -> None:
 def test_each_part_alone_leaves_the_others() -> None:
     found = connection(settings(url="redis://u:p@old:1", password="q").redis)
     assert (found["host"], found["port"], found["username"], found["password"]) == ("old", 1, "u", "q")
+
+
+@pytest.mark.parametrize(
+    ("url", "typed"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis-cli"),
+        ("redis://me:secret@localhost:7000", "redis-cli -p 7000"),
+        ("redis://cache.lan", "redis-cli -h cache.lan"),
+        ("rediss://cache.lan:7000", "redis-cli -h cache.lan -p 7000 --tls"),
+        ("unix:///run/a redis.sock", "redis-cli -s '/run/a redis.sock'"),
+    ],
+)
+def test_redis_cli_is_sent_to_the_same_server_and_told_no_password(url: str, typed: str) -> None:
+    redis = settings(url=url).redis
+    assert redis_cli(redis, open_client(redis, KEY)) == typed
 
 
 @pytest.mark.parametrize(

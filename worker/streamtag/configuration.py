@@ -262,6 +262,11 @@ def template() -> str:
             value = getattr(group, name)
             value = value.get_secret_value() if isinstance(value, SecretStr) else value
             value = str(value) if isinstance(value, Path) else value
-            text = yaml.safe_dump(value, default_flow_style=True, width=1000).strip().removesuffix("...").strip()
-            lines += [f"  # {declared.description}", f"  {name}: {text}"]
+            lines += [f"  # {declared.description}", f"  {name}: {in_yaml(value)}"]
     return "\n".join(lines) + "\n"
+
+
+def in_yaml(value: Any) -> str:
+    """A value as a settings file has it, in one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=1_000_000, allow_unicode=True)
+    return text.strip().removesuffix("...").strip()

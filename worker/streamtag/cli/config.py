@@ -9,7 +9,7 @@ import typer
 
 from streamtag.cli.common import Config, Json, Model, Overrides, Weights, examples, print_json, settings_and_origins
 from streamtag.cli.tables import Column, Grid
-from streamtag.configuration import flatten, template
+from streamtag.configuration import flatten, in_yaml, template
 from streamtag.core.job import job_schema
 from streamtag.settings import Settings
 
@@ -32,7 +32,7 @@ def show(
     grid = Grid("setting", Column("value", wraps=True), Column("from", wraps=True))
     for name, value in values.items():
         origin = origins.get(name, "default")
-        grid.row(name, str(_jsonable(value)), origin, style="" if origin == "default" else "bold")
+        grid.row(name, _typed(_jsonable(value)), origin, style="" if origin == "default" else "bold")
     grid.print()
 
 
@@ -56,3 +56,8 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, list):
         return [_jsonable(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def _typed(value: Any) -> str:
+    """A value as one gives it to --set or writes it into a file: Python's None would be a text there."""
+    return value if isinstance(value, str) else in_yaml(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from streamtag.redis_settings import RedisSettings
 
 CONNECT_S = 5.0
 DEFAULT_PORT = 6379
+_LOCAL = ("127.0.0.1", "localhost")  # where redis-cli looks by itself
 
 
 def open_client(settings: RedisSettings, key: str, timeout_s: float | None = None) -> redis.Redis:
@@ -63,6 +65,22 @@ def where(settings: RedisSettings) -> str:
         return redact_url(url)
     options = {"host": "localhost", "port": DEFAULT_PORT} | (_read(url) or {})
     return f"{url.partition('://')[0]}://{settings.host or options['host']}:{settings.port or options['port']}"
+
+
+def redis_cli(settings: RedisSettings, client: redis.Redis) -> str:
+    """How redis-cli is told which server that is; user and password are left to whoever types it."""
+    options = _server(settings)
+    if "path" in options:
+        return f"redis-cli -s {shlex.quote(options['path'])}"
+    node = Node(options["host"], options["port"])
+    if isinstance(client.connection_pool, SentinelConnectionPool) and (found := found_servers(client)):
+        node = Node.parse(found[0])
+    words = ["redis-cli"]
+    words += ["-h", shlex.quote(node.host)] if node.host not in _LOCAL else []
+    words += ["-p", str(node.port)] if node.port != DEFAULT_PORT else []
+    words += ["--tls"] if uses_tls(settings) else []
+    words += ["--cacert", shlex.quote(str(settings.tls_ca))] if settings.tls_ca else []
+    return " ".join(words)
 
 
 def user(settings: RedisSettings) -> str:

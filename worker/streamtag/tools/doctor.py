@@ -29,6 +29,7 @@ from streamtag.networks.engines.machine import this_machine
 from streamtag.networks.loading import import_keras, kept_conversion
 from streamtag.networks.registry import SPECS, find_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
+from streamtag.queue.address import redis_cli
 from streamtag.queue.connection import Connection, text
 from streamtag.queue.keys import Keys
 from streamtag.settings import EngineSettings, ModelSettings, Settings, SourceSettings
@@ -67,6 +68,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     connection = Connection(settings.redis, keys)
     with connection.asking("INFO"):
         info = connection.client.info()
+        at = redis_cli(settings.redis, connection.client)
         version = str(info["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
             yield Finding(
@@ -84,14 +86,14 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                 "redis memory",
                 "fail",
                 f"maxmemory-policy {policy}",
-                "run: redis-cli config set maxmemory-policy noeviction   (eviction loses jobs silently)",
+                f"run: {at} config set maxmemory-policy noeviction   (eviction loses jobs silently)",
             )
         elif not limit:
             yield Finding(
                 "redis memory",
                 "warn",
                 "no maxmemory",
-                "run: redis-cli config set maxmemory 2gb   (so that Redis refuses before the host kills it)",
+                f"run: {at} config set maxmemory 2gb   (so that Redis refuses before the host kills it)",
             )
         else:
             yield Finding("redis memory", "ok", f"{policy}, {limit // 1024**2} MiB")
@@ -102,7 +104,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                 "redis persistence",
                 "warn",
                 "no append-only file",
-                "run: redis-cli config set appendonly yes   (or a restart loses what came after the last snapshot)",
+                f"run: {at} config set appendonly yes   (or a restart loses what came after the last snapshot)",
             )
         waiting = connection.client.xlen(keys.jobs)
         yield Finding("queue", "ok", f"{keys.jobs}: {waiting} jobs waiting or running")
