@@ -21,6 +21,7 @@ from streamtag.core.stream_state import OutcomeKind
 from streamtag.ingest.films import open_film
 from streamtag.settings import SourceSettings
 
+from tests.support.edit_lists import edit
 from tests.support.media import expected_samples, true_times
 from tests.support.stream_reading import Heard, read
 
@@ -73,6 +74,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     _copy(folder / "open-groups.mp4", folder / "cut-by-edit-list.mp4", half_a_second_earlier)
     _copy(folder / "no-b-frames.mp4", folder / "turned.mp4", lambda packet: packet, turn=90)
+    _copy(folder / "two-rates.mp4", folder / "two-rates.mkv", lambda packet: packet)
     return folder
 
 
@@ -164,6 +166,48 @@ def test_samples_of_real_films_are_those_of_films_that_are_decoded_whole(shared_
         _assert_same(
             read(shared_data / "videos" / name, sampling), _read_whole(shared_data / "videos" / name, sampling)
         )
+
+
+@pytest.mark.parametrize("name", ["pyramid.mkv", "two-rates.mkv", "closed.265.mkv"])
+@pytest.mark.parametrize("sampling", [Sampling(fps=5), Sampling(every=1)], ids=["5 a second", "all"])
+def test_films_that_were_joined_by_their_bytes_go_on(
+    films: Path, tmp_path: Path, name: str, sampling: Sampling
+) -> None:
+    """Times go back there, and what FFmpeg says of the order of decoding is wrong from there on."""
+    path = tmp_path / "joined.mkv"
+    path.write_bytes((films / name).read_bytes() * 2)
+    found = read(path, sampling)
+    assert found.outcome is not None
+    assert (found.outcome.decoded, found.unclassified) == (2 * FRAMES, [])
+    _assert_same(found, _read_whole(path, sampling))
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["two parts, turned round", "one after the other"])
+def test_a_film_of_several_parts_by_its_edit_list_is_decoded_whole(films: Path, tmp_path: Path, later: bool) -> None:
+    """Both begin and end within a group of pictures."""
+    path = tmp_path / "edited.mp4"
+    path.write_bytes((films / "two-rates.mp4").read_bytes())
+    parts = [(0.5, 1.3), (3.0, 2.2)]
+    edit(path, parts if later else parts[::-1])
+    found = read(path, Sampling(every=1))
+    assert len(found.samples) > 20
+    _assert_same(found, _read_whole(path, Sampling(every=1)))
+
+
+def test_a_matroska_film_that_begins_late_is_not_called_incomplete(films: Path, tmp_path: Path) -> None:
+    """As a recorder cuts one film into several without giving each its own time; and its rate is no nominal one."""
+
+    def an_hour_later(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+        assert packet.pts is not None
+        assert packet.dts is not None
+        hour = round(3600 / packet.time_base)
+        packet.pts, packet.dts = packet.pts + hour, packet.dts + hour
+        return packet
+
+    _copy(films / "no-b-frames.mp4", tmp_path / "late.mkv", an_hour_later)
+    found = read(tmp_path / "late.mkv")
+    assert found.outcome is not None
+    assert (found.outcome.decoded, found.outcome.reason) == (FRAMES, "")
 
 
 @pytest.mark.parametrize("name", ["pyramid.mkv", "open-groups.mp4", "closed.265.mkv"])

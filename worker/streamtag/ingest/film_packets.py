@@ -70,6 +70,8 @@ class FilmPackets:
         self._ended = False
         self._count = 0
         self._unplanned: list[tuple[int, int, Entry]] = []  # a heap by time
+        self._planned_pts = -math.inf  # the last that was planned
+        self._went_back = False  # what they say of when they are decoded is no longer believed
         self._to_show: deque[Entry] = deque()
         self._shown: Entry | None = None
         self._waiting_bytes = 0
@@ -126,22 +128,32 @@ class FilmPackets:
         if self._ended:
             return False
         packet = self._next()
-        until: float = math.inf
         if packet is None:
             self._ended = True
-        else:
-            self._add(packet)
-            # Each that follows is decoded later, and none is shown before it is decoded.
-            until = -math.inf if packet.dts is None else packet.dts
+            self._plan_until(math.inf)
+            return True
+        picture = self._units.picture(memoryview(packet))
+        went_back = packet.pts is not None and not packet.is_discard and packet.pts < self._planned_pts
+        if went_back or picture is Picture.REFRESH:
+            self._plan_until(math.inf)  # the codec lets out all that came before
+        if went_back:  # as where two films were joined: FFmpeg then says that frames are decoded when they are shown
+            self._went_back, self._planned_pts = True, -math.inf
+        self._add(packet, picture)
+        # Each that follows is decoded later, and none is shown before it is decoded.
+        self._plan_until(-math.inf if packet.dts is None or self._went_back else packet.dts)
+        return True
+
+    def _plan_until(self, until: float) -> None:
+        """Plan what is shown by then, and what has waited for as many as may be shown before it."""
         while self._unplanned and (self._unplanned[0][0] <= until or len(self._unplanned) > _REORDERED):
             pts, _, entry = heapq.heappop(self._unplanned)
+            self._planned_pts = pts
             # In milliseconds and back, to the same last bit as OpenCV.
             entry.planned = self._plan.next((pts - self._start) * self._tick_s * 1000.0 / 1000.0)
             self._to_show.append(entry)
-        return True
 
-    def _add(self, packet: Packet[VideoStream]) -> None:
-        entry = Entry(packet, self._count, self._units.picture(memoryview(packet)))
+    def _add(self, packet: Packet[VideoStream], picture: Picture) -> None:
+        entry = Entry(packet, self._count, picture)
         self._count += 1
         self._waiting_bytes += packet.size
         self.undecoded.append(entry)

@@ -32,7 +32,8 @@ from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
 # In these a packet is a whole frame, and each has its time.
-_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_MATROSKA = "matroska,webm"
+_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", _MATROSKA)
 _PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE, and 0 is unknown; of others a packet may be half a frame
 # Packets after its own by which a frame is out: it waits for 16 at most that are decoded (H.264, H.265), and of each 17
 # all but one may be left out.
@@ -76,10 +77,31 @@ def open_whole_frames(
 def _units(container: InputContainer) -> NalUnits | None:
     if container.format.name not in _CONTAINERS or not container.streams.video:
         return None
-    codec = container.streams.video[0].codec_context
+    stream = container.streams.video[0]
+    codec = stream.codec_context
     if codec is None or codec.field_order > _PROGRESSIVE:  # None: FFmpeg cannot decode it
         return None
+    if _is_put_together((entry.pos, entry.is_keyframe, entry.is_discard) for entry in stream.index_entries):
+        return None
     return NalUnits.of(codec.name, codec.extradata or b"")
+
+
+def _is_put_together(index: Iterable[tuple[int, bool, bool]]) -> bool:
+    """Whether an edit list has several parts of a film follow each other, by FFmpeg's index of it.
+
+    Where one part begins in the middle of a group of pictures, its times and those of the part before overlap.
+
+    Args:
+        index: of each packet where it lies, whether it is a key frame, and whether it is decoded but not shown.
+    """
+    last, shown, left, begins = -1, False, False, False
+    for place, key, discarded in index:
+        left = left or (shown and discarded)
+        begins = begins or (left and key)
+        if place < last or (begins and not discarded):
+            return True
+        last, shown = place, shown or not discarded
+    return False
 
 
 class FilmReader:
@@ -239,7 +261,10 @@ def _rate_and_frames(container: InputContainer, stream: VideoStream) -> tuple[fl
 
     MP4 counts those, too, that its edit list leaves out: they are missing from the duration.
     """
-    rate = float(stream.guessed_rate or stream.average_rate or 0)
-    lasting = math.floor((container.duration or 0) / 1e6 * rate + 0.5)
+    rate = float(stream.average_rate or stream.guessed_rate or 0)  # as OpenCV, since times that jump go by it
+    duration_s = (container.duration or 0) / 1e6
+    if container.format.name == _MATROSKA:  # counts from 0, wherever its first frame is
+        duration_s -= float((stream.start_time or 0) * (stream.time_base or 0))
+    lasting = math.floor(duration_s * rate + 0.5)
     frames = lasting if lasting and stream.frames > lasting + _ROUNDED_FRAMES else stream.frames or lasting
     return rate, frames

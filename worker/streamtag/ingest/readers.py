@@ -26,8 +26,12 @@ class Opened:
 
     @classmethod
     def told(cls, width: float, height: float, fps: float, frames: float) -> Opened:
-        """By what a container says, less what cannot be."""
-        return cls(int(width), int(height), fps if 0 < fps < 1000 else 0.0, int(frames) if 0 < frames < 1e9 else 0)
+        """By what a container says, less what cannot be: a frame each tick of its clock is what it says for want of a
+        rate, and of a container that does not count its frames, their number is the duration times that.
+        """
+        believable = 0 < fps < 1000
+        frames = int(frames) if believable and 0 < frames < 1e9 else 0
+        return cls(int(width), int(height), fps if believable else 0.0, frames)
 
 
 class Fate(Enum):
