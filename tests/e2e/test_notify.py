@@ -175,6 +175,20 @@ def test_what_a_sink_does_not_take_becomes_a_dead_letter(
     assert receiver.told[-1].event_id == receiver.refused[0].event_id
 
 
+def test_the_reason_of_now_is_told_and_not_the_one_that_it_began_with(
+    settings: Settings, receiver: WebhookReceiver, runners: list[Worker]
+) -> None:
+    """As where a server is started, and then does not know the key."""
+    receiver.answers = [503] * 2 + [401] * 10_000
+    runner = start(runners, settings, hook(receiver))
+    ready(runner)
+    StoredJob(settings).publish(events=events(1))
+    for reason in ("answered 503", "answered 401"):
+        eventually(lambda: runner.said("sink does not take an event, trying on", reason=reason), reason)  # noqa: B023
+    (status,) = json_lines(run_cli(settings, "notify", "--status", "--json", env=named("hook")).stdout)
+    assert status["trouble"] == "answered 401"
+
+
 @pytest.mark.long
 def test_events_that_somebody_else_wrote_stop_nobody(
     settings: Settings, receiver: WebhookReceiver, tmp_path: Path, runners: list[Worker]

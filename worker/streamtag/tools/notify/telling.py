@@ -69,7 +69,7 @@ class SinkLoop:
         self._metrics = metrics
         self._holds = holds
         self._stopping = stopping
-        self._in_trouble = False
+        self._trouble = ""  # why the sink does not take the event at hand, as last told
         self._redis_away = False
 
     def run(self) -> None:
@@ -132,7 +132,7 @@ class SinkLoop:
             self._metrics.count(name, "delivered")
             return
         log.warning("event given up", sink=name, event_id=event.id, reason=given_up.reason, tries=given_up.tries)
-        trouble = given_up.reason if self._in_trouble else ""
+        trouble = given_up.reason if self._trouble else ""
         self._notices.bury(name, place, event, given_up.reason, given_up.tries, self._settings.dlq_maxlen, trouble)
         self._metrics.count(name, given_up.outcome)
 
@@ -160,16 +160,16 @@ class SinkLoop:
                 self._metrics.retry(self._sink.name)
                 self._wait(error, tries, place)
                 continue
-            if self._in_trouble:
+            if self._trouble:
                 log.info("sink takes events again", sink=self._sink.name)
-            self._in_trouble = False
+            self._trouble = ""
             return None
 
     def _wait(self, error: Unreachable, tries: int, place: Place) -> None:
         reason = printable(str(error), 300)
-        if not self._in_trouble:
+        if reason != self._trouble:  # the first one may be over, and another stand behind it
             log.warning("sink does not take an event, trying on", sink=self._sink.name, reason=reason)
-            self._in_trouble = True
+            self._trouble = reason
             self._notices.advance(self._sink.name, place, trouble=reason)
         cap_s = self._settings.backoff_cap_s
         pause_s = full_jitter_s(tries, self._settings.backoff_s, cap_s, random.random())
