@@ -129,11 +129,19 @@ def test_what_is_referred_to_is_there(objects: tuple[Manifest, ...]) -> None:
                 assert volume["secret"]["optional"], "without one, a pod would never start"
         if account := template["spec"].get("serviceAccountName"):
             assert ("ServiceAccount", account) in there
+    scaler_refers_to(objects, there)
+
+
+def scaler_refers_to(objects: tuple[Manifest, ...], there: set[tuple[str, str]]) -> None:
+    """Workers, their Redis and its Secret, by the names that they have in the end."""
     (scaled,) = of_kind(objects, "ScaledObject")
     assert ("Deployment", scaled["spec"]["scaleTargetRef"]["name"]) in there
     for trigger in scaled["spec"]["triggers"]:
         if "authenticationRef" in trigger:
             assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in there
+    secrets = {one["metadata"]["name"] for one in of_kind(objects, "Secret")} or {"streamtag-redis"}
+    (authentication,) = of_kind(objects, "TriggerAuthentication")
+    assert {one["name"] for one in authentication["spec"]["secretTargetRef"]} <= secrets
 
 
 def test_every_selector_finds_its_pods(objects: tuple[Manifest, ...]) -> None:
@@ -155,23 +163,6 @@ def test_every_selector_finds_its_pods(objects: tuple[Manifest, ...]) -> None:
         for constraint in template["spec"].get("topologySpreadConstraints", ()):
             assert constraint["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     assert worker(objects)["spec"]["topologySpreadConstraints"]
-
-
-def test_the_page_of_another_model_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both in one namespace, the copy made as k8s/README.md says."""
-    one, copy = rendered("cpu+view+notify"), rendered("cpu+view+notify", "vgg16")
-    assert settings(copy, monkeypatch).model.name == "vgg16"
-    for service, own, other in ((page_service(one), one, copy), (page_service(copy), copy, one)):
-        chosen = service["spec"]["selector"].items()
-        assert any(chosen <= template["metadata"]["labels"].items() for template in pods(own))
-        assert not any(chosen <= template["metadata"]["labels"].items() for template in pods(other))
-    for template in pods(copy):
-        assert template["metadata"]["labels"]["streamtag/model"] == "vgg16"
-
-
-def page_service(objects: tuple[Manifest, ...]) -> Manifest:
-    (found,) = [one for one in of_kind(objects, "Service") if one["metadata"]["name"].startswith("streamtag-view")]
-    return found
 
 
 def test_named_ports_are_ports_of_the_pods(objects: tuple[Manifest, ...]) -> None:
