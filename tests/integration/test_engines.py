@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,29 @@ def demo() -> tuple[Bundle, Any]:
 
 def plain(model: Any, bundle: Bundle, pictures: np.ndarray) -> np.ndarray:
     return np.asarray(model(normalise(pictures, bundle.preprocessing.mode), training=False))
+
+
+@pytest.mark.parametrize("name", ["tf_graph", "openvino"])
+def test_an_engine_binds_no_thread_to_a_core(name: str, demo: tuple[Bundle, Any]) -> None:
+    # It would wait there behind a decoder, or what another worker has bound to the same, while others are free.
+    bundle, model = demo
+    engine = compile_model(model, bundle, EngineSettings(name=name, buckets=[4])).engine
+    pictures, _ = draw_set(3, 4)
+    allowed, seen, done = os.sched_getaffinity(0), set(), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            for thread in Path("/proc/self/task").iterdir():
+                with suppress(ProcessLookupError):  # it has ended
+                    seen.add(frozenset(os.sched_getaffinity(int(thread.name))))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for _ in range(20):
+        engine.dispatch(pictures[:4]).result()
+    done.set()
+    looking.join()
+    assert seen == {frozenset(allowed)}
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -78,6 +78,9 @@ class OpenVinoEngine(Engine):
         self._options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            # Threads that are bound to their cores wait there behind decoders while another core is free, and all the
+            # others for them (README.md here).
+            "ENABLE_CPU_PINNING": False,
         }
         if settings.threads:
             self._options["INFERENCE_NUM_THREADS"] = settings.threads
