@@ -185,7 +185,12 @@ def test_a_notifier_has_the_time_that_a_sink_and_redis_may_take(monkeypatch: pyt
 
 def test_who_looks_and_who_notifies_are_users_of_redis_with_few_rights_and_reach_no_camera() -> None:
     objects = rendered("cpu+view+notify")
-    for name, role, out in (("view", "reader", set()), ("notify", "notifier", {80, 443, 1883, 8883})):
+    cameras = {80, 443, 554, 8554}  # of the policy that it shares with the workers
+    for name, role, out in (
+        ("view", "reader", set()),
+        ("notify", "notifier", {80, 443, 1883, 8883}),
+        ("exporter", "exporter", cameras),
+    ):
         template = only(objects, "Deployment", f"streamtag-{name}")["spec"]["template"]
         (secret,) = [one["secretRef"]["name"] for one in template["spec"]["containers"][0]["envFrom"][1:]]
         assert secret == f"streamtag-redis-{role}"
