@@ -13,7 +13,7 @@ import redis
 from redis.exceptions import NoPermissionError
 from streamtag.core.album import Picture, PictureKind
 from streamtag.core.records import JobStatus, StreamState, WorkerView
-from streamtag.errors import LeaseLost
+from streamtag.errors import AccessDenied, LeaseLost
 from streamtag.queue.fleet import FleetReader
 from streamtag.queue.orphans import Orphans
 from streamtag.queue.pictures import Pictures, PictureStep, read_album, read_newest
@@ -249,6 +249,12 @@ def test_a_reader_finds_no_password_of_a_job_that_waits_or_runs(server: RedisSer
     assert set(refused) == {f"{OURS}:jobs"}
     assert "hunter2" not in "".join(seen)
     assert "camera.lan" in "".join(seen)
+
+
+def test_who_may_not_read_jobs_is_told_so_and_not_that_they_are_broken(server: RedisServer) -> None:
+    queue_as("producer", server).submit("j", LIVE_SOURCE)
+    with pytest.raises(AccessDenied, match="run HGETALL"):
+        queue_as("exporter", server).producer.views()
 
 
 def test_nobody_is_let_in_without_a_password(server: RedisServer) -> None:

@@ -121,6 +121,9 @@ class Producer:
                 for name in names:
                     pipeline.hgetall(name)
                 answers = pipeline.execute(raise_on_error=False)
+                for answer in answers:
+                    if isinstance(answer, Exception) and "WRONGTYPE" not in str(answer):
+                        raise answer  # it is about us or the server, and no job is broken for it
             found += [_listed(name.removeprefix(prefix), answer) for name, answer in zip(names, answers, strict=True)]
         return sorted((view for view in found if view), key=lambda view: (view.submitted_unix_s, view.job_id))
 
