@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamtag.ingest.nal_units import NalUnits, Picture
+from streamtag.ingest.nal_units import NalUnits, Picture, is_whole_h264
 
 AVCC = bytes([1, 100, 0, 31, 0xFF, 0xE1, 0])  # lengths of 4 bytes
 HVCC = bytes([1] + [0] * 20 + [0xFD, 0])  # of 2 bytes
@@ -66,3 +66,28 @@ def test_any_bytes_are_looked_at_without_harm(packet: bytes, kind: tuple[str, by
     units = NalUnits.of(*kind)
     assert units is not None
     assert units.picture(memoryview(packet)) in Picture
+
+
+# A slice's first numbers: where it begins, in macroblocks, and what it is.
+I_SLICE, LATER_I_SLICE, P_SLICE, ALL_I = b"\xb3", b"\x01\xe2\xff", b"\x9a", b"\x88"
+
+
+@pytest.mark.parametrize(
+    ("units", "whole"),
+    [
+        ([b"\x67\x42", b"\x68\xce", b"\x65\x88"], True),
+        ([b"\x06\x06\x01\xc4", b"\x41" + ALL_I], True),
+        ([b"\x06\x06\x01\xc4", b"\x41" + I_SLICE, b"\x41" + LATER_I_SLICE], True),
+        ([b"\x06\x06\x01\xc4", b"\x41" + P_SLICE], False),
+        ([b"\x41" + I_SLICE, b"\x41" + P_SLICE], False),
+        ([b"\x41"], False),
+        ([b"\x41\0\0"], False),
+    ],
+)
+def test_a_key_frame_of_h264_is_whole_where_all_of_it_is_coded_by_itself(units: list[bytes], whole: bool) -> None:
+    assert is_whole_h264(b"".join(b"\0\0\0\1" + one for one in units)) is whole
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_are_whole_or_not(content: bytes) -> None:
+    assert is_whole_h264(b"\0\0\1\x41" + content) in (True, False)

@@ -7,28 +7,29 @@ late for its budget is passed over up to the newest key frame. Runs in the decod
 
 from __future__ import annotations
 
+import math
 import time
 
 import av
 import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
-from av.packet import Packet
-from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
 from streamtag.core.live_clock import LiveTimeline
 from streamtag.errors import RetryJob
 from streamtag.ingest.containers import open_container
+from streamtag.ingest.group_decoder import GroupDecoder
+from streamtag.ingest.nal_units import is_whole_h264
 from streamtag.ingest.packets import Arrived, Connections, PacketFeed
 from streamtag.ingest.policy import NoAnswer
 from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Opened, check_size
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
-# Packets of one group that wait undecoded for a sample that needs them: a stream without key frames fills no memory.
-GROUP_BYTES = 16 * 1024**2
+# A stream without a key frame for so long has none: its pictures are renewed part by part, most within a second or two.
+NO_KEY_S = 60.0
+RENEWED_S = 5.0
 
 
 def open_packets(
@@ -61,7 +62,6 @@ class StreamReader:
         sparse: bool,
     ) -> None:
         self.name = shown_source(source)
-        self.bad_packets = 0
         self.path = ""
         self._settings = settings
         self._container = container
@@ -76,13 +76,12 @@ class StreamReader:
         self.opened = Opened.told(codec.width, codec.height, float(stream.average_rate or 0), 0)
         self._feed = PacketFeed(container, stream, connections, settings.read_timeout_s)
         self._timeline = LiveTimeline()
-        self._sparse = sparse
-        self._group: list[Packet[VideoStream]] = []  # from the last key frame on, undecoded
-        self._group_bytes = 0
-        self._decodable = False  # a key frame has come, and nothing after it was left out
+        self._group = GroupDecoder(codec, sparse)
+        self._decodable = False  # what has come since a key frame is all there
         self._lost = Fate.OLD  # what frames are until then
+        self._since_s: float | None = None  # when it was to begin, and no key frame has come since
+        self._renewed_s = -math.inf  # before that pictures are not whole
         self._now: Arrived | None = None
-        self._frame: VideoFrame | None = None
         # One for all frames: each frame's own would begin anew, with a thread for each core.
         self._converter = VideoReformatter()
 
@@ -95,7 +94,7 @@ class StreamReader:
             arrived = self._feed.take()
         except av.FFmpegError as error:
             raise self._failure(error) from None
-        self._now, self._frame = arrived, None
+        self._now = arrived
         if arrived is None:
             return False
         if arrived.fate is Fate.SAMPLE and time.monotonic() - arrived.arrived_s > self._settings.lag_budget_s:
@@ -112,20 +111,31 @@ class StreamReader:
         """Keep what later frames need of this one."""
         if arrived.fate is Fate.LAGGING:
             self._decodable, self._lost = False, Fate.LAGGING
-        elif arrived.key:
-            self._decodable = True
-        elif not self._decodable:
-            arrived.fate = self._lost
-        if not self._decodable:
-            self._group.clear()
+            self._group.forget()
             return
-        if arrived.key:
-            self._group.clear()
-            self._group_bytes = 0
-        self._group.append(arrived.packet)
-        self._group_bytes += arrived.packet.size
-        if not self._sparse or self._group_bytes > GROUP_BYTES:
-            self._decode()
+        self._begin(arrived)
+        if self._decodable:
+            self._group.add(arrived.packet)
+        if not self._decodable or self._group.blind or arrived.arrived_s < self._renewed_s:
+            arrived.fate = self._lost
+
+    def _begin(self, arrived: Arrived) -> None:
+        """Where decoding can begin with this one."""
+        if arrived.key and (self._codec.name != "h264" or is_whole_h264(bytes(arrived.packet))):
+            self._group.begin()
+            self._decodable, self._renewed_s, self._since_s = True, -math.inf, None
+        elif self._decodable:
+            return
+        elif arrived.key:
+            self._group.begin_within(unsure=False)
+            self._decodable = True
+        elif self._has_no_keys(arrived.arrived_s):
+            self._group.begin_within(unsure=True)
+            self._decodable, self._renewed_s = True, arrived.arrived_s + RENEWED_S
+
+    def _has_no_keys(self, now_s: float) -> bool:
+        self._since_s = now_s if self._since_s is None else self._since_s
+        return now_s - self._since_s >= NO_KEY_S
 
     def facts(self) -> Facts:
         now = self._now
@@ -138,29 +148,22 @@ class StreamReader:
         return self._timeline.next_s(self._now.raw_s, self._now.arrived_s)
 
     def retrieve(self) -> np.ndarray:
-        self._decode()
-        if self._frame is None:
+        frame = self._group.picture()
+        if frame is None:
             raise CorruptFrame("the codec could not decode it")
-        # A stream may change its size at any time.
-        check_size(self.name, self._frame.width, self._frame.height, self._settings.max_pixels)
-        return self._converter.reformat(self._frame, format="bgr24", threads=1).to_ndarray()
-
-    def _decode(self) -> None:
-        for packet in self._group:
-            try:
-                frames = self._codec.decode(packet)
-            except av.FFmpegError:
-                self.bad_packets += 1
-            else:
-                self._frame = frames[-1] if frames else self._frame
-        self._group.clear()
-        self._group_bytes = 0
+        check_size(self.name, frame.width, frame.height, self._settings.max_pixels)  # it may change at any time
+        return self._converter.reformat(frame, format="bgr24", threads=1).to_ndarray()
 
     def _failure(self, error: av.FFmpegError) -> RetryJob:
         silent_s = time.monotonic() - self._feed.last_s
         if silent_s >= self._settings.read_timeout_s:  # it was we who broke off
             return NoAnswer(f"{self.name}: nothing came for {silent_s:.1f} s")
         return RetryJob(f"{self.name}: the connection broke ({error.strerror})")
+
+    @property
+    def bad_packets(self) -> int:
+        """That could not be decoded."""
+        return self._group.bad_packets
 
     @property
     def note(self) -> str:

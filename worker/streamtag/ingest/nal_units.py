@@ -56,6 +56,39 @@ class NalUnits:
         return Picture.OTHER
 
 
+def is_whole_h264(content: bytes) -> bool:
+    """Whether the picture of a packet with start codes (annex B) needs nothing of what came before it.
+
+    What FFmpeg calls a key frame may also be a point from which on pictures become whole bit by bit (intra refresh).
+    """
+    place = content.find(_START)
+    while 0 <= place < len(content) - len(_START):
+        header = place + len(_START)
+        kind = content[header] & 31
+        if kind == _IDR_SLICE:
+            return True
+        if kind in _SLICES and not _is_i_slice(content[header + 1 : header + 1 + _SLICE_HEAD_BYTES]):
+            return False
+        place = content.find(_START, header)
+    return True
+
+
+def _is_i_slice(head: bytes) -> bool:
+    """By the second of its numbers. Each has as many bits after its first one as there are zeros before that."""
+    bits, number = "".join(f"{byte:08b}" for byte in head), 0
+    for _ in range(2):
+        zeros = bits.find("1")
+        if zeros < 0 or len(bits) <= 2 * zeros:
+            return False
+        number, bits = int(bits[zeros : 2 * zeros + 1], 2) - 1, bits[2 * zeros + 1 :]
+    return number % 5 == _I_SLICE
+
+
+_START = b"\0\0\1"
+_IDR_SLICE = 5
+_SLICES = (1, 2)
+_I_SLICE = 2  # and 7, where all of the picture's are
+_SLICE_HEAD_BYTES = 8
 _H264 = dict.fromkeys(range(1, 5), Picture.OTHER) | {5: Picture.REFRESH}
 _H265 = (
     dict.fromkeys(range(32), Picture.OTHER)

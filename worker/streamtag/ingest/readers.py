@@ -71,8 +71,11 @@ class Reader(Protocol):
     """
 
     opened: Opened
-    bad_packets: int
     path: str  # the file of the picture last grabbed; empty where frames are no files of their own
+
+    @property
+    def bad_packets(self) -> int:
+        """That could not be read, or not decoded."""
 
     @property
     def note(self) -> str:

@@ -1,0 +1,60 @@
+"""Cameras whose streams are unusual: with B-frames, open groups of pictures, or no key frames after the first."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from streamtag.core.job import Sampling
+from streamtag.ingest import decoder, live
+from streamtag.ingest.request import Request
+from streamtag.ingest.slots import SlotMemory
+
+from tests.support.odd_camera import age_s, damage, film, film_of_squares, odd_camera
+from tests.support.watching import watch
+
+GROUP_S = 2.0
+B_FRAMES = "bframes=3:b-adapt=0:scenecut=0:rc-lookahead=5:keyint=20:min-keyint=20"
+
+
+@pytest.mark.parametrize("fps", [1 / GROUP_S, 5], ids=["key frames", "any frame"])
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("H264", {"x264-params": B_FRAMES}),
+        ("H264", {"x264-params": f"{B_FRAMES}:open-gop=1"}),
+        ("H265", {"x265-params": f"{B_FRAMES}:open-gop=0:log-level=none"}),
+        ("H265", {"x265-params": f"{B_FRAMES}:open-gop=1:log-level=none"}),
+    ],
+    ids=["H.264", "H.264 open", "H.265", "H.265 open"],
+)
+def test_the_picture_of_a_stream_with_b_frames_is_the_sample_s_own(
+    codec: str, options: dict[str, str], fps: float
+) -> None:
+    """With key frames only it was that of the one before, or none at all."""
+    with odd_camera(film("libx" + codec[1:], options), codec) as camera:
+        heard = watch(camera.url, Sampling(fps=fps), lambda heard: len(heard.samples) >= 4)
+    assert heard.unclassified == []
+    ages_s = [
+        age_s(picture, sample.captured_unix_s) for picture, sample in zip(heard.pictures, heard.samples, strict=True)
+    ]
+    assert max(ages_s) < 0.75 * GROUP_S, ages_s
+
+
+SEI = 6
+BIT_BY_BIT = {"tune": "zerolatency", "x264-params": "intra-refresh=1:keyint=10"}
+
+
+def decode_impatiently(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
+    """A decoder that soon takes a stream for one without key frames."""
+    live.NO_KEY_S = 3.0
+    decoder.main(request, parent, memory)
+
+
+@pytest.mark.parametrize("without", [[], [SEI]], ids=["it says so", "it says nothing"])
+def test_a_stream_that_is_renewed_bit_by_bit_gives_whole_pictures_only(without: list[int]) -> None:
+    """Half of them were grey in parts, or none came at all where the camera does not say what it does."""
+    with odd_camera(film_of_squares("libx264", BIT_BY_BIT, 1000), without=without, begin=15) as camera:
+        heard = watch(camera.url, Sampling(fps=5), lambda heard: len(heard.samples) >= 15, decode=decode_impatiently)
+    assert heard.unclassified == []
+    assert max(map(damage, heard.pictures)) < 12
