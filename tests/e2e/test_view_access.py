@@ -99,3 +99,6 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(address: str, browser: webd
         browser.get(address + path)
         eventually(lambda: is_drawn(browser), f"{path} is drawn")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390, path
+        columns = "return [...document.querySelectorAll('td.wide')].map(one => one.clientWidth)"
+        for width in browser.execute_script(columns):
+            assert width > 150, "what happened is not told in a letter or two a line"

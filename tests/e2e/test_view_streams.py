@@ -104,6 +104,33 @@ def test_a_stream_s_page_is_kept_up_to_date(redis_server: RedisServer, tmp_path:
         eventually(lambda: browser.find_elements(By.CSS_SELECTOR, "rect.at-warn"), "the state is drawn")
 
 
+def test_what_is_not_known_or_is_no_longer_so_is_not_shown_as_if_it_were(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    settings: Settings = settings_for(redis_server, view__port=0)
+    reason = "/films/lost.mp4: no such file on this worker's machine"
+    with running(settings) as page, chromium(tmp_path) as browser:
+        browser.get(page.url)
+        eventually(lambda: "streamtag submit SOURCE" in text(browser, ".count"), "an empty wall says how to begin")
+        plot = Plot(settings, redis_server.client())
+        plot.plant(Planted("away", stream="gate", state="reconnecting", age_s=400))
+        eventually(lambda: "last 7 min ago" in text(browser, ".tile"), "a camera that is away")
+        assert "lag" not in text(browser, ".tile")
+        assert browser.find_elements(By.CSS_SELECTOR, ".tile .label:not(.off, [hidden])") == [], "no label is on"
+        plot.plant(Planted("lost", source="/films/lost.mp4", status="failed", reason=reason, lag_s=None, worker=""))
+        eventually(lambda: reason in text(browser, ".tile"), "the film is first")
+        assert browser.execute_script(
+            "const e = document.querySelector('.why'); return e.scrollHeight <= e.clientHeight"
+        )
+        browser.get(f"{page.url}/stream/lost")
+        eventually(lambda: "No result is kept." in text(browser, "article"), "nothing was seen of it")
+        assert not browser.find_element(By.CSS_SELECTOR, "input[type=range]").is_displayed()
+        assert "Export" not in text(browser, "article")
+        browser.get(f"{page.url}/stream/nobody")
+        eventually(lambda: "no job 'nobody'" in text(browser, "article"), "it is not there")
+        assert "Events" not in text(browser, "article")
+
+
 @pytest.mark.long
 def test_what_is_exported_there_arrives_as_files(redis_server: RedisServer, tmp_path: Path) -> None:
     settings: Settings = settings_for(redis_server, view__port=0)

@@ -4,7 +4,7 @@ import { actionsOf } from "./changes.js";
 import { el, say } from "./dom.js";
 import { Drawing } from "./svg.js";
 import { Thumbs } from "./thumbs.js";
-import { clock, counted, percent, position, span, stateOf, tone, word } from "./words.js";
+import { clock, counted, isSilent, percent, position, span, stateOf, tone, word } from "./words.js";
 
 const PERIOD_MS = 2000, OVER_MS = 10000, READING_MS = 300;
 const FORMATS = ["jsonl", "csv", "parquet", "vtt", "srt", "edl"];
@@ -34,20 +34,24 @@ export class Stream {
       now: el("ul", { className: "labels", "aria-label": "Labels now" }), facts: el("dl", { className: "facts" }),
       story: el("div", { className: "drawn" }), legend: el("ul", { className: "legend", "aria-label": "Lines of the drawing" }),
       slider: el("input", { type: "range", step: "any" }), said: el("output"), why: el("p", { role: "status" }),
+      rest: el("div", { hidden: true }), past: el("div"), nothing: el("p", { className: "soft" }),
       events: el("tbody"), more: el("p", { className: "soft" }), actions: el("div", { className: "actions" }),
+      exports: el("section", { className: "exports", "aria-label": "Export" }),
     });
     const exports = FORMATS.map((format) => el("a", { href: `/api/export?id=${encodeURIComponent(id)}&format=${format}`, download: "" }, format));
     const heads = ["time", "position", "what", "label", "score", "picture"];
-    this.element = el("article", { className: "stream" },
-      el("div", { className: "head" }, parts.name, parts.badge), parts.source, parts.why, parts.actions,
+    parts.past.append(parts.legend, parts.story, el("label", { className: "seek" }, "Time", parts.slider), parts.said);
+    parts.exports.append(el("h3", {}, "Export"), el("p", {}, ...exports.flatMap((link) => [link, " "])));
+    parts.rest.append(
       el("div", { className: "two" },
         el("figure", {}, el("div", { className: "picture large" }, parts.none, parts.image), parts.caption, parts.newest),
         el("div", {}, parts.now, parts.facts)),
-      el("section", { "aria-label": "Over time" }, el("h3", {}, "Over time"), parts.legend, parts.story,
-        el("label", { className: "seek" }, "Time", parts.slider), parts.said),
+      el("section", { "aria-label": "Over time" }, el("h3", {}, "Over time"), parts.past, parts.nothing),
       el("section", { "aria-label": "Events" }, el("h3", {}, "Events"), el("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": "Table of events" },
         el("table", {}, el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))), parts.events)), parts.more),
-      el("section", { className: "exports", "aria-label": "Export" }, el("h3", {}, "Export"), el("p", {}, ...exports.flatMap((link) => [link, " "]))));
+      parts.exports);
+    this.element = el("article", { className: "stream" },
+      el("div", { className: "head" }, parts.name, parts.badge), parts.source, parts.why, parts.actions, parts.rest);
     this.#thumbs = new Thumbs(live, () => (this.#job() && this.#at === null ? [this.#job().n] : []), () => this.#picture());
   }
 
@@ -87,7 +91,10 @@ export class Stream {
         if (this.#story.more) wait = READING_MS;
         else if (this.#story.job.finished_unix_s) wait = OVER_MS;
         this.#told();
-      } else say(this.#parts.why, (await answer.text()).trim());
+      } else {
+        say(this.#parts.why, (await answer.text()).trim());
+        if (answer.status === 404) wait = OVER_MS;
+      }
     } catch {
       // The server is away; the page says so already.
     }
@@ -99,6 +106,12 @@ export class Stream {
   }
 
   #told() {
+    const { rest, past, nothing, exports } = this.#parts, { history, events, more } = this.#story;
+    rest.hidden = false; // of a job that there is not, nothing is drawn
+    // Of a camera states are drawn, too, before anything was seen; of a film they have no length.
+    past.hidden = !history.samples && !(history.live && events.length);
+    exports.hidden = !history.samples;
+    say(nothing, past.hidden && !more ? "No result is kept." : "");
     this.#head();
     this.#facts();
     this.#draw();
@@ -122,10 +135,11 @@ export class Stream {
     say(badge, word(state));
     badge.className = `badge ${tone(state)}`;
     say(source, [job.id, job.source, job.reason].filter(Boolean).join(" · "));
+    const silent = isSilent(job);
     now.replaceChildren(...job.labels.map(([label, score, active]) => {
       const bar = el("i");
       bar.style.width = `${Math.round(100 * score)}%`;
-      return el("li", { className: active ? "label" : "label off" }, bar, el("b", {}, label), el("span", {}, percent(score)));
+      return el("li", { className: active && !silent ? "label" : "label off" }, bar, el("b", {}, label), el("span", {}, percent(score)));
     }));
   }
 
@@ -134,7 +148,7 @@ export class Stream {
     const reasons = (counts) => Object.entries(counts).map(([reason, count]) => `${count} ${reason}`).join(", ") || "0";
     const facts = {
       status: job.reason ? `${job.status}: ${job.reason}` : job.status,
-      worker: job.worker || "none", lag: job.lag_s === null ? "" : span(job.lag_s),
+      worker: job.worker || "none", lag: job.lag_s === null || isSilent(job) ? "" : span(job.lag_s),
       account: `${c.decoded} frames decoded${c.regions > 1 ? ` × ${c.regions} regions` : ""} = ${c.sampled} samples + ${c.skipped} passed over`,
       samples: `${c.sampled} = ${c.published} published + ${c.dropped} dropped + ${c.failed} failed${c.sampled === c.published + c.dropped + c.failed ? "" : " + some on their way"}`,
       dropped: reasons(c.dropped_by_reason), failed: reasons(c.failed_by_reason), reused: c.reused ? `${c.reused}` : "",

@@ -144,7 +144,8 @@ export class Drawing {
     for (let time = Math.ceil((this.begin - offset) / by) * by + offset; time <= this.end; time += by) {
       const x = this.x(time);
       svg.append(shape("line", { x1: x, x2: x, y1: top, y2: top + 4, class: "tick" }));
-      svg.append(shape("text", { x, y: top + 17, "text-anchor": x > this.#width - 40 ? "end" : "middle" }, this.told(time)));
+      const last = x > this.#width - 40; // as far right as it goes, or it would run into the one before
+      svg.append(shape("text", { x: last ? this.#width - 2 : x, y: top + 17, "text-anchor": last ? "end" : "middle" }, this.told(time)));
     }
   }
 

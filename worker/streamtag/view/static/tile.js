@@ -1,7 +1,7 @@
 // One stream on the wall. A tile is made once and shows one stream after the other as the wall is scrolled.
 
 import { el, say } from "./dom.js";
-import { age, counted, percent, span, stateOf, tone, word } from "./words.js";
+import { age, counted, isSilent, percent, span, stateOf, tone, word } from "./words.js";
 
 const LABELS = 3;
 
@@ -37,9 +37,12 @@ export class Tile {
     if (this.#badge.className !== badge) this.#badge.className = badge;
     say(this.#name, job.stream);
     this.#name.title = job.stream;
-    this.#labels.forEach((slot, place) => this.#label(slot, job.labels[place]));
+    const silent = isSilent(job);
+    this.#labels.forEach((slot, place) => this.#label(slot, job.labels[place], silent));
     say(this.#rate, this.#how(job, now));
     say(this.#worker, job.worker || job.reason || job.source);
+    const foot = job.worker ? "foot" : "foot why"; // without labels there is room for a whole reason
+    if (this.#worker.className !== foot) this.#worker.className = foot;
     this.picture(picture);
   }
 
@@ -52,11 +55,11 @@ export class Tile {
     else this.#image.removeAttribute("src");
   }
 
-  #label(slot, label) {
+  #label(slot, label, silent) {
     slot.row.hidden = !label;
     if (!label) return;
     const [name, score, active] = label;
-    const kind = active ? "label" : "label off";
+    const kind = active && !silent ? "label" : "label off";
     if (slot.row.className !== kind) slot.row.className = kind;
     say(slot.name, name);
     say(slot.score, percent(score));
@@ -67,7 +70,7 @@ export class Tile {
   #how(job, now) {
     if (job.status !== "running") return `${counted(job.samples, "sample")}${job.fails ? `, ${job.fails} failed` : ""}`;
     const parts = [`${job.rate.toFixed(1)}/s`];
-    if (job.lag !== null) parts.push(`lag ${span(job.lag)}`);
+    if (job.lag !== null && !isSilent(job)) parts.push(`lag ${span(job.lag)}`);
     if (job.done !== null) parts.push(percent(job.done));
     if (job.at && job.live) parts.push(`last ${age(now - job.at)} ago`);
     if (job.drops) parts.push(`${job.drops} dropped`);

@@ -133,7 +133,8 @@ export class Wall {
     jobs.sort((a, b) => before(a, b) || compare(a.stream, b.stream) || a.n - b.n);
     this.#order = jobs.map((job) => job.n);
     const all = this.#live.jobs.size;
-    if (this.#live.fleet) say(this.#count, jobs.length === all ? counted(all, "stream") : `${jobs.length} of ${counted(all, "stream")}`);
+    const told = jobs.length === all ? counted(all, "stream") : `${jobs.length} of ${counted(all, "stream")}`;
+    if (this.#live.fleet) say(this.#count, all ? told : `${told}; to begin: streamtag submit SOURCE --model ${this.#live.about.model}`);
     const width = this.#list.clientWidth, narrow = width < NARROW;
     this.#columns = narrow ? 1 : Math.max(1, Math.floor((width + GAP) / (WIDTH + GAP)));
     this.#cell = [Math.floor((width + GAP) / this.#columns) - GAP, narrow ? NARROW_HEIGHT : HEIGHT];

@@ -5,6 +5,7 @@ const TONES = {
   stalled: "warn", frozen: "warn", black: "warn", reconnecting: "warn",
   auth_failed: "bad", failed: "bad", unreadable: "bad", ended: "over", done: "over", cancelled: "over",
 };
+const SILENT = new Set(["connecting", "stalled", "reconnecting", "auth_failed"]);
 const WORDS = { auth_failed: "password refused", stalled: "no frames", queued: "waiting" };
 const ORDER = ["failed", "unreadable", "auth_failed", "reconnecting", "stalled", "frozen", "black", "connecting", "live", "queued", "ended", "done", "cancelled"];
 
@@ -27,6 +28,11 @@ export function tone(state) {
 export function urgency(state) {
   const place = ORDER.indexOf(state);
   return place < 0 ? ORDER.length : place;
+}
+
+/** Whether nothing comes of a stream that should: what was seen last is not what is to be seen. */
+export function isSilent(job) {
+  return SILENT.has(stateOf(job));
 }
 
 export function isOver(job) {
