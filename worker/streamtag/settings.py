@@ -101,7 +101,11 @@ class EngineSettings(Group):
     buckets: list[Annotated[int, Field(ge=1, le=1024)]] | None = Field(
         None, description="Batch sizes compiled at start-up. Default 1,2,4,8 on a CPU and 1,4,16,64 on a GPU."
     )
-    threads: int = Field(0, ge=0, description="CPU threads of one inference; 0: all. Fewer leave cores to decoding.")
+    threads: int = Field(
+        0,
+        ge=0,
+        description="CPU threads of one inference; 0: all that the container may use. Fewer leave cores to decoding.",
+    )
     in_flight: int | None = Field(None, ge=1, le=8, description="Batches on the device at once. Default 1 CPU, 2 GPU.")
 
 

@@ -20,6 +20,7 @@ from streamtag.networks.choosing import choice_of
 from streamtag.networks.engines.base import Engine, WarmUp, warm_up
 from streamtag.networks.engines.candidates import is_openvino, settled
 from streamtag.networks.engines.gpu import has_gpu
+from streamtag.networks.engines.machine import threads
 from streamtag.networks.engines.null import NullEngine
 from streamtag.networks.engines.silence import forbid_telemetry
 from streamtag.networks.registry import ensure_weights, resolve
@@ -253,10 +254,10 @@ def import_keras(settings: EngineSettings, on_step: OnStep = _ignore) -> None:
     with quiet_stderr():
         import keras  # noqa: F401, PLC0415 - see above
 
-        if settings.threads and settings.name in ("auto", "tf_graph", "tf_xla"):
+        if settings.name in ("auto", "tf_graph", "tf_xla") and (limit := threads(settings.threads)):
             from streamtag.networks.engines.tensorflow_engines import limit_threads  # noqa: PLC0415 - see above
 
-            limit_threads(settings.threads)
+            limit_threads(limit)
 
 
 def check_gpu(settings: EngineSettings, on_step: OnStep = _ignore) -> None:

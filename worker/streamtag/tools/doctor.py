@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamtag.control_groups import cores
 from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.engine_choice import EngineChoice
 from streamtag.core.job import Sampling
@@ -146,8 +147,10 @@ def _decoded(path: str, settings: Settings) -> int:
 
 
 def _host(settings: Settings) -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0))
-    yield Finding("processors", "ok", f"{cores} cores")
+    there, ours = len(os.sched_getaffinity(0)), cores()
+    yield Finding(
+        "processors", "ok", f"{ours} cores" if ours == there else f"{ours} of {there} cores, the container's share"
+    )
     yield _cage(settings.source)
     if settings.source.credentials is not None:
         yield from _credentials(settings.source.credentials)

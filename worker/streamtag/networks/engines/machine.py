@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from streamtag.control_groups import cores
+
 _LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "openvino", "jax", "jaxlib", "numpy")
 
 
@@ -19,7 +21,7 @@ class Machine:
 
     processor: str
     flags: frozenset[str]  # as Linux names what the processor can do
-    cores: int  # that this process may use
+    cores: int  # that this process may keep busy
     cards: tuple[str, ...]  # NVIDIA devices, by the name of their model
     libraries: tuple[tuple[str, str], ...]  # name and version of those that are installed
 
@@ -43,10 +45,18 @@ def this_machine() -> Machine:
     return Machine(
         processor=fields.get("model name", fields.get("CPU part", platform.machine())),
         flags=frozenset(fields.get("flags", fields.get("Features", "")).split()),
-        cores=len(os.sched_getaffinity(0)),
+        cores=cores(),
         cards=tuple(_cards(Path("/proc/driver/nvidia/gpus"))),
         libraries=tuple(versions(_LIBRARIES)),
     )
+
+
+def threads(asked: int) -> int:
+    """Of one inference: as many as asked for, or as the container may keep busy; 0 for all there are.
+
+    More than a container's quota all run until that is used up, and then none of them for the rest of 0.1 s.
+    """
+    return asked or (cores() if cores() < len(os.sched_getaffinity(0)) else 0)
 
 
 def _processor(path: Path) -> dict[str, str]:

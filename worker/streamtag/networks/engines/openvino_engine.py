@@ -17,6 +17,7 @@ from streamtag.core.engine_choice import GARBLED
 from streamtag.errors import ConfigError
 from streamtag.networks.drawn import blots
 from streamtag.networks.engines.base import Done, Engine, choose_buckets
+from streamtag.networks.engines.machine import threads
 from streamtag.settings import EngineSettings
 
 _DEVICE = "CPU"
@@ -82,8 +83,8 @@ class OpenVinoEngine(Engine):
             # others for them (README.md here).
             "ENABLE_CPU_PINNING": False,
         }
-        if settings.threads:
-            self._options["INFERENCE_NUM_THREADS"] = settings.threads
+        if limit := threads(settings.threads):
+            self._options["INFERENCE_NUM_THREADS"] = limit
         network = converted.network
         if network is None:
             assert bundle.quantised is not None
