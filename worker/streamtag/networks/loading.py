@@ -254,7 +254,7 @@ def import_keras(settings: EngineSettings, on_step: OnStep = _ignore) -> None:
     with quiet_stderr():
         import keras  # noqa: F401, PLC0415 - see above
 
-        if settings.name in ("auto", "tf_graph", "tf_xla") and (limit := threads(settings.threads)):
+        if settings.name != "jax" and (limit := threads(settings.threads)):
             from streamtag.networks.engines.tensorflow_engines import limit_threads  # noqa: PLC0415 - see above
 
             limit_threads(limit)
