@@ -6,6 +6,7 @@ import time
 
 import orjson
 import pytest
+from streamtag.core.records import Event
 from streamtag.errors import LeaseLost, QueueUnavailable
 from streamtag.queue.notices import COUNT, Feeds, Notices, Place, SinkView
 
@@ -164,3 +165,21 @@ def test_keys_that_are_not_ours_stop_it_and_are_named(queue: Queue, notices: Not
     queue.occupy(queue.keys.notify_lease, "list")
     with pytest.raises(QueueUnavailable, match="is a list"):
         notices.hold(1)
+
+
+def test_a_server_without_memory_left_knows_what_was_told(queue: Queue, notices: Notices) -> None:
+    """Or the same event would be told again each second until there is room."""
+    begin(notices)
+    happen(queue, 2)
+    client = queue.connection.client
+    client.config_set("maxmemory", 1)
+    try:
+        assert notices.hold(60) == ""
+        assert hear(notices) == [0, 1]
+        place = notices.read("s").place
+        notices.bury("s", place, Event(place.id, "j", "enter", 1.0, {}), "answered 422", 1, 10)
+    finally:
+        client.config_set("maxmemory", 0)
+    assert hear(notices) == []
+    (letter,) = Feeds(queue.connection).undelivered()
+    assert letter.reason == "answered 422"

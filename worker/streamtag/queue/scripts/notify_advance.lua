@@ -15,6 +15,8 @@ for i, value in ipairs(redis.call('HMGET', KEYS[2], unpack(names))) do
     return {'UNUSABLE', 'field ' .. names[i] .. ' of ' .. KEYS[2] .. ' is no whole number: ' .. string.sub(value, 1, 40)}
   end
 end
+-- Before 7.0 a script may write when memory is short only after a write that takes none.
+redis.call('XDEL', KEYS[3], '0-1')
 if ARGV[8] then
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[8], '*', 'sink', ARGV[9], 'event', ARGV[10], 'reason', ARGV[11],
     'tries', ARGV[12], 'entry', ARGV[2], 'at', ARGV[7])
