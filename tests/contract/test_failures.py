@@ -111,6 +111,13 @@ def test_a_wrong_password_is_told_with_the_user_and_without_the_password(server:
     assert "hunter2" not in str(told.value)
 
 
+def test_a_database_that_there_is_not_is_no_key_to_be_removed(server: RedisServer) -> None:
+    queue = Queue(server.url.removesuffix("/0") + "/9999")
+    for ask in (queue.producer.views, queue.submit):
+        with pytest.raises(QueueUnavailable, match=r"/9999 has no such database: .*correct the number in redis\.url$"):
+            ask()
+
+
 def test_a_key_of_another_type_is_refused_by_its_name(queue: Queue) -> None:
     queue.connection.client.set(queue.keys.job("j"), "not a hash")
     with pytest.raises(QueueRefused, match="job:j"):

@@ -29,6 +29,7 @@ _PASSING = {
 }
 _CODE = re.compile(rf"(?:^|[:\s-])({'|'.join(_PASSING)})(?=\s|$)")
 _NO_RIGHT = re.compile(r"no permissions? |can't run this command|can't access at least one of the keys")
+_NO_DATABASE = re.compile(r"DB index is out of range|SELECT is not allowed")
 _COMMAND = re.compile(r"run the '([^']+)' command")
 # How TLS fails, in the words of OpenSSL, and what it asks for.
 _TLS = {
@@ -80,6 +81,8 @@ def in_our_words(
         return GroupMissing(f"{server} lost the queue: deleted, flushed, or failed over without it")
     if code := _passing_code(error):
         return QueueUnavailable(f"{server} answers {code}: {_PASSING[code]}")
+    if _NO_DATABASE.search(said):  # it is about the connection, and no key is there to look at
+        return QueueUnavailable(f"{server} has no such database: {redact(said)}; correct the number in redis.url")
     refusal = f"{server} refuses {command}: {redact(said)}; {REMEDY}"
     return QueueUnavailable(refusal) if of_queue else QueueRefused(refusal)
 
