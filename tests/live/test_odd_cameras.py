@@ -58,3 +58,12 @@ def test_a_stream_that_is_renewed_bit_by_bit_gives_whole_pictures_only(without: 
         heard = watch(camera.url, Sampling(fps=5), lambda heard: len(heard.samples) >= 15, decode=decode_impatiently)
     assert heard.unclassified == []
     assert max(map(damage, heard.pictures)) < 12
+
+
+def test_a_stream_that_does_not_tell_its_size_beforehand_is_sampled_at_the_usual_rate() -> None:
+    """It was taken for a folder of pictures, of which each is a sample: 25 a second in place of 2."""
+    units = film_of_squares("libx264", {"tune": "zerolatency", "x264-params": "keyint=10"}, 200)
+    with odd_camera(units, begin=1, described=False) as camera:
+        heard = watch(camera.url, Sampling(), lambda heard: len(heard.samples) >= 8)
+    times = [sample.pts_s for sample in heard.samples]
+    assert times[-1] - times[0] == pytest.approx((len(times) - 1) / 2, rel=0.2)

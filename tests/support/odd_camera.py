@@ -92,20 +92,27 @@ class OddCamera:
         codec: ``H264`` or ``H265``.
         without: types of NAL units that are never sent.
         begin: the packet that is the first for whoever connects; None for that of the time of day.
+        described: its description holds its parameters, which tell the size of its pictures.
     """
 
     def __init__(
-        self, units: list[Unit], codec: str = "H264", without: Sequence[int] = (), begin: int | None = None
+        self,
+        units: list[Unit],
+        codec: str = "H264",
+        without: Sequence[int] = (),
+        begin: int | None = None,
+        described: bool = True,
     ) -> None:
         self._begin = begin
         self._h265 = codec == "H265"
         self._kept = [[nal for nal in unit.nals if self._type(nal) not in without] for unit in units]
         parameters = [nal for nal in units[0].nals if self._type(nal) in ((32, 33, 34) if self._h265 else (7, 8))]
         texts = [base64.b64encode(nal).decode() for nal in parameters]
-        names = "sprop-vps={};sprop-sps={};sprop-pps={}" if self._h265 else "sprop-parameter-sets={},{}"
+        names = ";sprop-vps={};sprop-sps={};sprop-pps={}" if self._h265 else ";sprop-parameter-sets={},{}"
+        told = names.format(*texts) if described else ""
         self._sdp = (
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=odd\r\nt=0 0\r\na=control:*\r\nm=video 0 RTP/AVP 96\r\n"
-            f"a=rtpmap:96 {codec}/90000\r\na=fmtp:96 packetization-mode=1;{names.format(*texts)}\r\n"
+            f"a=rtpmap:96 {codec}/90000\r\na=fmtp:96 packetization-mode=1{told}\r\n"
             "a=control:track1\r\n"
         )
         # A packet is sent when all pictures that it needs are made.

@@ -156,7 +156,8 @@ class Decoder:
         """
         request, opened = self._request, reader.opened
         self.tell(wire.Opened(opened.width, opened.height, opened.fps, opened.frames))
-        still = not opened.width
+        # An RTSP stream may not tell its size before its first frame.
+        still = not opened.width and not isinstance(reader, StreamReader)
         # Each picture of a folder is a sample, unless the job says otherwise.
         sampling = Sampling(every=1) if still and not request.sampling.chooses else request.sampling
         timeline = Timeline(1.0 / (opened.fps or 25.0), request.start_pts_s)
