@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,17 @@ def test_labels_of_any_script_are_drawn(tmp_path: Path, settings: Settings) -> N
     assert not np.array_equal(drawn["chinese"], drawn["greek"])
     assert fonts("五")[0].has("角")
     assert fonts("star") == ()
+
+
+def test_a_name_that_is_no_text_is_told_in_text(tmp_path: Path, settings: Settings) -> None:
+    picture = tmp_path / os.fsdecode(b"\xff.png")
+    cv2.imwrite(str(picture), Scene("star", 3).frame(0.2))
+    ran = run_cli(settings, "classify", str(picture), "--json", "--plot", str(tmp_path / "plot.png"))
+    assert ran.returncode == 0, ran.stderr
+    (row,) = json_lines(ran.stdout)
+    assert row["path"] == f"{tmp_path}/\\xff.png"
+    assert row["labels"][0]["name"] == "star"
+    assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
 def test_show_without_a_display_says_what_to_do(tmp_path: Path, settings: Settings) -> None:

@@ -34,7 +34,7 @@ SHAPES = {"round": ("circle", "ring"), "angular": ("square", "star")}
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of 24 drawn pictures, four views of a scene to a subfolder; one file is damaged."""
+    """Two classes of 24 drawn pictures, four views of a scene to a subfolder; a file is damaged, some have names that are no text."""
     folder = tmp_path_factory.mktemp("pictures")
     for name, shapes in SHAPES.items():
         for number in range(6):
@@ -43,6 +43,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
             group.mkdir(parents=True)
             for view in range(4):
                 cv2.imwrite(str(group / f"{view}.jpg"), scene.frame(view * 0.7))
+        (folder / name / "scene 1" / "3.jpg").rename(folder / name / "scene 1" / os.fsdecode(b"\xff.jpg"))
     (folder / "round" / "broken.jpg").write_bytes(b"no picture")
     return folder
 
@@ -90,6 +91,7 @@ def test_a_bundle_says_how_it_came_to_be(trained: Path) -> None:
     groups = [{item.label + item.group for item in side} for side in (split.train, split.held_out)]
     assert not groups[0] & groups[1], "a scene is on one side only"
     assert all(item.path.is_absolute() for item in split.held_out)
+    assert all(item.path.is_file() for item in (*split.train, *split.held_out)), "also where a name is no text"
 
 
 def stored_features(trained: Path) -> dict[Path, int]:
@@ -130,10 +132,12 @@ def test_another_head_and_split_need_no_other_features(
 ) -> None:
     before = stored_features(trained)
     more = options(trained.parent, "--seed", "5", "--head", "linear", "--no-flip", "--no-class-weights")
-    ran = run_cli(settings, "train", str(pictures), "--out", str(tmp_path / "b"), *more, "--json")
+    (tmp_path / "b").mkdir()
+    ran = run_cli(settings, "train", str(pictures), "--out", ".", *more, "--json", cwd=tmp_path / "b")
     assert ran.returncode == 0, ran.stderr
     assert stored_features(trained) == before
-    assert read_bundle_file(tmp_path / "b").arguments["head"] == []
+    file = read_bundle_file(tmp_path / "b")
+    assert (file.name, file.arguments["head"]) == ("b", [])
 
 
 @pytest.mark.long

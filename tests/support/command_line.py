@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -46,6 +47,7 @@ def run_cli(
     env: Mapping[str, str] | None = None,
     limit_s: float = 300,
     stdin: str = "",
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``streamtag`` as a process and wait for it; ``env`` adds to its environment, ``stdin`` is what it reads."""
     return subprocess.run(
@@ -55,6 +57,7 @@ def run_cli(
         text=True,
         timeout=limit_s,
         input=stdin,
+        cwd=cwd,
         check=False,
     )
 

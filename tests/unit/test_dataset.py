@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,8 @@ def test_too_few_classes_are_named(tmp_path: Path, names: tuple[str, ...], says:
         read_folders(touch(tmp_path, *names))
     with pytest.raises(ConfigError, match="no such folder"):
         read_folders(tmp_path / "none")
+    with pytest.raises(ConfigError, match="no name in UTF-8"):
+        read_folders(touch(tmp_path, "dog/1.jpg", os.fsdecode(b"\xff/1.jpg")))
 
 
 def test_spans_are_read_and_wrong_rows_are_named_by_their_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def test_a_copy_of_a_training_picture_is_known(photos: Path, tmp_path: Path) -> 
     split = read_split(tmp_path)
     assert split is not None
     assert split.unseen([LabelledItem(tmp_path / "renamed.jpg", "cat", "")]) == ()
+
+
+def test_a_name_that_is_no_text_is_kept(photos: Path, tmp_path: Path) -> None:
+    odd = (photos / "a.jpg").rename(photos / os.fsdecode(b"\xff.jpg"))
+    write_split(tmp_path, [], [LabelledItem(odd, "cat", "a")])
+    split = read_split(tmp_path)
+    assert split is not None
+    assert [item.path for item in split.held_out] == [odd]
 
 
 def test_of_a_video_the_spans_count(photos: Path, tmp_path: Path) -> None:

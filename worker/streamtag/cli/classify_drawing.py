@@ -13,6 +13,7 @@ from streamtag.cli import answers
 from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.ingest.session import forkserver
+from streamtag.redaction import printable
 from streamtag.settings import Settings
 from streamtag.tools.classify import Answer, Classifier
 from streamtag.tools.drawing import charts
@@ -64,7 +65,7 @@ def _plot(chosen: list[str], found: dict[str, list[Answer]], settings: Settings,
     rows = []
     for row, (source, picture) in enumerate(zip(chosen, pictures, strict=True)):
         bars = {name: [(label.name, label.score) for label in given[row].labels[:10]] for name, given in found.items()}
-        rows.append((Path(source.split("?")[0]).name, picture, bars))
+        rows.append((printable(Path(source.split("?")[0]).name), picture, bars))
     charts.bars_beside_pictures(rows, path)
 
 

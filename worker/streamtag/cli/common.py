@@ -128,8 +128,21 @@ def settings_and_origins(
 
 def print_json(content: dict[str, Any]) -> None:
     """One object, one line, at once: a reader of a pipe waits for it."""
-    sys.stdout.buffer.write(orjson.dumps(content) + b"\n")
+    try:
+        line = orjson.dumps(content)
+    except TypeError:  # a name of bytes that are no text, which JSON cannot hold
+        line = orjson.dumps(_as_text(content))
+    sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
+
+
+def _as_text(content: Any) -> Any:
+    r"""The same with bytes that are no text as ``\xff``, so that names that differ still do."""
+    if isinstance(content, str):
+        return content.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if isinstance(content, dict):
+        return {_as_text(name): _as_text(value) for name, value in content.items()}
+    return [_as_text(value) for value in content] if isinstance(content, list | tuple) else content
 
 
 def complain(problem: object) -> None:

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from streamtag.cli.common import err, out
 from streamtag.cli.tables import Column, Grid
+from streamtag.redaction import printable
 
 MOST_CLASSES = 20  # in the table, the weakest first
 
@@ -92,9 +93,10 @@ def show_remarks(content: dict[str, Any]) -> None:
         text = f"{content['trained_on']} items were trained on and are left out (--include-trained counts them)"
         err.print(f"[yellow]warning:[/] {text}", highlight=False, soft_wrap=True)
     for row in content["unreadable"]:
-        err.print(f"[yellow]left out[/] {escape(row['path'])}: {escape(row['reason'])}", soft_wrap=True)
+        left_out = escape(printable(f"{row['path']}: {row['reason']}"))
+        err.print(f"[yellow]left out[/] {left_out}", highlight=False, soft_wrap=True)
     if "report" in content:
-        out.print(f"report: {escape(content['report'])}", highlight=False, soft_wrap=True)
+        out.print(f"report: {escape(printable(content['report']))}", highlight=False, soft_wrap=True)
     for name, value in content.get("written", {}).items():
         text = f"of {len(value)} labels" if name == "thresholds" else f"{value:g}"
         out.print(f"written into the bundle: {name} {text}", highlight=False)

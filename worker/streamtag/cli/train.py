@@ -29,6 +29,7 @@ from streamtag.logs import quiet_stderr
 from streamtag.networks.loading import LoadStep, bundle_with_weights, import_keras
 from streamtag.networks.registry import resolve
 from streamtag.networks.weights.fetching import cache_folder
+from streamtag.redaction import printable
 from streamtag.settings import ModelSettings, Settings
 from streamtag.tools.dataset import Dataset, read_folders, read_spans
 from streamtag.tools.split_record import read_split
@@ -109,11 +110,16 @@ def train(
             from streamtag.tools.training import fitting, run  # noqa: PLC0415 - Keras, whose backend is chosen first
 
         recipe = fitting.Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
-        how = (held_out, seed, unfreeze, Sampling(fps=fps), tuple(sys.argv[1:]) or ("train",), head == "auto")
+        how = (held_out, seed, unfreeze, Sampling(fps=fps), _command(), head == "auto")
         plan = run.Plan(chosen, dataset, recipe, *how)
         outcome = run.train(plan, settings, cache, out_folder, bars)
     unknown = None if others is None else _with_unknown(settings, out_folder, others, fps, json)
     _print_outcome(outcome, unfreeze, unknown, json)
+
+
+def _command() -> tuple[str, ...]:
+    """The options, for the record, which holds text alone."""
+    return tuple(printable(argument) for argument in sys.argv[1:]) or ("train",)
 
 
 def _with_unknown(settings: Settings, bundle: Path, others: Path, fps: float, quiet: bool) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def _print_dataset(dataset: Dataset, crops: int) -> None:
     counts = dataset.counts()
     if not crops and min(counts.values()) < FEW:
         out.print(f"fewer than {FEW} items of a class: --crops 8 may help")
-    text = ", ".join(f"{escape(name)} {count}" for name, count in counts.items())
+    text = ", ".join(f"{escape(printable(name))} {count}" for name, count in counts.items())
     out.print(f"{len(dataset.items)} items of {len(dataset.classes)} classes: {text}", highlight=False)
 
 
@@ -153,7 +159,8 @@ def _print_outcome(outcome: Outcome, unfreeze: int, unknown: dict[str, Any] | No
         print_json(_json_of(outcome) | ({"unknown": unknown} if unknown else {}))
         return
     for path, reason in outcome.unreadable:
-        err.print(f"[yellow]left out[/] {escape(path)}: {escape(reason)}", highlight=False, soft_wrap=True)
+        left_out = escape(printable(f"{path}: {reason}"))
+        err.print(f"[yellow]left out[/] {left_out}", highlight=False, soft_wrap=True)
     if outcome.choice is not None:
         _print_choice(outcome.choice)
     if outcome.history.interrupted:
@@ -166,7 +173,7 @@ def _print_outcome(outcome: Outcome, unfreeze: int, unknown: dict[str, Any] | No
         highlight=False,
     )
     evaluate_unknown.show({"unknown": unknown})
-    where = escape(str(outcome.bundle))
+    where = escape(printable(str(outcome.bundle)))
     text = f"{where}: see history.png; then  streamtag evaluate {where}   and  --model {where}"
     out.print(text, highlight=False, soft_wrap=True)
 

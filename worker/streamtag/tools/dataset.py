@@ -205,6 +205,8 @@ def _span(row: dict[str, str], where: str, folder: Path, pattern: re.Pattern[str
 
 def _checked(origin: Path, items: list[LabelledItem]) -> Dataset:
     classes = tuple(sorted({item.label for item in items}))
+    if odd := [name for name in classes if name != name.encode("utf-8", "replace").decode()]:
+        raise ConfigError(f"{origin}: the folder {odd[0]!r} has no name in UTF-8; name it as the class shall be called")
     if len(classes) < 2:
         content = f"only {classes[0]!r}" if classes else "no picture or video"
         raise ConfigError(f"{origin}: {content} in it; at least two classes are needed")

@@ -41,7 +41,8 @@ class Split:
 
 def write_split(folder: Path, train: Sequence[LabelledItem], held_out: Sequence[LabelledItem]) -> None:
     """Write the table into the folder of a bundle. Paths are absolute: it is read from any folder."""
-    with (folder / NAME).open("w", newline="", encoding="utf-8") as file:
+    # Names of bytes that are no text are written as they are.
+    with (folder / NAME).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for side, items in ((_TRAIN, train), (_HELD_OUT, held_out)):
@@ -61,7 +62,7 @@ def read_split(folder: Path) -> Split | None:
     sides: dict[str, list[LabelledItem]] = {_TRAIN: [], _HELD_OUT: []}
     digests: set[str] = set()
     try:
-        with table.open(newline="", encoding="utf-8") as file:
+        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             for row in csv.DictReader(file):
                 sides[row["side"]].append(_item(row))
                 if row["side"] == _TRAIN and row.get("sha256"):

@@ -87,7 +87,7 @@ def _write(path: Path, template: str, **content: Any) -> None:
     written = environment.from_string(text).render(**content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(written, encoding="utf-8")
+        path.write_text(written, encoding="utf-8", errors="replace")  # names of bytes that are no text
     except OSError as error:
         raise StreamtagError(f"{path}: cannot be written: {error.strerror}") from None
 

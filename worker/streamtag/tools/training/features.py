@@ -162,4 +162,4 @@ class FeatureStore:
         fps = self._sampling if item.is_video else ""
         identity = f"{item.path.resolve()} {state.st_size} {state.st_mtime_ns} {item.start_s} {item.end_s} {fps}"
         geometry = f"{self._preprocessing.size} {self._preprocessing.crop} {self._crops}"
-        return self._folder / f"{hashlib.sha256(f'{identity} {geometry}'.encode()).hexdigest()}.npy"
+        return self._folder / f"{hashlib.sha256(os.fsencode(f'{identity} {geometry}')).hexdigest()}.npy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +21,7 @@ from streamtag.errors import ConfigError
 from streamtag.networks.building import build, cut, load_features, with_head
 from streamtag.networks.bundles import sha256, write_bundle
 from streamtag.networks.loading import LoadStep, build_model, compile_model
+from streamtag.redaction import printable
 from streamtag.settings import Settings
 from streamtag.tools.dataset import Dataset, LabelledItem, by_item, split
 from streamtag.tools.frames import Reading, Unreadable
@@ -234,7 +236,7 @@ def _write(
 ) -> None:
     preprocessing = plan.backbone.preprocessing
     bundle = Bundle(
-        name=out.name,
+        name=printable(Path(os.path.abspath(out)).name) or "bundle",  # `.` has none of its own
         architecture=plan.backbone.architecture,
         labels=plan.dataset.classes,
         preprocessing=preprocessing,
