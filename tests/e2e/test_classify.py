@@ -139,14 +139,31 @@ def test_labels_of_any_script_are_drawn(tmp_path: Path, settings: Settings) -> N
 
 
 def test_a_name_that_is_no_text_is_told_in_text(tmp_path: Path, settings: Settings) -> None:
-    picture = tmp_path / os.fsdecode(b"\xff.png")
-    cv2.imwrite(str(picture), Scene("star", 3).frame(0.2))
+    cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))
+    picture = (tmp_path / "star.png").rename(tmp_path / os.fsdecode(b"\xff.png"))
     ran = run_cli(settings, "classify", str(picture), "--json", "--plot", str(tmp_path / "plot.png"))
     assert ran.returncode == 0, ran.stderr
     (row,) = json_lines(ran.stdout)
     assert row["path"] == f"{tmp_path}/\\xff.png"
     assert row["labels"][0]["name"] == "star"
     assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_copies_of_one_name_are_two_and_a_name_may_look_like_a_pattern(tmp_path: Path, settings: Settings) -> None:
+    pictures = [tmp_path / name for name in ("a/1.png", "b/1.png", "b/[x] 2.png")]
+    for number, path in enumerate(pictures):
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), Scene("star", number).frame(0.2))
+    out = tmp_path / "out"
+    ran = run_cli(settings, "classify", *map(str, pictures), "--annotate", str(out), "--json")
+    assert ran.returncode == 0, ran.stderr
+    rows = json_lines(ran.stdout)
+    assert [Path(row["annotated"]).name for row in rows] == ["1.png", "1-2.png", "[x] 2.png"]
+    assert all(Path(row["annotated"]).is_file() for row in rows)
+    assert all("segments" not in row for row in rows), "pictures, not videos"
+    ran = run_cli(settings, "classify", *map(str, pictures), "--annotate", str(pictures[1].parent))
+    assert ran.returncode == 2
+    assert "would overwrite" in ran.stderr
 
 
 def test_show_without_a_display_says_what_to_do(tmp_path: Path, settings: Settings) -> None:

@@ -34,7 +34,7 @@ SHAPES = {"round": ("circle", "ring"), "angular": ("square", "star")}
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of 24 drawn pictures, four views of a scene to a subfolder; a file is damaged, some have names that are no text."""
+    """Two classes of 24 drawn ones, four views of a scene to a subfolder; one is damaged; some names are no text."""
     folder = tmp_path_factory.mktemp("pictures")
     for name, shapes in SHAPES.items():
         for number in range(6):

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from streamtag.cli import answers
-from streamtag.cli.classify_drawing import PLOT_ROWS, annotated, draw, make_folder
+from streamtag.cli.classify_drawing import PLOT_ROWS, annotated, copies, draw, make_folder
 from streamtag.cli.common import (
     FAILED,
     NETWORK,
@@ -35,9 +35,9 @@ from streamtag.cli.common import (
 from streamtag.cli.credentials import check_credential
 from streamtag.cli.regions import Regions, Roi, named_regions
 from streamtag.core.job import Sampling
-from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.extras import require
+from streamtag.ingest.pictures import is_one_picture
 from streamtag.networks import loading
 from streamtag.redaction import printable
 from streamtag.settings import Settings
@@ -177,7 +177,7 @@ def _check(chosen: list[str], outputs: _Outputs, plot: Path | None, show: bool, 
             raise ConfigError(f"{option} {path}: name a file that ends in {', '.join(charts.SUFFIXES)}")
     if plot is not None and len(chosen) > PLOT_ROWS:
         raise ConfigError(f"--plot: {len(chosen)} pictures do not fit one plot; give at most {PLOT_ROWS}")
-    if outputs.timeline is not None and (len(chosen) != 1 or is_picture(chosen[0])):
+    if outputs.timeline is not None and (len(chosen) != 1 or is_one_picture(chosen[0])):
         raise ConfigError("--timeline draws one video; name one, and no pictures")
     if outputs.json and outputs.silent:
         raise ConfigError("--json and --csv - both want standard output; name a file for --csv")
@@ -203,6 +203,7 @@ def _networks(compare: str, settings: Settings) -> dict[str, Settings]:
 def _classified(settings: Settings, chosen: list[str], look: _Look, outputs: _Outputs) -> list[Answer]:
     """Classify, print each answer as it comes, and write what else is asked for."""
     given: list[Answer] = []
+    targets = copies(chosen, outputs.annotate) if outputs.annotate is not None else {}
     with _table_file(outputs.csv) as file, _bar(outputs.json or outputs.silent) as bar:
         task = bar.add_task("", total=None)
         network = _loaded(settings, bar, task)
@@ -221,10 +222,10 @@ def _classified(settings: Settings, chosen: list[str], look: _Look, outputs: _Ou
         bar.update(task, description="classifying")
         answered = classifier.classify(chosen, look.top, Sampling(fps=look.fps), _told(bar, task), on_moment)
         while found := list(islice(answered, len(look.regions))):  # of one source
-            copy = None
-            if outputs.annotate is not None and any(answer.labels for answer in found):
+            copy = targets.get(found[0].path)
+            if copy is not None and any(answer.labels for answer in found):
                 bar.update(task, description=f"drawing {escape(printable(found[0].path))}")
-                found, copy = annotated(classifier, found, outputs.annotate)
+                found = annotated(classifier, found, copy)
             for answer in found:
                 _tell(answer, copy, timeline, outputs)
             given += found

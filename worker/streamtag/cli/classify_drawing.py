@@ -10,8 +10,8 @@ from pathlib import Path
 import typer
 
 from streamtag.cli import answers
-from streamtag.core.source import is_picture
 from streamtag.errors import ConfigError, StreamtagError
+from streamtag.ingest.pictures import is_one_picture
 from streamtag.ingest.session import forkserver
 from streamtag.redaction import printable
 from streamtag.settings import Settings
@@ -50,14 +50,34 @@ def make_folder(annotate: Path) -> None:
         raise ConfigError(f"--annotate {annotate}: cannot be made: {error.strerror}") from None
 
 
-def annotated(classifier: Classifier, found: Sequence[Answer], annotate: Path) -> tuple[list[Answer], Path]:
-    """Draw the answers about one source on a copy of it; the answers, with what went wrong, and where the copy is."""
-    target = _target(found[0].path, annotate)
+def copies(chosen: Sequence[str], annotate: Path) -> dict[str, Path]:
+    """Source to where its copy goes: into the folder under the source's name, or to the file that was named.
+
+    Raises:
+        ConfigError: the folder cannot be made, or a source would be overwritten.
+    """
+    sources = {place for source in chosen if (place := _place(Path(source))) is not None}
+    found: dict[str, Path] = {}
+    taken: set[Path] = set()
+    for source in dict.fromkeys(chosen):
+        target = plain = _target(source, annotate)
+        number = 2
+        while target in taken:  # files of one name in several folders
+            target, number = plain.with_stem(f"{plain.stem}-{number}"), number + 1
+        if _place(target) in sources:
+            raise ConfigError(f"--annotate {annotate}: would overwrite {target} itself; name another file or folder")
+        taken.add(target)
+        found[source] = target
+    return found
+
+
+def annotated(classifier: Classifier, found: Sequence[Answer], target: Path) -> list[Answer]:
+    """Draw the answers about one source on a copy of it; the answers, with what went wrong."""
     try:
         classifier.draw(found, target)
     except StreamtagError as error:
-        return [replace(answer, error=str(error)) for answer in found], target
-    return list(found), target
+        return [replace(answer, error=str(error)) for answer in found]
+    return list(found)
 
 
 def _plot(chosen: list[str], found: dict[str, list[Answer]], settings: Settings, path: Path) -> None:
@@ -70,13 +90,17 @@ def _plot(chosen: list[str], found: dict[str, list[Answer]], settings: Settings,
 
 
 def _target(source: str, annotate: Path) -> Path:
-    """Where the copy goes: into the folder under the source's name, or to the file that was named."""
-    name = Path(source.split("?")[0]).name
+    name = Path(source.split("?")[0] if "://" in source else source).name
     if annotate.is_dir() or not annotate.suffix:
         make_folder(annotate)
-        target = annotate / (name if is_picture(source) else f"{Path(name).stem}.mp4")
-    else:
-        target = annotate
-    if target.exists() and Path(source).exists() and target.samefile(source):
-        raise ConfigError(f"--annotate {annotate}: would overwrite {source} itself; name another file or folder")
-    return target
+        return annotate / (name if is_one_picture(source) else f"{Path(name).stem}.mp4")
+    return annotate
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Which file it is, by whatever name; None where it is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

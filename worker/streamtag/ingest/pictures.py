@@ -30,7 +30,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from streamtag.core.source import IMAGE_SUFFIXES
+from streamtag.core.source import IMAGE_SUFFIXES, is_picture
 from streamtag.errors import RejectJob
 from streamtag.ingest.policy import check_path
 from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Opened
@@ -186,6 +186,12 @@ def _decode(content: bytes, max_pixels: int) -> np.ndarray:
     if picture.shape[0] * picture.shape[1] > max_pixels:
         raise CorruptFrame(f"more pixels than source.max_pixels ({max_pixels})")
     return np.asarray(picture)
+
+
+def is_one_picture(source: str) -> bool:
+    """Whether a source is one picture by its name, also where a file has the signs of a pattern in that."""
+    path = Path(source)
+    return is_picture(source) or ("://" not in source and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def image_paths(source: str) -> list[Path]:

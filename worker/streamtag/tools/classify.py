@@ -16,9 +16,8 @@ from streamtag.core.recording import LEAST_GROUP
 from streamtag.core.records import GroupLabel, Label
 from streamtag.core.segments import Segment, SegmentBuilder
 from streamtag.core.smoothing import Smoother
-from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError
-from streamtag.ingest.pictures import image_paths
+from streamtag.ingest.pictures import image_paths, is_one_picture
 from streamtag.ingest.session import forkserver
 from streamtag.networks.engines.base import calibrated
 from streamtag.networks.loading import LoadedNetwork
@@ -134,7 +133,7 @@ class Classifier:
         watchers = _Watchers(len(chosen), on_progress, on_moment)
         pictures: list[str] = []
         for source in chosen:
-            if is_picture(source):
+            if is_one_picture(source):
                 pictures.append(source)
                 continue
             yield from self._pictures(pictures, top, watchers)

@@ -11,8 +11,8 @@ import numpy as np
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Region, Sampling
 from streamtag.core.records import Sample
-from streamtag.core.source import is_picture
 from streamtag.ingest import wire
+from streamtag.ingest.pictures import is_one_picture
 from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.slots import MAX_SLOTS
@@ -75,7 +75,7 @@ class Reading:
         """
         pictures: list[str] = []
         for source in sources:
-            if is_picture(source) and "://" not in source:
+            if is_one_picture(source) and "://" not in source:
                 pictures.append(source)
                 continue
             yield from self._pictures(pictures)

@@ -14,13 +14,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from streamtag.core.job import Region
-from streamtag.core.source import is_picture
 from streamtag.errors import StreamtagError, in_words
 from streamtag.ingest.decoder import confine_process
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient, gate_for
 from streamtag.ingest.geometry import as_bgr, cut
 from streamtag.ingest.opening import locate, open_reader
+from streamtag.ingest.pictures import ContentReader, ImageReader
 from streamtag.ingest.readers import CorruptFrame, Reader
 from streamtag.settings import SourceSettings
 from streamtag.tools.drawing.lettering import Font
@@ -87,7 +87,7 @@ def _main(picture: Picture, parent: Connection, gate_port: int) -> None:
     try:
         gate = GateClient(gate_port, picture.source) if gate_port else None
         reader = open_reader(locate(picture.source, picture.settings), picture.settings, log, gate)
-        if is_picture(picture.source):
+        if isinstance(reader, ImageReader | ContentReader):
             reader.grab()
             _write(Path(picture.out), _drawn(reader.retrieve(), picture, 0))
         else:

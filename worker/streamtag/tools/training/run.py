@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -236,7 +235,7 @@ def _write(
 ) -> None:
     preprocessing = plan.backbone.preprocessing
     bundle = Bundle(
-        name=printable(Path(os.path.abspath(out)).name) or "bundle",  # `.` has none of its own
+        name=printable((out.resolve() if out.name in ("", "..") else out).name) or "bundle",
         architecture=plan.backbone.architecture,
         labels=plan.dataset.classes,
         preprocessing=preprocessing,
