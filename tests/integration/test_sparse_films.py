@@ -168,6 +168,17 @@ def test_samples_of_real_films_are_those_of_films_that_are_decoded_whole(shared_
         )
 
 
+@pytest.mark.parametrize("transfer", ["arib-std-b67", "smpte2084"])
+def test_colours_that_no_screen_shows_are_mapped_as_opencv_maps_them(tmp_path: Path, transfer: str) -> None:
+    """Films of phones with a high dynamic range: left alone they are pale, and no network was trained on that."""
+    colours = f"log-level=none:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"
+    encoding = Encoding("bright.mp4", {"x265-params": colours}, "libx265", "yuv420p10le")
+    _encode(tmp_path / encoding.name, encoding, list(_pictures())[:20])
+    found = read(tmp_path / encoding.name)
+    assert len(found.samples) == 4
+    _assert_same(found, _read_whole(tmp_path / encoding.name, Sampling()))
+
+
 @pytest.mark.parametrize("name", ["pyramid.mkv", "two-rates.mkv", "closed.265.mkv"])
 @pytest.mark.parametrize("sampling", [Sampling(fps=5), Sampling(every=1)], ids=["5 a second", "all"])
 def test_films_that_were_joined_by_their_bytes_go_on(

@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 
 from streamtag.core.sampler import FramePlan, Planned
 from streamtag.core.source import SourceKind
+from streamtag.ingest.colours import shown_colours
 from streamtag.ingest.containers import open_container
 from streamtag.ingest.film_packets import Entry, FilmPackets
 from streamtag.ingest.nal_units import NalUnits, Picture
@@ -181,8 +182,13 @@ class FilmReader:
         if frame is None:
             raise CorruptFrame("the codec could not decode it")
         check_size(self.name, frame.width, frame.height, self._max_pixels)
-        # Colours are scaled up as OpenCV does it.
-        picture = self._converter.reformat(frame, format="bgr24", interpolation="BICUBIC", threads=1).to_ndarray()
+        try:
+            # Its colours are scaled up, and mapped to those of a screen, as OpenCV does it.
+            colours = shown_colours(frame)
+            converted = self._converter.reformat(frame, format="bgr24", interpolation="BICUBIC", threads=1, **colours)
+        except av.FFmpegError as error:
+            raise CorruptFrame(f"its colours cannot be converted ({error.strerror})") from None
+        picture = converted.to_ndarray()
         turn = _TURNS.get(frame.rotation % 360)
         return picture if turn is None else cv2.rotate(picture, turn)
 
