@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,21 @@ def test_waiting_jobs_are_told_without_a_worker_and_an_outage_is_too(own_redis: 
         exporter.signal(signal.SIGTERM)
         assert exporter.wait() == 0
     finally:
+        exporter.kill()
+
+
+def test_a_redis_that_hangs_is_told_of_before_prometheus_leaves(own_redis: RedisServer) -> None:
+    """It waits 10 s at most, or its interval of 5 s as in compose.yaml; nobody was paged for a Redis that hung."""
+    exporter = Worker(settings_for(own_redis), command="exporter")
+    try:
+        address = eventually(lambda: exporter.said("ready"), "it is ready")["metrics"]
+        own_redis.signal(signal.SIGSTOP)
+        began_s = time.monotonic()
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            assert figures(answer.read().decode()) == {"queue_reachable": 0}
+        assert time.monotonic() - began_s < 5
+    finally:
+        own_redis.signal(signal.SIGCONT)
         exporter.kill()
 
 

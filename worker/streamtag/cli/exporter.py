@@ -9,11 +9,10 @@ import typer
 from prometheus_client import generate_latest
 
 from streamtag.cli.common import FAILED, Config, Overrides, out, settings_from
-from streamtag.client import Client
 from streamtag.logs import log
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.pipeline.signals import watch_signals
-from streamtag.tools.exporter import QueueCollector, registry_of
+from streamtag.tools.exporter import QueueCollector, clients_of, registry_of
 
 
 def exporter(
@@ -30,7 +29,7 @@ def exporter(
     Workers export their own metrics; where there is none, as after scaling to zero, this tells that jobs wait.
     """
     settings = settings_from(config, None, None, overrides)
-    clients = [Client(settings=settings, model=model) for model in models or [settings.model.name]]
+    clients = clients_of(settings, models or [settings.model.name])
     collector = QueueCollector(clients)
     registry = registry_of(collector)
     if once:

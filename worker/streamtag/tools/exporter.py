@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
@@ -15,7 +16,11 @@ from streamtag.errors import QueueRefused, QueueUnavailable
 from streamtag.logs import log
 from streamtag.queue.depth import QueueDepth
 from streamtag.queue.memory import RedisMemory
+from streamtag.settings import Settings
 
+# For one reply. Prometheus waits 10 s for all of a scrape, or its interval where that is less, and of one that comes
+# later it takes nothing: a Redis that hangs would never be told of.
+REPLY_S = 2.0
 _LABELS = ("model", "shard")
 _FIGURES = {
     "queue_reachable": "1 while Redis answers; the other figures are missing while it does not.",
@@ -34,7 +39,7 @@ _FIGURES = {
 
 
 class QueueCollector(Collector):
-    """Asks Redis whenever Prometheus asks.
+    """Asks Redis whenever Prometheus asks, about all queues at once.
 
     Args:
         clients: one for each queue.
@@ -48,9 +53,11 @@ class QueueCollector(Collector):
         families = {
             name: GaugeMetricFamily(f"streamtag_{name}", text, labels=_LABELS) for name, text in _FIGURES.items()
         }
-        for client in self._clients:
+        with ThreadPoolExecutor(max(1, len(self._clients))) as threads:
+            read = list(threads.map(self._read, self._clients))
+        for client, figures in zip(self._clients, read, strict=True):
             labels = (client.settings.model.name, str(client.settings.redis.shard))
-            for name, value in self._read(client).items():
+            for name, value in figures.items():
                 families[name].add_metric(labels, value)
         yield from families.values()
 
@@ -92,6 +99,13 @@ def _figures(depth: QueueDepth, workers: list[WorkerView], memory: RedisMemory) 
         "redis_memory_used_bytes": memory.used_bytes,
         "redis_memory_limit_bytes": memory.limit_bytes,
     }
+
+
+def clients_of(settings: Settings, models: Sequence[str]) -> list[Client]:
+    """One for the queue of each model, which waits no longer for an answer than Prometheus would."""
+    redis = settings.redis.model_copy(update={"timeout_s": min(REPLY_S, settings.redis.timeout_s)})
+    hurried = settings.model_copy(update={"redis": redis})
+    return [Client(settings=hurried, model=model) for model in models]
 
 
 def registry_of(collector: QueueCollector) -> CollectorRegistry:
