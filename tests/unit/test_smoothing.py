@@ -96,6 +96,16 @@ def test_minimum_on_time_delays_the_onset() -> None:
     assert [(change.kind, change.pts_s, change.since_s) for change in changes] == [("enter", 0.5, 0.0)]
 
 
+@pytest.mark.parametrize("begin", range(0, 200, 7))
+def test_minimum_times_are_as_many_samples_wherever_in_a_film(begin: int) -> None:
+    """0.6 s less 0.2 s is less than 0.4 s in floating point, and 0.8 s less 0.4 s is not."""
+    smoother = Smoother(SmoothingSettings(method="none", min_on_s=0.4, min_off_s=0.4), 4)
+    pts_s = [number * 200 / 1000 for number in range(begin, begin + 12)]
+    _, changes = play(smoother, [(pts_s[number], 1 if number < 5 else 2, 0.0) for number in range(12)])
+    told = [(change.kind, change.class_id, change.pts_s) for change in changes]
+    assert told == [("enter", 1, pts_s[2]), ("exit", 1, pts_s[7]), ("enter", 2, pts_s[7])]
+
+
 def test_a_scene_cut_forgets_the_past_at_once() -> None:
     _, changes = play(Smoother(SmoothingSettings(), 4), [(0.0, 0, 0.0), (0.2, 0, 0.0), (0.4, 3, 0.9)])
     assert [(change.kind, change.class_id, change.pts_s) for change in changes][1:] == [

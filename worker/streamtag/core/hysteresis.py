@@ -8,6 +8,14 @@ import numpy as np
 
 from streamtag.core.smoother_state import Times
 
+# In floating point 0.6 s less 0.2 s is a little less than 0.4 s, which would be a sample more or less by chance.
+ROUNDING_S = 1e-6
+
+
+def lasts(since_s: float, pts_s: float, least_s: float) -> bool:
+    """Whether something has gone on for so long."""
+    return pts_s - since_s >= least_s - ROUNDING_S
+
 
 @dataclass(frozen=True, slots=True)
 class LabelTransition:
@@ -45,7 +53,7 @@ class Hysteresis:
                 self._falling.pop(class_id, None)
                 continue
             since_s = self._falling.setdefault(class_id, pts_s)
-            if cut or pts_s - since_s >= self._min_off_s:
+            if cut or lasts(since_s, pts_s, self._min_off_s):
                 transitions.append(self._leave(class_id, pts_s, since_s, score))
         if self._rising:
             self._rising = {c: since for c, since in self._rising.items() if c in above}
@@ -53,7 +61,7 @@ class Hysteresis:
             if class_id in self.active:
                 continue
             since_s = self._rising.setdefault(class_id, pts_s)
-            if pts_s - since_s >= self._min_on_s:
+            if lasts(since_s, pts_s, self._min_on_s):
                 del self._rising[class_id]
                 self.active[class_id] = pts_s
                 transitions.append(LabelTransition("enter", class_id, pts_s, since_s, float(smoothed[class_id])))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from streamtag.core.groups import Groups
-from streamtag.core.hysteresis import LabelTransition
+from streamtag.core.hysteresis import LabelTransition, lasts
 
 KEEP = 0.875  # of the share, for what is told already: a label at the edge of it would come and go
 
@@ -123,7 +123,9 @@ class Telling:
     def _settled(self, pts_s: float, plausible: list[int]) -> list[int]:
         """Those that need not wait: a breed that comes and goes within a second is no reason not to say dog."""
         since = {output: self.waiting.get(output, pts_s) for output in plausible if self._is_within_told(output)}
-        self.waiting = {output: began_s for output, began_s in since.items() if pts_s - began_s < self._settle_s}
+        self.waiting = {
+            output: began_s for output, began_s in since.items() if not lasts(began_s, pts_s, self._settle_s)
+        }
         return [output for output in plausible if output not in self.waiting]
 
     def _is_within_told(self, output: int) -> bool:
