@@ -197,3 +197,14 @@ def test_a_start_that_lacks_descriptors_leaks_none(left: int) -> None:
     del session
     gc.collect()
     assert own.num_fds() == before
+
+
+def test_a_decoder_starts_though_the_folder_of_this_process_was_deleted(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "release-1"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with DecoderSession(request(str(clip))) as session:
+        assert isinstance(next(session.messages(LIMIT_S)), wire.Opened)

@@ -306,8 +306,10 @@ def located(source: str) -> str:
     """A relative path made absolute, since the worker runs in another folder. URLs stay as they are."""
     if "://" in source or source_kind(source) is SourceKind.CAMERA:
         return source
-    path = Path(source).expanduser().absolute()
-    return f"{path}/" if source.endswith("/") else str(path)
+    try:
+        return f"{Path(source).expanduser().absolute()}{'/' if source.endswith('/') else ''}"
+    except (FileNotFoundError, RuntimeError):  # this folder was deleted; there is no such home
+        raise ConfigError(f"{source}: the folder that it is in is not there; give the whole path") from None
 
 
 def _override(base: dict[str, Any], overrides: dict[str, Any]) -> Settings:

@@ -56,6 +56,12 @@ Decode = Callable[[Request, socket.socket, SlotMemory], None]
 
 def forkserver() -> ForkServerContext:
     """The context that decoder processes start from, running: cv2 loaded, no TensorFlow, no threads."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        # Multiprocessing asks for this folder at each start. Where a release was replaced under a worker, no job would
+        # be decoded any more.
+        os.chdir("/")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["streamtag.ingest.decoder", "streamtag.ingest.gate_server"])
     # Ctrl-C on a terminal reaches the server too, and until it has loaded it would die of it with a traceback. The
