@@ -185,7 +185,8 @@ def test_the_network_policy_lets_out_what_the_settings_name(
     (policy,) = [one for one in of_kind(objects, "NetworkPolicy") if one["metadata"]["name"] == "streamtag"]
     out = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
     asked = {int(address.rpartition(":")[2]) for address in found.redis.addresses}
-    assert asked | {53, 554, 8554, 80, 443} <= out
+    under_tls = 6380  # as config/redis/README.md has it
+    assert asked | {under_tls, 53, 554, 8554, 80, 443} <= out
     assert {found.http.port} == {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
 
 

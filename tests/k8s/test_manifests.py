@@ -198,7 +198,7 @@ def test_who_looks_and_who_notifies_are_users_of_redis_with_few_rights_and_reach
         policies = [one for one in objects if one["kind"] == "NetworkPolicy"]
         (policy,) = [one for one in policies if one["spec"]["podSelector"]["matchLabels"].items() <= labels]
         ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
-        assert ports == {53, 6379, 26379} | out
+        assert ports == {53, 6379, 6380, 26379} | out
     (ingress,) = only(objects, "NetworkPolicy", "streamtag-view")["spec"]["ingress"]
     assert ingress["from"], "the page has no log-in: only who is let may ask it"
 
