@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ TIMEOUT_S = 3.0
 
 
 @contextmanager
-def channel_to(broker: Mosquitto, **more: Any) -> Iterator[Mqtt]:
+def channel_to(
+    broker: Mosquitto, over: Callable[[Set[str]], Set[str]] = lambda jobs: set(), **more: Any
+) -> Iterator[Mqtt]:
     about = {"name": "home", "kind": "mqtt", "host": "127.0.0.1", "port": broker.port, "username": USER}
     secret = {} if "password_file" in more else {"password": PASSWORD}
-    channel = Mqtt(MqttSink.model_validate(about | secret | more), TIMEOUT_S, "q")
+    channel = Mqtt(MqttSink.model_validate(about | secret | more), TIMEOUT_S, "q", over)
     channel.open()
     try:
         yield channel
@@ -73,6 +75,24 @@ def test_a_broker_that_lost_what_it_retains_is_told_it_again(tmp_path: Path) -> 
         with Subscriber(broker.port) as late:
             config = "homeassistant/binary_sensor/streamtag-q/gate-dog/config"
             eventually(lambda: late.last(config), "and what Home Assistant finds")
+
+
+def test_however_much_a_broker_retains_all_of_it_is_asked_for(tmp_path: Path) -> None:
+    """Of a thousand messages with QoS 1, or the few here, it told the first; labels of the others stayed on."""
+    jobs = {f"job-{number}" for number in range(60)}
+    asked: list[set[str]] = []
+
+    def over(found: Set[str]) -> set[str]:
+        asked.append(set(found))
+        return set()
+
+    with Mosquitto(tmp_path, more=["max_queued_messages 20"]) as broker:
+        with channel_to(broker) as before:
+            for number, job_id in enumerate(sorted(jobs)):
+                before.send(enter(number, f"label-{number}", job_id=job_id))
+        with channel_to(broker, over) as after:
+            after.send(state(61, "live"))
+    assert asked == [jobs]
 
 
 def test_a_new_password_is_taken_without_a_restart(tmp_path: Path) -> None:

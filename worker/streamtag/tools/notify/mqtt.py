@@ -21,7 +21,7 @@ from streamtag.tools.notify.tls import told, trusted_by
 from streamtag.tools.notify.topics import MAX_ENTITIES, OFFLINE, ONLINE, Message, Topics
 
 KEEPALIVE_S = 15
-RETAINED_S = 5.0  # for a broker to tell what it retains; mosquitto takes milliseconds
+RETAINED_S = 8.0  # for a broker to tell what it retains; mosquitto takes 0.4 s for each thousand messages
 QOS = 1
 
 
@@ -178,7 +178,8 @@ class Mqtt:
             return
         self._retained = {}
         self._has_retained.clear()
-        client.subscribe([(self._topics.streams, QOS), (self._topics.availability, QOS)])
+        # Without QoS: of more than 1000 messages with it Mosquitto drops the rest (max_queued_messages).
+        client.subscribe([(self._topics.streams, 0), (self._topics.availability, 0)])
         # It comes back behind what is retained, and so tells that this is all.
         self._publish(client, Message(self._topics.availability, ONLINE, retain=True))
         self._why = "not connected any more"
