@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from streamtag.networks.registry import DEMO_BUNDLE
 from streamtag.settings import Settings
 from streamtag.tools.demo.drawing import LABELS, Scene
 from streamtag.tools.drawing.lettering import fonts
@@ -164,6 +166,15 @@ def test_copies_of_one_name_are_two_and_a_name_may_look_like_a_pattern(tmp_path:
     ran = run_cli(settings, "classify", *map(str, pictures), "--annotate", str(pictures[1].parent))
     assert ran.returncode == 2
     assert "would overwrite" in ran.stderr
+
+
+def test_bundles_of_one_name_in_two_folders_are_compared(tmp_path: Path, settings: Settings) -> None:
+    cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))
+    both = [str(shutil.copytree(DEMO_BUNDLE, tmp_path / folder / "bundle")) for folder in ("a", "b")]
+    command = ["classify", str(tmp_path / "star.png"), "--compare", ",".join(both), "--json"]
+    ran = run_cli(settings, *command, "--set", "engine.name=null")
+    assert ran.returncode == 0, ran.stderr
+    assert list(json_lines(ran.stdout)[0]["networks"]) == both
 
 
 def test_show_without_a_display_says_what_to_do(tmp_path: Path, settings: Settings) -> None:

@@ -247,6 +247,7 @@ def test_spans_of_videos_train_too(tmp_path: Path, settings: Settings) -> None:
         (["{pictures}", "--head", "0-5"], "--head '0-5'"),
         (["{pictures}", "--backbone", "nope"], "unknown model 'nope'"),
         (["{pictures}", "--set", "engine.name=jax"], "does not train"),
+        (["{pictures}", "--others", "{pictures}/nowhere"], "nowhere: 0 pictures; at least 5"),
     ],
 )
 def test_wrong_options_are_named(

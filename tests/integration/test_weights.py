@@ -259,3 +259,12 @@ def test_a_keras_file_becomes_a_bundle(redis_server: RedisServer, tmp_path: Path
     assert json_lines(ran.stdout)[0]["ok"], ran.stdout
     shown = json_lines(run_cli(settings, "models", "show", str(tmp_path / "bundle"), "--json").stdout)[0]
     assert (shown["labels"], shown["size"]) == (["cat", "Пёс"], 48)
+    made = (tmp_path / "bundle" / "bundle.json").read_bytes()
+    (tmp_path / "bundle" / "split.csv").write_text("path,label,group,side\n")
+    ran = run_cli(settings, "models", "bundle", "squeezenet", "--out", str(tmp_path / "bundle"))
+    assert ran.returncode == 2
+    assert "--force" in ran.stderr
+    assert (tmp_path / "bundle" / "bundle.json").read_bytes() == made
+    ran = run_cli(settings, *command, "--labels", str(tmp_path / "labels.txt"), "--force")
+    assert ran.returncode == 0, ran.stderr
+    assert not (tmp_path / "bundle" / "split.csv").exists(), "what another network was trained on"

@@ -91,8 +91,10 @@ def test_labels_are_read_in_each_of_their_forms(tmp_path: Path) -> None:
         ("a.txt", "cat\ndog\n"),
         ("b.json", '["cat", "dog"]'),
         ("c.json", '{"0": ["n1", "cat"], "1": ["n2", "dog"]}'),
+        ("windows.txt", "\ufeffcat\r\n\r\ndog\r\n"),
+        ("windows.json", '\ufeff["cat", "dog"]\r\n'),
     ):
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
         assert read_labels(tmp_path / name) == ("cat", "dog")
 
 

@@ -189,12 +189,12 @@ def _check(chosen: list[str], outputs: _Outputs, plot: Path | None, show: bool, 
 
 def _networks(compare: str, settings: Settings) -> dict[str, Settings]:
     """Settings of each network named, under its name."""
+    given = [part.strip().partition("=") for part in compare.split(",") if part.strip()]
+    short = [Path(name).name for name, _, _ in given]
     networks = {}
-    for part in compare.split(","):
-        name, _, file = part.strip().partition("=")
-        if name:
-            network = settings.model.model_copy(update={"name": name, "weights": file})
-            networks[Path(name).name] = settings.model_copy(update={"model": network})
+    for (name, _, file), shown in zip(given, short, strict=True):
+        network = settings.model.model_copy(update={"name": name, "weights": file})
+        networks[shown if short.count(shown) == 1 else name] = settings.model_copy(update={"model": network})
     if len(networks) < 2:
         raise ConfigError(f"--compare {compare}: name two networks or more, with commas between them")
     return networks

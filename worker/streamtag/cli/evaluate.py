@@ -21,7 +21,7 @@ from streamtag.networks import loading
 from streamtag.networks.registry import NAMES, resolve
 from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
-from streamtag.tools.dataset import Dataset
+from streamtag.tools.dataset import Dataset, other_pictures
 
 if TYPE_CHECKING:  # scikit-learn may be absent
     from streamtag.tools.evaluation.comparison import Evaluated
@@ -105,6 +105,8 @@ def evaluate(
     chosen = _writes(write or [], named[0])
     require("evaluate" if report is None else "evaluate --report")
     # The material first: a wrong folder is known before a network is compiled.
+    if others is not None:
+        other_pictures(others)
     tasks, trained = _material(named, folder, spans, include_trained)
     found = [_evaluated(task, fps, precision, json) for task in tasks]
     contents = [_content(bundle, one, trained) for bundle, one in found]

@@ -37,6 +37,7 @@ _TOLD = {
     "sigmoid": "its outputs are probabilities of each label by itself: several may be true of a picture",
     "sigmoid-logits": "its outputs are no probabilities; a sigmoid is added, for each label by itself",
 }
+Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")]
 Name = Annotated[str, typer.Argument(help="A network of `streamtag models list`.")]
 
 
@@ -138,6 +139,7 @@ def import_(
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Write a bundle there. Default: into the cache, for use by name.")
     ] = None,
+    force: Force = False,
     config: Config = None,
     json: Json = False,
     overrides: Overrides = None,
@@ -151,6 +153,7 @@ def import_(
         target = bundling.keep(name, file, settings)
     else:
         target = out_folder
+        bundling.check_free(out_folder, force)
         bundling.make(
             settings.model_copy(update={"name": name, "weights": str(file)}), out_folder, {"imported_from": file.name}
         )
@@ -178,6 +181,7 @@ def bundle(
         str,
         typer.Option("--outputs", help="Of a .keras file: logits, probabilities, sigmoid. Default: found out."),
     ] = "",
+    force: Force = False,
     config: Config = None,
     json: Json = False,
     overrides: Overrides = None,
@@ -185,6 +189,7 @@ def bundle(
     """Make a bundle: a folder with the network, its labels and its preprocessing, ready to serve."""
     settings = settings_from(config, overrides=overrides).model
     settings = settings.model_copy(update={"name": name, "weights": weights, "labels": labels})
+    bundling.check_free(out_folder, force)
     if name.endswith(".keras"):
         if outputs not in ("", "logits", "probabilities", "sigmoid"):
             raise ConfigError(f"--outputs {outputs}: logits, probabilities or sigmoid")

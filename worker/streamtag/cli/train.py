@@ -22,6 +22,7 @@ from rich.table import Column as BarColumns
 from streamtag.cli import evaluate_unknown
 from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, print_json, settings_from
 from streamtag.cli.tables import Column, Grid
+from streamtag.core.bundle import UNKNOWN
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.extras import require
@@ -31,7 +32,8 @@ from streamtag.networks.registry import resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.redaction import printable
 from streamtag.settings import ModelSettings, Settings
-from streamtag.tools.dataset import Dataset, read_folders, read_spans
+from streamtag.tools.bundling import check_free
+from streamtag.tools.dataset import Dataset, other_pictures, read_folders, read_spans
 from streamtag.tools.split_record import read_split
 
 if TYPE_CHECKING:  # Keras is imported only once its backend is chosen
@@ -99,7 +101,7 @@ def train(
     settings = _able(settings_from(config, backbone, weights, overrides))
     dataset = _dataset(folder, spans, group_by)
     units, cache = _units(head), cache_folder(settings.model).parent / "features"
-    _writable(out_folder, force)
+    _check(dataset, others, out_folder, force)
     resolve(settings.model)  # a wrong name is told before anything else
     if not json:
         _print_dataset(dataset, crops)
@@ -115,6 +117,16 @@ def train(
         outcome = run.train(plan, settings, cache, out_folder, bars)
     unknown = None if others is None else _with_unknown(settings, out_folder, others, fps, json)
     _print_outcome(outcome, unfreeze, unknown, json)
+
+
+def _check(dataset: Dataset, others: Path | None, out_folder: Path, force: bool) -> None:
+    """See before the work that its end will not fail."""
+    _writable(out_folder, force)
+    if others is None:
+        return
+    if UNKNOWN in dataset.classes:
+        raise ConfigError(f"--others: {UNKNOWN} is a class of the pictures already; name one of them differently")
+    other_pictures(others)
 
 
 def _command() -> tuple[str, ...]:
@@ -205,8 +217,7 @@ def _able(settings: Settings) -> Settings:
 
 def _writable(folder: Path, force: bool) -> None:
     """Better known before the training than after it. Leaves nothing behind."""
-    if (folder / "bundle.json").exists() and not force:
-        raise ConfigError(f"{folder}: holds a bundle; name another --out, or give --force to replace it")
+    check_free(folder, force)
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

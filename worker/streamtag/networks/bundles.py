@@ -121,7 +121,7 @@ def read_bundle_file(folder: Path) -> BundleFile:
     """
     path = folder / "bundle.json"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         content = json.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; a bundle is a folder with a bundle.json") from None

@@ -69,7 +69,7 @@ def read_groups(path: Path, labels: Sequence[str]) -> Groups:
         ConfigError: it cannot be read, or names what the network does not have.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"model.groups {path}: {error.strerror}; give a file, wordnet or none") from None
     except ValueError as error:

@@ -237,7 +237,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ConfigError: it cannot be read, or holds none of these.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows marks its files
         if path.suffix != ".json":
             return tuple(line.strip() for line in text.splitlines() if line.strip())
         content = json.loads(text)

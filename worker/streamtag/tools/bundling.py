@@ -18,6 +18,7 @@ from streamtag.networks.loading import build_model, compile_model
 from streamtag.networks.registry import SPECS, converted, ensure_weights, find_weights, read_labels, resolve
 from streamtag.networks.weights import fetching
 from streamtag.settings import EngineSettings, ModelSettings, Settings
+from streamtag.tools.split_record import forget_split
 
 
 def verify(name: str, settings: Settings) -> dict[str, Any]:
@@ -82,6 +83,16 @@ def _built_weights(settings: ModelSettings, folder: Path) -> Path:
     return path
 
 
+def check_free(folder: Path, force: bool) -> None:
+    """See that no bundle would be lost.
+
+    Raises:
+        ConfigError: one is there, and nobody said that it may be replaced.
+    """
+    if (folder / "bundle.json").exists() and not force:
+        raise ConfigError(f"{folder}: holds a bundle; name another --out, or give --force to replace it")
+
+
 def make(settings: ModelSettings, folder: Path, record: dict[str, Any]) -> None:
     """A bundle of the network that the settings name.
 
@@ -92,7 +103,9 @@ def make(settings: ModelSettings, folder: Path, record: dict[str, Any]) -> None:
         bundle = resolve(settings)
         if not settings.groups:  # those that a network of its classes gets by itself need not be in it
             bundle = replace(bundle, groups=Groups())
-        write_bundle(folder, bundle, _built_weights(settings, Path(temporary)), record)
+        weights = _built_weights(settings, Path(temporary))
+        forget_split(folder)
+        write_bundle(folder, bundle, weights, record)
     read_bundle(folder)
 
 
@@ -123,6 +136,7 @@ def make_whole(
         copy = Path(shutil.copy(file, Path(temporary) / "network.keras"))
         preprocessing = Preprocessing(own, mode, settings.crop)  # type: ignore[arg-type]
         groups = choose_groups(settings.groups, Groups(), labels) if settings.groups else Groups()
+        forget_split(folder)
         write_bundle(
             folder,
             replace(asked, preprocessing=preprocessing, groups=groups, output_kind=kind),

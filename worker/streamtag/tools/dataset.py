@@ -15,6 +15,7 @@ from streamtag.extras import require
 from streamtag.tools.frames import InputFrame, Unreadable
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg"))
+LEAST = 5  # pictures on either side, below which no outcome of none of the classes is fitted
 SPAN_COLUMNS = ("video", "start_s", "end_s", "label")
 
 
@@ -64,6 +65,18 @@ def read_folders(folder: Path, group_by: str | None = None) -> Dataset:
             if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and path.is_file():
                 items.append(LabelledItem(path, child.name, _group(path, child, pattern)))
     return _checked(folder, items)
+
+
+def other_pictures(folder: Path) -> list[str]:
+    """Pictures of other things: of a folder and the folders in it.
+
+    Raises:
+        ConfigError: there are too few.
+    """
+    found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if len(found) < LEAST:
+        raise ConfigError(f"--others {folder}: {len(found)} pictures; at least {LEAST} are needed")
+    return found
 
 
 def read_spans(table: Path, group_by: str | None = None) -> Dataset:

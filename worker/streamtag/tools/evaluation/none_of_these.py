@@ -12,7 +12,6 @@ from streamtag.networks.architectures.heads import power_normalise
 from streamtag.tools.evaluation.intervals import Figure, bootstrap, share
 
 FOLDS = 5
-LEAST = 5  # pictures on either side, below which nothing is fitted
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import numpy as np
 from streamtag.core.bundle import Bundle
 from streamtag.core.groups import Groups
 from streamtag.core.job import Sampling
-from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.networks.building import without_unknown
 from streamtag.networks.bundles import UnknownFile, read_bundle_file, sha256, write_bundle_file
@@ -22,9 +21,9 @@ from streamtag.networks.unknown import Classifier as LastLayer
 from streamtag.networks.unknown import with_features
 from streamtag.settings import Settings
 from streamtag.tools.classify import Classifier
-from streamtag.tools.dataset import LabelledItem
+from streamtag.tools.dataset import LEAST, LabelledItem, other_pictures
 from streamtag.tools.drawing.textures import TEXTURES, write_textures
-from streamtag.tools.evaluation.none_of_these import LEAST, Line, Score, Seen, class_means, line_of, scores_of
+from streamtag.tools.evaluation.none_of_these import Line, Score, Seen, class_means, line_of, scores_of
 from streamtag.tools.evaluation.pictures import class_of
 from streamtag.tools.evaluation.validation import folds_of
 from streamtag.tools.frames import Unreadable
@@ -55,10 +54,7 @@ def others_in(folder: Path | None) -> Iterator[tuple[list[str], str]]:
         with tempfile.TemporaryDirectory() as drawn:
             yield [str(path) for path in write_textures(Path(drawn))], TEXTURES
         return
-    found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    if len(found) < LEAST:
-        raise ConfigError(f"--others {folder}: {len(found)} pictures; at least {LEAST} are needed")
-    yield found, folder.resolve().name
+    yield other_pictures(folder), folder.resolve().name
 
 
 def fit(
@@ -86,6 +82,8 @@ def fit(
     model, last = with_features(build_model(plain, settings.engine, on_step))
     network = compile_model(model, plain, settings.engine, on_step, model.output_shape[-1])
     classifier = Classifier(settings, replace(network, bundle=plain))
+    # A folder of others that the bundle calls unknown already is none of its classes.
+    known, taught = ([item for item in items if item.label in plain.labels] for items in (known, taught))
     seen, truth, groups = _labelled(classifier, known, plain, sampling)
     rows = [event.scores for event in classifier.scored(others[0]) if not isinstance(event, Unreadable)]
     if len(truth) < LEAST or len(rows) < LEAST:

@@ -116,9 +116,10 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
             fine_tune(plan.recipe, model, names, mode, *pictures, plan.seed, history, told, stopping)
         history.interrupted = bool(stopping)
     accuracy = _after_fine_tuning(history, accuracy)
-    _write(plan, model, choice, whole, history, accuracy, fingerprint, out)
+    # First what tells of the training: a bundle that is there knows what it was trained on, whatever ends this.
     write_split(out, kept, held)
     draw_history(history, choice, out / "history.png")
+    _write(plan, model, choice, whole, history, accuracy, fingerprint, out)
     return Outcome(
         out,
         accuracy,
