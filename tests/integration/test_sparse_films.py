@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import pytest
 from av.packet import Packet
@@ -19,28 +17,13 @@ from streamtag.core.options import SamplingSettings
 from streamtag.core.sampler import FramePlan, Timeline
 from streamtag.core.stream_state import OutcomeKind
 from streamtag.ingest.films import open_film
-from streamtag.settings import SourceSettings
+from streamtag.settings import Settings, SourceSettings
+from streamtag.tools.whole_frames import Wanted, whole_frames
 
 from tests.support.edit_lists import edit
+from tests.support.encodings import CUT, FRAMES, SIZE, Encoding, copy_packets, encode, pictures
 from tests.support.media import expected_samples, true_times
 from tests.support.stream_reading import Heard, read
-
-FRAMES = 120
-CUT = 37  # frames from one cut to the next, of which the encoder makes key frames
-SIZE = (320, 180)
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How a film is made."""
-
-    name: str
-    options: dict[str, str]
-    codec: str = "libx264"
-    pixels: str = "yuv420p"
-    muxer: dict[str, str] = field(default_factory=dict)
-    step: tuple[int, int] = (40, 40)  # milliseconds between frames, of each half
-
 
 ENCODINGS = [
     Encoding("no-b-frames.mp4", {"bf": "0", "g": "25"}),
@@ -61,9 +44,9 @@ ENCODINGS = [
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a film of each encoding, and some that were cut without being encoded anew."""
     folder = tmp_path_factory.mktemp("films")
-    pictures = list(_pictures())
+    drawn = list(pictures())
     for encoding in ENCODINGS:
-        _encode(folder / encoding.name, encoding, pictures)
+        encode(folder / encoding.name, encoding, drawn)
 
     def half_a_second_earlier(packet: Packet[VideoStream]) -> Packet[VideoStream]:
         assert packet.pts is not None
@@ -72,52 +55,10 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         return packet
 
-    _copy(folder / "open-groups.mp4", folder / "cut-by-edit-list.mp4", half_a_second_earlier)
-    _copy(folder / "no-b-frames.mp4", folder / "turned.mp4", lambda packet: packet, turn=90)
-    _copy(folder / "two-rates.mp4", folder / "two-rates.mkv", lambda packet: packet)
+    copy_packets(folder / "open-groups.mp4", folder / "cut-by-edit-list.mp4", half_a_second_earlier)
+    copy_packets(folder / "no-b-frames.mp4", folder / "turned.mp4", lambda packet: packet, turn=90)
+    copy_packets(folder / "two-rates.mp4", folder / "two-rates.mkv", lambda packet: packet)
     return folder
-
-
-def _pictures() -> Iterator[np.ndarray]:
-    width, height = SIZE
-    grain = np.random.default_rng(1).integers(0, 256, (height, width + 400, 3), np.uint8)
-    grain = cv2.GaussianBlur(grain, (0, 0), 2)
-    for number in range(FRAMES):
-        cut = number // CUT * 97
-        left = (cut + 3 * number) % 400
-        picture = grain[:, left : left + width].copy()
-        picture[40:80, 2 * number : 2 * number + 40] = (20, 200, 250)
-        yield picture
-
-
-def _encode(path: Path, encoding: Encoding, pictures: list[np.ndarray]) -> None:
-    options = {"preset": "ultrafast" if encoding.codec == "libx265" else "veryfast"} | encoding.options
-    with av.open(str(path), "w", options=encoding.muxer) as container:
-        stream = container.add_stream(encoding.codec, Fraction(25), options=options)
-        assert isinstance(stream, VideoStream)
-        stream.width, stream.height = SIZE
-        stream.pix_fmt = encoding.pixels
-        stream.codec_context.time_base = Fraction(1, 1000)
-        pts = 0
-        for number, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-            frame.pts, frame.time_base = pts, Fraction(1, 1000)
-            pts += encoding.step[number * 2 // len(pictures)]
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
-def _copy(source: Path, target: Path, change: Callable[[Packet[VideoStream]], Packet[Any]], turn: int = 0) -> None:
-    with av.open(str(source)) as container, av.open(str(target), "w") as written:
-        stream = container.streams.video[0]
-        copied = written.add_stream_from_template(stream)
-        if turn:
-            copied.set_display_rotation(turn)
-        for packet in container.demux(stream):
-            if packet.size:
-                changed = change(packet)
-                changed.stream = copied
-                written.mux(changed)
 
 
 def _read_whole(path: Path, sampling: Sampling) -> Heard:
@@ -168,12 +109,24 @@ def test_samples_of_real_films_are_those_of_films_that_are_decoded_whole(shared_
         )
 
 
+@pytest.mark.parametrize("begin_s", [0.0, 0.5])
+def test_a_film_that_lies_on_its_side_is_as_high_as_it_is_shown(films: Path, tmp_path: Path, begin_s: float) -> None:
+    """As phones make them, and cut them by an edit list: its pictures would be cut as if they were wide."""
+    path = tmp_path / "turned.mp4"
+    path.write_bytes((films / "turned.mp4").read_bytes())
+    edit(path, [(begin_s, 2.0)])
+    wanted = Wanted(str(path), sampling=Sampling(fps=1))
+    kept = [frame.picture for frame in whole_frames(wanted, Settings())]
+    assert {picture.shape for picture in kept} == {(SIZE[0], SIZE[1], 3)}
+    assert all(picture.mean(axis=(0, 2)).min() > 30 for picture in kept)  # no black columns
+
+
 @pytest.mark.parametrize("transfer", ["arib-std-b67", "smpte2084"])
 def test_colours_that_no_screen_shows_are_mapped_as_opencv_maps_them(tmp_path: Path, transfer: str) -> None:
     """Films of phones with a high dynamic range: left alone they are pale, and no network was trained on that."""
     colours = f"log-level=none:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"
     encoding = Encoding("bright.mp4", {"x265-params": colours}, "libx265", "yuv420p10le")
-    _encode(tmp_path / encoding.name, encoding, list(_pictures())[:20])
+    encode(tmp_path / encoding.name, encoding, list(pictures())[:20])
     found = read(tmp_path / encoding.name)
     assert len(found.samples) == 4
     _assert_same(found, _read_whole(tmp_path / encoding.name, Sampling()))
@@ -215,7 +168,7 @@ def test_a_matroska_film_that_begins_late_is_not_called_incomplete(films: Path, 
         packet.pts, packet.dts = packet.pts + hour, packet.dts + hour
         return packet
 
-    _copy(films / "no-b-frames.mp4", tmp_path / "late.mkv", an_hour_later)
+    copy_packets(films / "no-b-frames.mp4", tmp_path / "late.mkv", an_hour_later)
     found = read(tmp_path / "late.mkv")
     assert found.outcome is not None
     assert (found.outcome.decoded, found.outcome.reason) == (FRAMES, "")
@@ -293,7 +246,7 @@ def test_a_film_of_which_nothing_can_be_decoded_is_given_up(tmp_path: Path) -> N
         other.pts, other.dts, other.time_base = packet.pts, packet.dts, packet.time_base
         return other
 
-    _copy(readable, path, scrambled)
+    copy_packets(readable, path, scrambled)
     found = read(path, Sampling(every=1))
     assert found.samples == []
     assert len(found.unclassified) == 500

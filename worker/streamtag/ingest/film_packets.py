@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import av
@@ -49,6 +50,7 @@ class FilmPackets:
         units: tell what the pictures are.
         plan: asked once of each frame, in the order of showing.
         failed: told of each packet that cannot be read, or not to its end (None), and how many seconds it took.
+        beginning: packets that were read before.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class FilmPackets:
         units: NalUnits,
         plan: FramePlan,
         failed: Callable[[av.FFmpegError | None, float], None],
+        beginning: Iterable[Packet[VideoStream]] = (),
     ) -> None:
         self._container = container
         self._stream = stream
@@ -66,7 +69,7 @@ class FilmPackets:
         self._failed = failed
         self._tick_s = float(stream.time_base or 0)
         self._start = stream.start_time or 0
-        self._packets = container.demux(stream)
+        self._packets: Iterator[Packet[VideoStream]] = itertools.chain(beginning, container.demux(stream))
         self._ended = False
         self._count = 0
         self._unplanned: list[tuple[int, int, Entry]] = []  # a heap by time

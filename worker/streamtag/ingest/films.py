@@ -9,6 +9,7 @@ Of MP4 and Matroska with H.264 or H.265; all else goes by OpenCV (``videos.py``)
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import av
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -120,7 +122,9 @@ class FilmReader:
         codec.copy_opaque = True  # a frame knows what is planned of its packet
         codec.options = {"max_pixels": str(settings.max_pixels)}
         check_size(self.name, codec.width, codec.height, self._max_pixels)
-        self.opened = Opened.told(codec.width, codec.height, *_rate_and_frames(container, stream))
+        self._beginning, on_its_side = self._look_at_first()
+        size = (codec.height, codec.width) if on_its_side else (codec.width, codec.height)
+        self.opened = Opened.told(*size, *_rate_and_frames(container, stream))
         self._packets: FilmPackets | None = None
         self._now: Entry | None = None
         self._undecodable = 0  # packets
@@ -146,7 +150,9 @@ class FilmReader:
         Args:
             plan: asked in that order, some frames ahead.
         """
-        packets = self._packets = FilmPackets(self._container, self._stream, self._units, plan, self.failed_to_read)
+        packets = self._packets = FilmPackets(
+            self._container, self._stream, self._units, plan, self.failed_to_read, self._beginning
+        )
         while self._failed < _HOPELESS and (entry := packets.next_shown()) is not None:
             self._now = entry
             if entry.picture in (Picture.REFRESH, Picture.RANDOM_ACCESS):
@@ -194,6 +200,22 @@ class FilmReader:
 
     def close(self) -> None:
         self._container.close()
+
+    def _look_at_first(self) -> tuple[list[Packet[VideoStream]], bool]:
+        """What is read by then, and whether pictures lie on their side: PyAV tells that of frames alone."""
+        codec = self._codec
+        try:
+            packets = [packet for packet in itertools.islice(self._container.demux(self._stream), 1) if packet.size]
+        except av.FFmpegError:
+            return [], False  # it is read again, and is told then
+        try:
+            # Copies: an edit list may have it that this one is not shown, and then it does not come out.
+            copies = [Packet(bytes(packet)) for packet in packets]
+            frames = [frame for packet in [*copies, None] for frame in codec.decode(packet)]
+        except av.FFmpegError:
+            frames = []
+        codec.flush_buffers()
+        return packets, any(frame.rotation % 180 for frame in frames)
 
     def _leave_out_before(self, packets: FilmPackets, entry: Entry) -> None:
         """What comes before the last place from which this one can be decoded, unless another sample needs it."""
