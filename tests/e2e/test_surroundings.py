@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pwd
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from streamtag.settings import Settings
+from streamtag.errors import ConfigError
+from streamtag.networks.weights.fetching import cache_folder, keras_folder
+from streamtag.settings import ModelSettings, Settings
 
 from tests.support import environment, run_cli
 
@@ -47,3 +50,41 @@ def test_a_film_of_a_folder_that_is_not_there_is_asked_for_whole(
     ran = shell(settings, f"cd {tmp_path} && rmdir {tmp_path} && streamtag submit '{source}'")
     assert ran.returncode == 2, ran.stderr
     assert f"{source}: the folder that it is in is not there; give the whole path" in ran.stderr
+
+
+def test_without_a_home_it_is_said_which_setting_names_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a user that a container was given by number alone."""
+
+    def unknown(number: int) -> object:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "KERAS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=r"model\.cache: .*; set it to a folder for weights"):
+        cache_folder(ModelSettings())
+    assert cache_folder(ModelSettings(cache=Path("/weights"))) == Path("/weights")
+    assert not keras_folder().exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--version"], ("numpy", "requests", "cv2")),
+        (["status"], ("numpy", "requests", "cv2")),
+        (["evaluate-stream", "/none.csv"], ("tensorflow", "keras", "openvino")),
+    ],
+)
+def test_a_quick_answer_waits_for_nothing_that_it_does_not_need(
+    settings: Settings, arguments: list[str], unneeded: tuple[str, ...]
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "streamtag", *arguments],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    imported = {line.rsplit("|", 1)[1].strip() for line in ran.stderr.splitlines() if line.startswith("import time:")}
+    assert imported & set(unneeded) == set()

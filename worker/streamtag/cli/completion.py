@@ -11,13 +11,14 @@ from streamtag.client import Client
 from streamtag.configuration import load, parse_override
 from streamtag.core.records import JobStatus
 from streamtag.errors import StreamtagError
-from streamtag.networks.registry import NAMES
 
 LIMIT_S = 0.5  # for Redis to connect and for each of its answers
 
 
 def networks(incomplete: str) -> list[str]:
     """Networks that can be named; folders of bundles are completed by nobody."""
+    from streamtag.networks.registry import NAMES  # noqa: PLC0415 - all commands import this file, few need networks
+
     return [name for name in NAMES if name.startswith(incomplete)]
 
 

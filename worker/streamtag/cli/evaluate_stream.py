@@ -80,6 +80,7 @@ def _compared(
     settings: Settings, spans: Path | None, fps: float, quiet: bool
 ) -> tuple[list[streams.Clip], list[streams.Row], streams.Row]:
     """The clips, what each setting does on them, and what the truth itself would."""
+    named = read_spans(spans).items if spans is not None else None  # before the network, which takes long to load
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet) as bar, tempfile.TemporaryDirectory() as folder:
         task = bar.add_task("", total=None)
@@ -87,7 +88,7 @@ def _compared(
         clips = streams.read_clips(
             Classifier(settings, network),
             network.bundle,
-            read_spans(spans).items if spans is not None else _drawn(Path(folder), bar, task),
+            named if named is not None else _drawn(Path(folder), bar, task),
             Sampling(fps=fps),
             lambda done: bar.update(task, description=f"classifying: {done} samples", total=None),
         )

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import platformdirs
 import requests
 
-from streamtag.errors import StreamtagError, in_words
+from streamtag.errors import ConfigError, StreamtagError, in_words
 from streamtag.logs import log
 from streamtag.networks.file_lock import lock_within
 from streamtag.redaction import redact
@@ -48,13 +48,25 @@ class FetchFailed(StreamtagError):
 
 
 def cache_folder(settings: ModelSettings) -> Path:
-    """Where weights are kept: the setting, or the user's own cache folder."""
-    return settings.cache.expanduser() if settings.cache else platformdirs.user_cache_path("streamtag") / "models"
+    """Where weights are kept: the setting, or the user's own cache folder.
+
+    Raises:
+        ConfigError: that is in a home, and there is none.
+    """
+    try:
+        return settings.cache.expanduser() if settings.cache else platformdirs.user_cache_path("streamtag") / "models"
+    except RuntimeError:
+        where = settings.cache or "it to be in"
+        raise ConfigError(f"model.cache: there is no home for {where}; set it to a folder for weights") from None
 
 
 def keras_folder() -> Path:
     """Where Keras keeps what it downloads. What is there already need not be downloaded again."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        return folder  # without a home there is nothing
 
 
 def find_download(download: Download, settings: ModelSettings) -> Path | None:
