@@ -14,6 +14,7 @@ from streamtag.core.groups import NO_GROUPS
 from streamtag.errors import ConfigError
 from streamtag.networks.building import build, cut, features, with_head
 from streamtag.networks.bundles import read_bundle, write_bundle
+from streamtag.networks.registry import DEMO_BUNDLE
 
 from tests.reference.engine_scores import randomise
 from tests.support.bundles import random_bundle
@@ -45,6 +46,23 @@ def test_a_head_on_a_backbone_is_the_same_after_save_and_load(tmp_path: Path, na
     write_bundle(tmp_path / "bundle", trained, weights)
     found = build(read_bundle(tmp_path / "bundle"))
     np.testing.assert_array_equal(np.asarray(found(x, training=False)), expected)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"width": "wide"},
+        {"width": 24, "depth": 3},
+        {"head": [0]},
+        {"head": "large"},
+        {"head": [], "head_inputs": "power+top"},
+        {"head": [], "head_inputs": "nothing"},
+    ],
+)
+def test_arguments_that_somebody_edited_are_named(arguments: dict[str, Any]) -> None:
+    bundle = replace(read_bundle(DEMO_BUNDLE), arguments=arguments)
+    with pytest.raises(ConfigError, match="its arguments are not of narrow_xception: "):
+        build(bundle)
 
 
 def whole_file(path: Path, *layers: Any) -> Path:

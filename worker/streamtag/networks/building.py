@@ -47,7 +47,7 @@ def build(bundle: Bundle) -> keras.Model:
             raise ConfigError(f"{bundle.name}: a .keras file holds its weights; there are no random ones of it")
         model = _whole(Path(bundle.weights))
     else:
-        model = _with_own_head(bundle) if "head" in bundle.arguments else _architecture(bundle)
+        model = _with_arguments(bundle)
         if bundle.weights != "random":
             _load(model, Path(bundle.weights), bundle)
     if model.output_shape[-1] != bundle.classes:
@@ -56,6 +56,19 @@ def build(bundle: Bundle) -> keras.Model:
             "give the matching file in model.labels"
         )
     return as_probabilities(model, bundle.output_kind)
+
+
+def _with_arguments(bundle: Bundle) -> keras.Model:
+    """The architecture as the bundle's arguments, which people may have edited, ask for it; its weights are random.
+
+    Raises:
+        ConfigError: there is no such network.
+    """
+    try:
+        return _with_own_head(bundle) if "head" in bundle.arguments else _architecture(bundle)
+    except (TypeError, ValueError, KeyError) as error:
+        told = (str(error).strip() or repr(error)).splitlines()[0][:200]
+        raise ConfigError(f"{bundle.name}: its arguments are not of {bundle.architecture}: {told}") from None
 
 
 def without_unknown(bundle: Bundle) -> Bundle:
