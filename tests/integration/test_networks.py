@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,20 @@ def test_a_whole_network_of_ones_own_is_a_bundle(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
     found = build(read_bundle(tmp_path / "bundle"))
     np.testing.assert_array_equal(np.asarray(found(x)), np.asarray(original(x)))
+
+
+def test_a_file_with_wrong_bytes_in_it_is_named(tmp_path: Path) -> None:
+    path = whole_file(tmp_path / "own.keras", keras.layers.Conv2D(4, 3))
+    content = path.read_bytes()
+    bundle = Bundle("own", "keras", ("cat", "dog"), Preprocessing(32), weights=str(path))
+    for at in range(100, len(content) - 64, 997):
+        path.write_bytes(content[:at] + bytes(64) + content[at + 64 :])
+        with contextlib.suppress(ConfigError):  # nothing else is raised; some bytes mean nothing
+            build(bundle)
+    for length in (0, 100, len(content) // 2):
+        path.write_bytes(content[:length])
+        with pytest.raises(ConfigError, match=r"own\.keras: (not a \.keras file|cannot be loaded)"):
+            build(bundle)
 
 
 class Custom(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types

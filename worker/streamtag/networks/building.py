@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,10 @@ _OWN: dict[str, Callable[..., keras.Model]] = {
     "SqueezeNet": squeezenet,
     "narrow_xception": narrow_xception,
 }
+
+
+# What Keras, h5py and zipfile make of a file that is damaged, or of another network.
+_DAMAGED = (ValueError, OSError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def build(bundle: Bundle) -> keras.Model:
@@ -210,7 +215,7 @@ def _load(model: keras.Model, path: Path, bundle: Bundle) -> None:
             model.set_weights(_whole(path).get_weights())
         else:
             model.load_weights(path)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         raise ConfigError(
             f"weights {path}: do not fit {bundle.name} ({bundle.architecture}, {bundle.classes} classes): "
             f"{str(error).strip().splitlines()[0][:300]}"
@@ -226,7 +231,7 @@ def _whole(path: Path) -> keras.Model:
     try:
         with zipfile.ZipFile(path) as archive:
             strange = _strangers(json.loads(archive.read("config.json")))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise ConfigError(f"{path}: not a .keras file: {in_words(error)}") from None
     if strange:
         raise ConfigError(
@@ -236,7 +241,7 @@ def _whole(path: Path) -> keras.Model:
     try:
         # safe_mode refuses layers that carry code of their own: a second lock on the same door.
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         raise ConfigError(f"{path}: cannot be loaded: {str(error).strip().splitlines()[0][:300]}") from None
 
 
