@@ -1,4 +1,4 @@
-"""Cameras whose streams are unusual: with B-frames, open groups of pictures, or no key frames after the first."""
+"""Cameras whose streams are unusual: with B-frames, open groups of pictures, no key frames, a clock that is slow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from streamtag.core.job import Sampling
 from streamtag.ingest import decoder, live
 from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory
+from streamtag.settings import SourceSettings
 
 from tests.support.odd_camera import age_s, damage, film, film_of_squares, odd_camera
 from tests.support.watching import watch
@@ -67,3 +68,16 @@ def test_a_stream_that_does_not_tell_its_size_beforehand_is_sampled_at_the_usual
         heard = watch(camera.url, Sampling(), lambda heard: len(heard.samples) >= 8)
     times = [sample.pts_s for sample in heard.samples]
     assert times[-1] - times[0] == pytest.approx((len(times) - 1) / 2, rel=0.2)
+
+
+def test_a_camera_whose_clock_is_slow_and_that_sends_each_frame_at_once_is_not_late() -> None:
+    """It was later and later by its own clock, as never all was read, and in the end each sample was dropped."""
+    budget_s, speed, samples = 1.5, 0.8, 60
+    units = film_of_squares("libx264", {"tune": "zerolatency", "x264-params": "keyint=1"}, 200)
+    with odd_camera(units, speed=speed) as camera:
+        settings = SourceSettings(lag_budget_s=budget_s)
+        heard = watch(camera.url, Sampling(fps=5), lambda heard: len(heard.samples) >= samples, settings)
+    assert samples / 5 * (1 - speed) > budget_s
+    assert heard.unclassified == []
+    lags_s = [taken - sample.captured_unix_s for taken, sample in zip(heard.taken_unix_s, heard.samples, strict=True)]
+    assert max(lags_s[len(lags_s) // 2 :]) < budget_s / 2, lags_s

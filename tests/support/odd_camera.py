@@ -24,7 +24,7 @@ FRAMES = 40  # of the film that is sent again and again
 SIZE = (64, 64)
 DARKEST, STEP = 20, 5
 SQUARES = np.kron(np.random.default_rng(1).integers(0, 256, (8, 8, 1)), np.ones((8, 8, 3))).astype(np.uint8)
-_PART_BYTES = 1200
+_PART_BYTES = 200  # of a picture, in one packet of RTP
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class OddCamera:
         without: types of NAL units that are never sent.
         begin: the packet that is the first for whoever connects; None for that of the time of day.
         described: its description holds its parameters, which tell the size of its pictures.
+        speed: of its clock.
     """
 
     def __init__(
@@ -102,8 +103,9 @@ class OddCamera:
         without: Sequence[int] = (),
         begin: int | None = None,
         described: bool = True,
+        speed: float = 1.0,
     ) -> None:
-        self._begin = begin
+        self._begin, self._speed = begin, speed
         self._h265 = codec == "H265"
         self._kept = [[nal for nal in unit.nals if self._type(nal) not in without] for unit in units]
         parameters = [nal for nal in units[0].nals if self._type(nal) in ((32, 33, 34) if self._h265 else (7, 8))]
@@ -171,12 +173,15 @@ class OddCamera:
             for number in itertools.count(first):
                 time.sleep(max(0.0, (now + number - first + self._delay) / FPS - time.time()))
                 turn, place = divmod(number, len(self._kept))
-                stamp = round((turn * len(self._kept) + self._shown[place]) * 90_000 / FPS) & 0xFFFFFFFF
+                shown = turn * len(self._kept) + self._shown[place]
+                stamp = round(shown * self._speed * 90_000 / FPS) & 0xFFFFFFFF
                 parts = [part for nal in self._kept[place] for part in self._parts(nal)]
+                sent = b""
                 for part in parts:
                     last = 0x80 if part is parts[-1] else 0
                     packet = struct.pack(">BBHII", 0x80, last | 96, next(numbers) & 0xFFFF, stamp, 1) + part
-                    connection.sendall(b"$\0" + len(packet).to_bytes(2, "big") + packet)
+                    sent += b"$\0" + len(packet).to_bytes(2, "big") + packet
+                connection.sendall(sent)
 
     def _parts(self, nal: bytes) -> Iterator[bytes]:
         """A NAL unit as the payloads of RTP packets (RFC 6184, RFC 7798)."""

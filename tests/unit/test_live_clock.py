@@ -50,6 +50,27 @@ def test_a_clock_that_is_set_says_nothing_of_the_time_between(jump_s: float) -> 
     assert clock.arrived_s(105.1, 65.0, True) == 105.1
 
 
+def test_a_packet_behind_which_only_the_next_one_waits_had_just_come_as_is_known_with_that() -> None:
+    """A slow clock never gets to the end of what is there: 50 millionths make 2 s in 11 hours."""
+    clock, late_s = ArrivalClock(), []
+    for number in range(1000):
+        clock.was_caught_up()
+        late_s.append(number / 25 - clock.arrived_s(number / 25, number / 25 * 0.9, False))
+    assert max(late_s) < 0.01
+
+
+def test_what_waited_unseen_is_late_also_where_only_the_next_packet_waits() -> None:
+    clock = ArrivalClock()
+    for number in range(100):
+        clock.was_caught_up()
+        clock.arrived_s(number / 25, number / 25, False)
+    late_s = []
+    for number in range(100, 120):  # 4 s later, a few milliseconds apart
+        late_s.append(8.0 + number / 200 - clock.arrived_s(8.0 + number / 200, number / 25, False))
+        clock.was_caught_up()
+    assert min(late_s) > 3.5
+
+
 @given(
     st.lists(
         st.tuples(st.floats(0, 5), st.none() | st.floats(-1e6, 1e6), st.booleans()),

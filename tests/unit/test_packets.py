@@ -40,13 +40,13 @@ STREAM = cast(Any, SimpleNamespace(time_base=Fraction(1, 90_000)))
 
 @dataclass
 class FakeConnections:
-    """Says whether something is left to read."""
+    """Says how much is left to read."""
 
-    unread: bool = False
+    unread: int = 0
     began_s: float = field(default_factory=time.monotonic)
 
-    def all_read(self) -> bool:
-        return not self.unread
+    def unread_bytes(self) -> int:
+        return self.unread
 
 
 def feed_of(
@@ -130,7 +130,7 @@ def test_what_has_come_and_is_not_read_yet_is_no_silence() -> None:
     feed = feed_of(container, connections, read_timeout_s=0.5)
     container.sent.put(FakePacket(is_keyframe=True))
     assert feed.take() is not None
-    connections.unread = True
+    connections.unread = 1
     taker = Taker(feed)
     taker.start()
     time.sleep(1.0)  # twice as long as silence may be

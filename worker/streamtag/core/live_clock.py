@@ -68,6 +68,7 @@ class ArrivalClock:
 
     def __init__(self) -> None:
         self._anchor: tuple[float, float] | None = None  # arrival and camera time of the last packet
+        self._seen_s = -math.inf  # when that was seen, where it was not known to have just come
         self._fresh: tuple[float, float] | None = None  # the same of one that had just come, some time ago
         self._rate = 1.0  # seconds of ours in one of the camera's
         self._last_s = -math.inf
@@ -98,9 +99,23 @@ class ArrivalClock:
         self._late_s = seen_s - self._last_s
         if raw_s is not None:
             self._anchor = self._last_s, raw_s
+            self._seen_s = -math.inf if caught_up else seen_s
             if caught_up:
                 self._learn_rate(seen_s, raw_s)
         return self._last_s
+
+    def was_caught_up(self) -> None:
+        """What was left to read behind the last packet was but the one after it, as is known now: it had just come.
+
+        FFmpeg knows a packet's end by the beginning of the next, the rest of which may be there by then. Of a camera
+        that sends each frame at once it always is.
+        """
+        if self._anchor is None or self._seen_s == -math.inf:
+            return
+        self._last_s = max(self._last_s, self._seen_s - min(self._late_s, self._most_late_s))
+        self._late_s = self._seen_s - self._last_s
+        self._anchor = self._last_s, self._anchor[1]
+        self._learn_rate(self._seen_s, self._anchor[1])
 
     def place_s(self, raw_s: float | None, seen_s: float) -> float:
         """When a packet arrived by what is known of the camera's clock: also of one seen before that was known."""

@@ -14,6 +14,7 @@ import math
 import os
 import socket
 import stat
+import sys
 import termios
 import threading
 import time
@@ -43,6 +44,8 @@ PATIENCE_S = 0.25
 WAITING_BYTES = 32 * 1024**2
 # Frames may be sent in another order than they are shown in, by no more than this.
 REORDERED_S = 1.0
+# A packet is sent in parts, each with a head of its own: by so much it is larger at most.
+WITH_HEADS = 1.25
 _DESCRIPTORS = 128
 _ZERO = bytes(4)  # as a C int
 
@@ -76,6 +79,7 @@ class PacketFeed:
         self._read_timeout_s = read_timeout_s
         self._tick_s = float(stream.time_base or 0)  # a fraction a packet would cost more than all else that is asked
         self._clock = ArrivalClock()
+        self._unread_bytes = 0  # behind the last packet
         self._packets: deque[Arrived] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
@@ -112,7 +116,7 @@ class PacketFeed:
         left_s = self.last_s + self._read_timeout_s - time.monotonic()
         if left_s > 0:
             self._changed.wait(min(left_s, PATIENCE_S) if self.patient else left_s)
-        elif self._connections.all_read():
+        elif not self._connections.unread_bytes():
             raise av.FFmpegError(errno.ETIMEDOUT, "nothing came")
         else:
             self._changed.wait(PATIENCE_S)  # something has; it was we who were not there to read it
@@ -163,9 +167,12 @@ class PacketFeed:
                 self._changed.notify_all()
 
     def _add(self, packet: Packet[VideoStream]) -> None:
-        seen_s, caught_up = time.monotonic(), self._connections.all_read()
+        seen_s, unread_bytes = time.monotonic(), self._connections.unread_bytes()
         self.last_s, raw_s = seen_s, self._camera_time(packet)
-        arrived_s = self._clock.arrived_s(seen_s, raw_s, caught_up)
+        if 0 < self._unread_bytes <= WITH_HEADS * packet.size:
+            self._clock.was_caught_up()
+        self._unread_bytes = unread_bytes
+        arrived_s = self._clock.arrived_s(seen_s, raw_s, caught_up=unread_bytes == 0)
         with self._changed:
             while self._waiting_bytes > WAITING_BYTES:
                 self._changed.wait()
@@ -197,15 +204,13 @@ class Connections:
         """Look for them: they are there."""
         self._found = tuple(descriptor for descriptor in _tcp_connections() if descriptor not in self._before)
 
-    def all_read(self) -> bool:
-        """Whether nothing is left to read."""
-        try:
+    def unread_bytes(self) -> int:
+        """How much is left to read."""
+        unread = 0
+        with contextlib.suppress(OSError):  # it is closed
             for descriptor in self._found:
-                if fcntl.ioctl(descriptor, termios.FIONREAD, _ZERO) != _ZERO:
-                    return False
-        except OSError:
-            pass  # it is closed
-        return True
+                unread += int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, _ZERO), sys.byteorder)
+        return unread
 
 
 def _tcp_connections() -> Iterator[int]:
