@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +53,21 @@ def test_a_message_that_ends_the_connection_holds_up_none_behind_it(tmp_path: Pa
         with Subscriber(broker.port) as subscriber:
             channel.send(enter(3, "cat"))
             eventually(lambda: subscriber.last("streamtag/q/stream/gate/label/cat") == b"ON", "it is told")
+
+
+def test_a_broker_that_hangs_is_waited_for_once_an_event_and_not_once_a_message(tmp_path: Path) -> None:
+    """A runner that was to end was not done in the time that Kubernetes gives it."""
+    with Mosquitto(tmp_path) as broker, channel_to(broker) as channel:
+        channel.send(state(1, "live"))
+        broker.signal(signal.SIGSTOP)
+        try:
+            began_s = time.monotonic()
+            with pytest.raises(Unreachable, match=r"acknowledged nothing for 3 s"):
+                channel.send(enter(2))
+            assert time.monotonic() - began_s < 2 * TIMEOUT_S
+        finally:
+            broker.signal(signal.SIGCONT)
+        channel.send(enter(2))
 
 
 def test_a_broker_that_lost_what_it_retains_is_told_it_again(tmp_path: Path) -> None:

@@ -87,17 +87,17 @@ class Mqtt:
             self.open()
         if self._client is None or not self._connected.wait(self._timeout_s):
             raise Unreachable(self._why)
-        self._begin(self._client)
+        sent = self._begin(self._client)
         ended = self._ended() if notice.kind == LOST else []
-        sent = [self._publish(self._client, message) for message in [*ended, *self._topics.messages(notice)]]
-        try:
-            for info in sent:
+        sent += [self._publish(self._client, message) for message in [*ended, *self._topics.messages(notice)]]
+        for info in sent:
+            try:
                 info.wait_for_publish(self._timeout_s)
-        except (RuntimeError, ValueError) as error:
-            raise Unreachable(printable(str(error), 200)) from None
-        if not all(info.is_published() for info in sent):
-            self._topics.forget()  # whatever of it the broker has: all of it again
-            raise Unreachable(f"the broker acknowledged nothing for {self._timeout_s:g} s")
+            except (RuntimeError, ValueError) as error:
+                raise Unreachable(printable(str(error), 200)) from None
+            if not info.is_published():  # nor is any behind it waited for
+                self._topics.forget()  # whatever of it the broker has: all of it again
+                raise Unreachable(f"the broker acknowledged nothing for {self._timeout_s:g} s")
 
     def idle(self) -> None:
         """See to what is retained, where that was not done since the connection was made."""
@@ -130,17 +130,16 @@ class Mqtt:
         client.loop_stop()
         self._connected.clear()
 
-    def _begin(self, client: paho.Client) -> None:
-        """What is to be done once a connection, before anything is told over it."""
+    def _begin(self, client: paho.Client) -> list[paho.MQTTMessageInfo]:
+        """What is to be done once a connection, before anything is told over it, and what was sent for it."""
         if not self._fresh.is_set():
-            return
+            return []
         self._fresh.clear()
         try:
             self._topics.forget()
             self._remember(client)
             self._ended()
-            for message in self._topics.missing(self._retained):
-                self._publish(client, message)
+            return [self._publish(client, message) for message in self._topics.missing(self._retained)]
         except QueueUnavailable:
             self._fresh.set()
             raise
