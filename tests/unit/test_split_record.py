@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamtag.errors import ConfigError
 from streamtag.tools.dataset import LabelledItem
-from streamtag.tools.split_record import read_split, write_split
+from streamtag.tools.split_record import read_split, with_copies_together, write_split
 
 
 @pytest.fixture
@@ -50,6 +50,17 @@ def test_a_name_that_is_no_text_is_kept(photos: Path, tmp_path: Path) -> None:
     split = read_split(tmp_path)
     assert split is not None
     assert [item.path for item in split.held_out] == [odd]
+
+
+def test_copies_are_of_one_group_and_bring_theirs_along(photos: Path) -> None:
+    """Also those of copies of copies; what only has the same size stands alone."""
+    shutil.copy(photos / "a.jpg", photos / "copy.jpg")
+    groups = {"a.jpg": "one", "b.jpg": "one", "copy.jpg": "two", "c.jpg": "two", "d.jpg": "three"}
+    (photos / "d.jpg").write_text("c.jpx")
+    found = with_copies_together([LabelledItem(photos / name, "cat", group) for name, group in groups.items()])
+    assert [item.path.name for item in found] == list(groups)
+    assert len({item.group for item in found[:4]}) == 1
+    assert found[4].group == "three"
 
 
 def test_of_a_video_the_spans_count(photos: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamtag.errors import ConfigError, StreamtagError
@@ -37,6 +37,32 @@ class Split:
         if any(one.start_s < item.end_s and item.start_s < one.end_s for one in seen):
             return True
         return bool(self.train_sha256) and _digest(item) in self.train_sha256
+
+
+def with_copies_together(items: Sequence[LabelledItem]) -> list[LabelledItem]:
+    """The items, where copies of one picture are of one group: no copy is then held out of what the other trains."""
+    of_size: dict[int, list[LabelledItem]] = {}
+    for item in items:
+        if not item.is_video and item.path.is_file():
+            of_size.setdefault(item.path.stat().st_size, []).append(item)
+    alike: dict[str, list[LabelledItem]] = {}
+    for same in of_size.values():
+        for item in same if len(same) > 1 else ():
+            if digest := _digest(item):
+                alike.setdefault(digest, []).append(item)
+    joined: dict[str, str] = {}
+
+    def group_of(item: LabelledItem) -> str:
+        name = item.group
+        while name in joined:
+            name = joined[name]
+        return name
+
+    for first, *others in alike.values():
+        for other in others:
+            if group_of(other) != group_of(first):
+                joined[group_of(other)] = group_of(first)
+    return [replace(item, group=group_of(item)) for item in items]
 
 
 def write_split(folder: Path, train: Sequence[LabelledItem], held_out: Sequence[LabelledItem]) -> None:

@@ -24,7 +24,7 @@ from streamtag.redaction import printable
 from streamtag.settings import Settings
 from streamtag.tools.dataset import Dataset, LabelledItem, by_item, split
 from streamtag.tools.frames import Reading, Unreadable
-from streamtag.tools.split_record import write_split
+from streamtag.tools.split_record import with_copies_together, write_split
 from streamtag.tools.training.choosing import Choice, Material, choose
 from streamtag.tools.training.drawing import draw_history
 from streamtag.tools.training.features import Examples, FeatureStore
@@ -86,7 +86,7 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
     keras.utils.set_random_seed(plan.seed)
     # The same seed gives the same weights, at some cost in speed.
     tf.config.experimental.enable_op_determinism()
-    kept, held = split(plan.dataset.items, plan.held_out, plan.seed)
+    kept, held = split(with_copies_together(plan.dataset.items), plan.held_out, plan.seed)
     backbone, whole = _backbone(plan, settings, listener)
     seen = backbone if whole is None else _with_answers(backbone, whole)
     outputs = seen.output_shape[-1]
