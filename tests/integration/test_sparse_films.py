@@ -158,7 +158,10 @@ def test_a_film_of_several_parts_by_its_edit_list_is_decoded_whole(films: Path, 
     _assert_same(found, _read_whole(path, Sampling(every=1)))
 
 
-def test_a_matroska_film_that_begins_late_is_not_called_incomplete(films: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("step_ms", [40, 4000])
+def test_a_matroska_film_that_begins_late_begins_at_0_and_is_not_called_incomplete(
+    tmp_path: Path, step_ms: int
+) -> None:
     """As a recorder cuts one film into several without giving each its own time; and its rate is no nominal one."""
 
     def an_hour_later(packet: Packet[VideoStream]) -> Packet[VideoStream]:
@@ -168,8 +171,12 @@ def test_a_matroska_film_that_begins_late_is_not_called_incomplete(films: Path, 
         packet.pts, packet.dts = packet.pts + hour, packet.dts + hour
         return packet
 
-    copy_packets(films / "no-b-frames.mp4", tmp_path / "late.mkv", an_hour_later)
+    options = {"x264-params": "keyint=1"}  # of such, if slow, FFmpeg does not know at first when they begin
+    encoding = Encoding("prompt.mp4", options, step=(step_ms, step_ms))
+    encode(tmp_path / encoding.name, encoding, list(pictures()))
+    copy_packets(tmp_path / encoding.name, tmp_path / "late.mkv", an_hour_later)
     found = read(tmp_path / "late.mkv")
+    assert found.samples[0].pts_s == 0.0
     assert found.outcome is not None
     assert (found.outcome.decoded, found.outcome.reason) == (FRAMES, "")
 

@@ -68,7 +68,7 @@ class FilmPackets:
         self._plan = plan
         self._failed = failed
         self._tick_s = float(stream.time_base or 0)
-        self._start = stream.start_time or 0
+        self._start = stream.start_time  # None where FFmpeg did not find out: then the first that is shown
         self._packets: Iterator[Packet[VideoStream]] = itertools.chain(beginning, container.demux(stream))
         self._ended = False
         self._count = 0
@@ -151,6 +151,7 @@ class FilmPackets:
         while self._unplanned and (self._unplanned[0][0] <= until or len(self._unplanned) > _REORDERED):
             pts, _, entry = heapq.heappop(self._unplanned)
             self._planned_pts = pts
+            self._start = pts if self._start is None else self._start
             # In milliseconds and back, to the same last bit as OpenCV.
             entry.planned = self._plan.next((pts - self._start) * self._tick_s * 1000.0 / 1000.0)
             self._to_show.append(entry)

@@ -292,7 +292,8 @@ def _rate_and_frames(container: InputContainer, stream: VideoStream) -> tuple[fl
     rate = float(stream.average_rate or stream.guessed_rate or 0)  # as OpenCV, since times that jump go by it
     duration_s = (container.duration or 0) / 1e6
     if container.format.name == _MATROSKA:  # counts from 0, wherever its first frame is
-        duration_s -= float((stream.start_time or 0) * (stream.time_base or 0))
+        start_s = float((stream.start_time or 0) * (stream.time_base or 0))
+        duration_s = 0.0 if stream.start_time is None else duration_s - start_s
     lasting = math.floor(duration_s * rate + 0.5)
     frames = lasting if lasting and stream.frames > lasting + _ROUNDED_FRAMES else stream.frames or lasting
     return rate, frames
