@@ -88,3 +88,12 @@ def test_a_quick_answer_waits_for_nothing_that_it_does_not_need(
     )
     imported = {line.rsplit("|", 1)[1].strip() for line in ran.stderr.splitlines() if line.startswith("import time:")}
     assert imported & set(unneeded) == set()
+
+
+def test_no_bar_is_left_in_a_log(settings: Settings, tmp_path: Path) -> None:
+    mirror = ("--set", "model.mirror=http://127.0.0.1:9", "--set", f"model.cache={tmp_path}")
+    ran = run_cli(settings, "models", "fetch", "vgg16", *mirror)
+    assert ran.returncode == 1
+    assert [line[:6] for line in ran.stderr.splitlines()] == ["error:"]
+    ran = run_cli(settings, "bench", "peers", "none.mp4")
+    assert ran.stderr == "error: none.mp4: no such file\n"

@@ -202,7 +202,7 @@ def _examined(task: _Task, fps: float, quiet: bool) -> tuple[Bundle, Findings]:
     from streamtag.tools.evaluation import pictures  # noqa: PLC0415 - needs an extra
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet) as bar:
+    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
         shown = bar.add_task("", total=None)
         network = loading.load(task.settings, lambda step: bar.update(shown, description=str(step)))
         # The classes alone, at temperature 1, so that another one can be fitted.

@@ -82,7 +82,10 @@ def _compared(
     """The clips, what each setting does on them, and what the truth itself would."""
     named = read_spans(spans).items if spans is not None else None  # before the network, which takes long to load
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet) as bar, tempfile.TemporaryDirectory() as folder:
+    with (
+        Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         task = bar.add_task("", total=None)
         network = loading.load(settings, lambda step: bar.update(task, description=str(step)))
         clips = streams.read_clips(

@@ -136,4 +136,4 @@ def show(content: dict[str, Any]) -> None:
 
 def _bar(quiet: bool) -> Progress:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=err, transient=True, disable=quiet)
+    return Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal)

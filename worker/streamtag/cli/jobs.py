@@ -177,7 +177,7 @@ def _wait(client: Client, job_ids: list[str], quiet: bool) -> list[JobView]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=err,
-        disable=quiet,
+        disable=quiet or not err.is_terminal,
     )
     try:
         with progress:

@@ -112,7 +112,7 @@ def fetch(
         TimeRemainingColumn(),
     )
     for name in chosen:
-        with Progress(*columns, console=err, disable=json) as bar:
+        with Progress(*columns, console=err, disable=json or not err.is_terminal) as bar:
             task = bar.add_task(name, total=None)
 
             def progress(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:

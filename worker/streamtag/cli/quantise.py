@@ -36,7 +36,7 @@ def quantise(
     end_on_sigterm()
     settings = settings_from(config, overrides=overrides)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=json) as progress:
+    with Progress(*columns, console=err, transient=True, disable=json or not err.is_terminal) as progress:
         task = progress.add_task("", total=None)
         found = quantise_bundle(
             bundle, pictures, settings, lambda text: progress.update(task, description=escape(text))
