@@ -69,6 +69,7 @@ def animals(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # it took 269 s where processors have no AVX-512
 def test_a_head_tells_dogs_from_other_animals_and_is_served(
     animals: Path, shared_data: Path, tmp_path: Path, redis_server: RedisServer
 ) -> None:
