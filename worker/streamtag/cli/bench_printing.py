@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from streamtag.cli.common import err, out, settings_from
+from streamtag.cli.common import out, settings_from
+from streamtag.cli.progress import progress_bar
 from streamtag.settings import Settings
 
 
@@ -26,9 +27,7 @@ def telling(json: bool) -> Iterator[Callable[[str], None]]:
     """What is being done, where there is no number to count."""
     columns = SpinnerColumn(), TextColumn("{task.description}")
     # Once a second, as below: the bench's own process is what many benches measure.
-    with Progress(
-        *columns, console=err, transient=True, disable=json or not err.is_terminal, refresh_per_second=1
-    ) as progress:
+    with progress_bar(*columns, quiet=json, refresh_per_second=1) as progress:
         task = progress.add_task("", total=None)
         yield lambda text: progress.update(task, description=escape(text))
 
@@ -37,7 +36,7 @@ def counting(what: str, json: bool) -> Progress:
     """A bar of so many of so many."""
     columns = TextColumn(what), BarColumn(), MofNCompleteColumn()
     # Drawn once a second: ten times cost the process that is measured 95 us for each sample of 48 slow cameras.
-    return Progress(*columns, console=err, transient=True, disable=json or not err.is_terminal, refresh_per_second=1)
+    return progress_bar(*columns, quiet=json, refresh_per_second=1)
 
 
 def say(*lines: str) -> None:

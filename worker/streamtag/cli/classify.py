@@ -33,6 +33,7 @@ from streamtag.cli.common import (
     settings_from,
 )
 from streamtag.cli.credentials import check_credential
+from streamtag.cli.progress import progress_bar
 from streamtag.cli.regions import Regions, Roi, named_regions
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError, StreamtagError
@@ -301,5 +302,4 @@ def _bar(quiet: bool) -> Progress:
         TimeElapsedColumn(),
     )
     # What fills a pipe leaves the terminal to the bar; beside lines for programs on a terminal it would be in the way.
-    hidden = not err.is_terminal or (quiet and out.is_terminal)
-    return Progress(*columns, console=err, transient=True, disable=hidden)
+    return progress_bar(*columns, quiet=quiet and out.is_terminal)

@@ -25,6 +25,7 @@ from streamtag.cli.common import (
     print_json,
     settings_from,
 )
+from streamtag.cli.progress import progress_bar
 from streamtag.client import Client, located
 from streamtag.core.job import Sampling
 from streamtag.core.source import SourceKind, path_of, source_kind
@@ -236,4 +237,4 @@ def _loaded(settings: Settings, bar: Progress, task: TaskID) -> loading.LoadedNe
 
 def _bar(quiet: bool) -> Progress:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
-    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal or (quiet and out.is_terminal))
+    return progress_bar(*columns, quiet=quiet and out.is_terminal)

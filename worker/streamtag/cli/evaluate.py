@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from streamtag.cli import evaluate_answers, evaluate_unknown
-from streamtag.cli.common import FAILED, Config, Json, Overrides, Weights, err, print_json, settings_from
+from streamtag.cli.common import FAILED, Config, Json, Overrides, Weights, print_json, settings_from
+from streamtag.cli.progress import progress_bar
 from streamtag.core.bundle import Bundle
 from streamtag.core.groups import Groups
 from streamtag.core.job import Sampling
@@ -202,7 +203,7 @@ def _examined(task: _Task, fps: float, quiet: bool) -> tuple[Bundle, Findings]:
     from streamtag.tools.evaluation import pictures  # noqa: PLC0415 - needs an extra
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
+    with progress_bar(*columns, quiet=quiet) as bar:
         shown = bar.add_task("", total=None)
         network = loading.load(task.settings, lambda step: bar.update(shown, description=str(step)))
         # The classes alone, at temperature 1, so that another one can be fitted.

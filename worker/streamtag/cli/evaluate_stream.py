@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, err, out, print_json, settings_from
+from streamtag.cli.common import FAILED, Config, Json, Model, Overrides, Weights, out, print_json, settings_from
+from streamtag.cli.progress import progress_bar
 from streamtag.cli.tables import Column, Grid
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
@@ -83,7 +84,7 @@ def _compared(
     named = read_spans(spans).items if spans is not None else None  # before the network, which takes long to load
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
-        Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar,
+        progress_bar(*columns, quiet=quiet) as bar,
         tempfile.TemporaryDirectory() as folder,
     ):
         task = bar.add_task("", total=None)

@@ -11,6 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from streamtag.cli import evaluate_answers
 from streamtag.cli.common import err, out
+from streamtag.cli.progress import progress_bar
 from streamtag.core.job import Sampling
 from streamtag.logs import quiet_stderr
 from streamtag.networks import loading
@@ -136,4 +137,4 @@ def show(content: dict[str, Any]) -> None:
 
 def _bar(quiet: bool) -> Progress:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal)
+    return progress_bar(*columns, quiet=quiet)

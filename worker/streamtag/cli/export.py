@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from streamtag.cli import completion
 from streamtag.cli.common import (
@@ -26,6 +26,7 @@ from streamtag.cli.common import (
     print_json,
     settings_from,
 )
+from streamtag.cli.progress import progress_bar
 from streamtag.client import Client
 from streamtag.core.entry_id import id_of
 from streamtag.core.records import JobView, Result
@@ -188,7 +189,7 @@ def _copy(pieces: Iterable[bytes], file: BinaryIO, stored: Stored, shown: bool) 
         TimeElapsedColumn(),
     )
     written, shown_s = 0, float("-inf")
-    with Progress(*columns, console=err, disable=not (shown and err.is_terminal), transient=True) as progress:
+    with progress_bar(*columns, quiet=not shown) as progress:
         bar = progress.add_task("export", total=1.0, size="")
         for piece in pieces:
             file.write(piece)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from streamtag.cli import completion, submit_notes, views
 from streamtag.cli.common import (
@@ -26,6 +26,7 @@ from streamtag.cli.common import (
     print_json,
     settings_from,
 )
+from streamtag.cli.progress import progress_bar
 from streamtag.cli.regions import Roi, regions_of
 from streamtag.client import Client
 from streamtag.core.records import JobStatus, JobView, Result
@@ -170,14 +171,14 @@ def _outcome_json(view: JobView) -> dict[str, Any]:
 
 
 def _wait(client: Client, job_ids: list[str], quiet: bool) -> list[JobView]:
-    progress = Progress(
+    progress = progress_bar(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=err,
-        disable=quiet or not err.is_terminal,
+        quiet=quiet,
+        transient=False,
     )
     try:
         with progress:

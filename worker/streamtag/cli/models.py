@@ -20,6 +20,7 @@ from rich.text import Text
 
 from streamtag.cli.common import FAILED, Config, Json, Overrides, err, examples, out, print_json, settings_from
 from streamtag.cli.model_groups import groups
+from streamtag.cli.progress import progress_bar
 from streamtag.cli.quantise import quantise
 from streamtag.cli.tables import Column, Grid
 from streamtag.errors import ConfigError, StreamtagError, did_you_mean
@@ -112,7 +113,7 @@ def fetch(
         TimeRemainingColumn(),
     )
     for name in chosen:
-        with Progress(*columns, console=err, disable=json or not err.is_terminal) as bar:
+        with progress_bar(*columns, quiet=json, transient=False) as bar:
             task = bar.add_task(name, total=None)
 
             def progress(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:

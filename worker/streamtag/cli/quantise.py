@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from streamtag.cli.common import Config, Json, Overrides, end_on_sigterm, err, out, print_json, settings_from
+from streamtag.cli.common import Config, Json, Overrides, end_on_sigterm, out, print_json, settings_from
+from streamtag.cli.progress import progress_bar
 from streamtag.tools.quantising import quantise as quantise_bundle
 
 
@@ -36,7 +37,7 @@ def quantise(
     end_on_sigterm()
     settings = settings_from(config, overrides=overrides)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=json or not err.is_terminal) as progress:
+    with progress_bar(*columns, quiet=json) as progress:
         task = progress.add_task("", total=None)
         found = quantise_bundle(
             bundle, pictures, settings, lambda text: progress.update(task, description=escape(text))

@@ -56,7 +56,10 @@ def threads(asked: int) -> int:
 
     More than a container's quota all run until that is used up, and then none of them for the rest of 0.1 s.
     """
-    return asked or (cores() if cores() < len(os.sched_getaffinity(0)) else 0)
+    if asked:
+        return asked
+    share = cores()
+    return share if share < len(os.sched_getaffinity(0)) else 0
 
 
 def _processor(path: Path) -> dict[str, str]:

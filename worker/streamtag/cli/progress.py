@@ -1,0 +1,23 @@
+"""Bars on standard error, for people who look at it."""
+
+from __future__ import annotations
+
+from rich.progress import Progress, ProgressColumn
+
+from streamtag.cli.common import err
+
+
+def progress_bar(
+    *columns: str | ProgressColumn, quiet: bool, transient: bool = True, refresh_per_second: float = 10
+) -> Progress:
+    """Rich's display of progress, which shows nothing where ``quiet`` or where standard error is no terminal.
+
+    A log would get an empty line, or each bar as it stood at its end.
+    """
+    return Progress(
+        *columns,
+        console=err,
+        transient=transient,
+        disable=quiet or not err.is_terminal,
+        refresh_per_second=refresh_per_second,
+    )
