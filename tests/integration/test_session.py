@@ -8,6 +8,7 @@ import resource
 import socket
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,7 @@ from streamtag.core.failure import FailureKind
 from streamtag.core.job import Sampling
 from streamtag.core.records import Sample
 from streamtag.ingest import wire
+from streamtag.ingest.decoder import FILM_NICENESS
 from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession, cannot_start
 from streamtag.ingest.slots import LONGEST_WAIT_S, SlotMemory
@@ -139,6 +141,14 @@ def test_where_memory_runs_out_the_kernel_kills_the_decoder(clip: Path) -> None:
         score = Path(f"/proc/{session.pid}/oom_score_adj")
         eventually(lambda: score.read_text(encoding="ascii") == "1000\n", "it comes first")
     assert Path("/proc/self/oom_score_adj").read_text(encoding="ascii") != "1000\n"
+
+
+def test_a_film_waits_for_the_network_and_a_camera_does_not(clip: Path) -> None:
+    ours = psutil.Process().nice()
+    for live, niceness in ((False, min(19, ours + FILM_NICENESS)), (True, ours)):
+        with DecoderSession(replace(request(str(clip)), live=live)) as session:
+            next(message for message in session.messages(LIMIT_S) if isinstance(message, wire.SampleMessage))
+            assert psutil.Process(session.pid).nice() == niceness
 
 
 def test_nothing_is_left_of_a_session() -> None:

@@ -43,6 +43,7 @@ from streamtag.settings import SourceSettings
 
 PROGRESS_S = 0.5
 QUIET_S = 1.0  # at most, before a decoder says how far it is
+FILM_NICENESS = 5
 LAGGING: Final = "lagging"  # why a sample was dropped: the stream was too far behind its camera
 
 
@@ -56,6 +57,9 @@ class ParentGone(Exception):
 def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
     """Entry point of the process."""
     confine_process(request.settings)
+    if not request.live:
+        # Where one of the network's threads waits for a core, the others spin until it has computed; a film can wait.
+        os.nice(FILM_NICENESS)
     log = ErrorLog(request.source)
     decoder = Decoder(request, parent, memory, log)
     try:
