@@ -183,6 +183,19 @@ def test_a_run_is_committed_when_its_time_has_come_or_it_has_much_to_say() -> No
     assert len(bench.queue.published["a"]) == SETTINGS.commit_results + 1
 
 
+@pytest.mark.parametrize(("gathered_s", "commits"), [(0.05, 8), (0.0, 2)])
+def test_what_came_together_before_it_was_classified_does_not_wait_for_company_again(
+    gathered_s: float, commits: int
+) -> None:
+    """Cameras' samples wait for one another on their way in; films' do not, and theirs come together here."""
+    bench = Bench(settings=WorkerSettings(commit_s=0.25), gathered_s=gathered_s)
+    cameras = bench.add(*(f"cam-{number}" for number in range(CROWDED)))
+    for number in range(15):
+        bench.classify(number, *cameras)
+        bench.turn(1, later_s=0.02)
+    assert bench.queue.times("commit") == commits * len(cameras)
+
+
 def test_rounds_fall_into_step_with_what_comes_by_the_same_period() -> None:
     """Scores that came just after a round waited for the next, and so did all that came after them."""
     period_s, turns = 0.5, 6

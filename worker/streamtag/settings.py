@@ -217,7 +217,11 @@ class WorkerSettings(Group):
         description="Jobs at once. Each costs a decoder process, about 24 MB at 1080p. auto: as many live streams as "
         "the device is found to serve, 64 jobs at most, 16 of them finite.",
     )
-    commit_s: Positive = Field(0.25, description="Seconds between commits of a stream: 0.1 is prompt, 0.5 is cheap.")
+    commit_s: Positive = Field(
+        0.25,
+        description="Seconds between commits of a stream, at most: live streams wait until a batch is full. 0.1 is "
+        "prompt, 0.5 is cheap.",
+    )
     commit_results: int = Field(64, ge=1, description="Results that make a stream commit sooner.")
     top_k: int = Field(5, ge=1, le=100, description="Labels published a sample.")
     drain_s: Positive = Field(

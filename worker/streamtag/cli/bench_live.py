@@ -56,8 +56,8 @@ def latency(
     say(
         f"{row.results} results of {row.streams} streams at {row.rate:g} samples/s each, {row.load:.0%} of what the "
         f"device alone can do; {row.delivered:.0%} of what was asked for came.",
-        f"Goal of the 99 %: {row.goal_ms:g} ms, twice the {row.batch_ms:g} ms of a full batch and 60. Results also "
-        "wait for those of other streams: worker.commit_s.",
+        f"Goal of the 99 %: {row.goal_ms:g} ms, twice the {row.batch_ms:g} ms of a full batch and 60. Samples also "
+        "wait for those of other streams, until a batch is full: worker.commit_s at most.",
         f"Medians of {rounds} rounds, least and most. {here}.",
     )
 

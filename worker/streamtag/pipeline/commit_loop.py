@@ -58,7 +58,7 @@ class CommitLoop:
     ) -> None:
         self._kill_stream = kill_stream
         self._commits = session.commits()
-        self._round = CommitRound(self._commits, settings.commit_s, metrics, box, now_s)
+        self._round = CommitRound(self._commits, metrics, box, now_s)
         self._runs = runs
         self._mailbox = mailbox
         self._settings = settings
@@ -234,15 +234,16 @@ class CommitLoop:
     def _commit_due(self, runs: Sequence[Run], now_s: float) -> bool:
         """Commit what is due of these jobs, all in one round trip. False where nothing was due.
 
-        The next such round is a period later, or half of one where all that was on its way has come: ``Gathering`` lets
-        the samples come together. A stream of its own is committed at once.
+        The next such round is a period later, or half of one where all that was on its way has come. Where intake lets
+        samples come together (``Gathering``), their results have been in company and wait for no more of it.
         """
         if not runs:
             return False
-        period_s = shared_period_s(self._settings.commit_s, len(self._runs))
-        self._soonest_s, self._round_s = now_s + 0.5 * period_s, now_s + period_s
-        self._half_turn_s = 0.5 * self._gathered_s()
-        for run, trouble in self._round.commit(runs, now_s):
+        turn_s, commit_s = self._gathered_s(), self._settings.commit_s
+        step_s = min(commit_s, turn_s or commit_s)
+        self._round_s = now_s + min(step_s, shared_period_s(commit_s, len(self._runs)))
+        self._soonest_s, self._half_turn_s = 0.5 * (now_s + self._round_s), 0.5 * turn_s
+        for run, trouble in self._round.commit(runs, now_s + step_s):
             if isinstance(trouble, LeaseLost | JobCancelled):
                 self._no_longer_ours(run, trouble)
             elif trouble is not None:
@@ -257,7 +258,7 @@ class CommitLoop:
             LeaseLost, JobCancelled, QueueRefused, QueueUnavailable: see ``Commits.commit``.
         """
         while True:
-            ((_, trouble),) = self._round.commit([run], self._now_s())
+            ((_, trouble),) = self._round.commit([run], 0.0)
             if trouble is not None:
                 raise trouble
             if not run.track.has_pending:

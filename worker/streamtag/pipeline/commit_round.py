@@ -19,21 +19,20 @@ class CommitRound:
     """Sends what jobs have to say, and notes what of it Redis has. The commits thread's.
 
     Args:
-        commit_s: from one commit of a job to the next.
         box: hears which labels became active.
     """
 
-    def __init__(
-        self, commits: Commits, commit_s: float, metrics: Metrics, box: PictureBox, now_s: Callable[[], float]
-    ) -> None:
+    def __init__(self, commits: Commits, metrics: Metrics, box: PictureBox, now_s: Callable[[], float]) -> None:
         self._commits = commits
-        self._commit_s = commit_s
         self._metrics = metrics
         self._box = box
         self._now_s = now_s
 
-    def commit(self, runs: Sequence[Run], now_s: float) -> list[tuple[Run, Exception | None]]:
+    def commit(self, runs: Sequence[Run], next_s: float) -> list[tuple[Run, Exception | None]]:
         """
+        Args:
+            next_s: when these jobs are to be committed again.
+
         Returns:
             Each run, and what is in the way of its commit: see ``Commits.commit``; or what is wrong about it here.
 
@@ -52,7 +51,7 @@ class CommitRound:
         began_s = self._now_s()
         troubles = self._ask([step for _, step in steps])
         self._metrics.commit_s.observe(self._now_s() - began_s)
-        self._note([pair for pair, trouble in zip(steps, troubles, strict=True) if trouble is None], began_s, now_s)
+        self._note([pair for pair, trouble in zip(steps, troubles, strict=True) if trouble is None], began_s, next_s)
         for trouble in troubles:
             if isinstance(trouble, QueueUnavailable):
                 raise trouble
@@ -71,12 +70,12 @@ class CommitRound:
             # One of them cannot even be sent. Asked for alone, it ends alone.
             return [self._ask([step])[0] for step in steps]
 
-    def _note(self, done: Sequence[tuple[Run, Step]], began_s: float, now_s: float) -> None:
+    def _note(self, done: Sequence[tuple[Run, Step]], began_s: float, next_s: float) -> None:
         now_unix_s = time.time()
         captured_unix_s: dict[str, list[float]] = {}
         for run, step in done:
             run.committed_s = began_s
-            run.next_commit_s = now_s + self._commit_s
+            run.next_commit_s = next_s
             run.progressed = run.progressed or bool(step.commit.results)
             run.track.committed()
             self._note_stream(run, step.commit, now_unix_s)
