@@ -21,6 +21,10 @@ NEVER_OURS = {"up"}  # of Prometheus itself
 INSTANCE = 'instance="w:9108"'
 RUNNERS = ('instance="n:9108"', 'instance="o:9108"')  # of streamtag notify
 QUEUE = 'model="m", shard="0"'
+EXPORTERS = tuple(
+    f'up{{job="streamtag-exporter", instance="{name}:9108", streamtag_model="{model}", streamtag_shard="0"}}'
+    for name, model in (("e", "m"), ("f", "m"), ("g", "other"))
+)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,18 @@ CASES = [
     Case("StreamtagLatencyBudgetBurnsFast", live(0.93, 8), {}, 470, "by its second pair of windows"),
     Case("StreamtagLatencyBudgetBurnsSlowly", live(0.96, 26), live(0.995, 26), 1500),
     Case("StreamtagQueueUnreachable", queue(reachable="1 0x20"), queue(reachable="1 0 1x20")),
+    Case(
+        "StreamtagExporterDown",
+        {EXPORTERS[0]: "1 0x20", EXPORTERS[2]: "1x20"},
+        {EXPORTERS[0]: "1 0 1x20", 'up{job="streamtag-worker"}': "0x20"},
+    ),
+    Case(
+        "StreamtagExporterDown",
+        {EXPORTERS[0]: "1 1 stale", EXPORTERS[2]: "1x20"},
+        {EXPORTERS[0]: "1 1 stale", EXPORTERS[1]: "_ _ 1x20"},
+        name="when its pod is gone, and not when another has taken its place",
+    ),
+    Case("StreamtagExporterDown", {}, {EXPORTERS[0]: "1 1 stale"}, 80, "silent an hour after it was taken away"),
     Case(
         "StreamtagJobsWaitAndNoWorker",
         queue(waiting_jobs="3x20", workers="0x20"),
@@ -273,7 +289,7 @@ def exported_by(families: Iterable[Metric]) -> set[str]:
 def test_every_metric_that_a_rule_asks_for_is_exported() -> None:
     exported = exported_by([*worker_families(), *exporter_families(), *notifier_families()])
     recorded = {rule["record"] for rule in rules() if "record" in rule}
-    expressions = [re.sub(r"by \([^)]*\)", "", rule["expr"]) for rule in rules()]
+    expressions = [re.sub(r"\b(by|on) \([^)]*\)", "", rule["expr"]) for rule in rules()]
     asked = {name for one in expressions for name in re.findall(r"streamtag[\w:]+", one)}
     assert asked - recorded - NEVER_OURS <= exported, asked - recorded - exported
     assert recorded <= asked, "a rule that nothing uses"

@@ -47,9 +47,17 @@ def without_data(watch: Watch) -> list[Query]:
     return left
 
 
+def told(pager: Pager, alert: str) -> None:
+    eventually(lambda: pager.was_told(alert, "firing"), f"{alert} is told: {pager.told}")
+
+
+def over(pager: Pager, alert: str) -> None:
+    eventually(lambda: pager.was_told(alert, "resolved"), f"{alert} is over: {pager.told}")
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_camera_a_worker_and_redis_go_and_come_back_and_somebody_is_told_of_each(
+def test_a_camera_a_worker_redis_and_the_exporter_go_and_come_back_and_somebody_is_told_of_each(
     own_redis: RedisServer, camera: RtspServer, workers: list[Worker], tmp_path: Path
 ) -> None:
     settings = settings_for(own_redis)
@@ -69,14 +77,9 @@ def test_a_camera_a_worker_and_redis_go_and_come_back_and_somebody_is_told_of_ea
         eventually(lambda: notifier.said("telling events"), "it has the lease")
         return notifier
 
-    def told(pager: Pager, alert: str) -> None:
-        eventually(lambda: pager.was_told(alert, "firing"), f"{alert} is told: {pager.told}")
-
-    def over(pager: Pager, alert: str) -> None:
-        eventually(lambda: pager.was_told(alert, "resolved"), f"{alert} is over: {pager.told}")
-
     worker, notifier = start_worker(), start_notifier()
-    workers.append(Worker(settings, command="exporter", env={"STREAMTAG_HTTP__PORT": str(ports["exporter"])}))
+    asks = {"STREAMTAG_HTTP__PORT": str(ports["exporter"])}
+    workers.append(exporter := Worker(settings, command="exporter", env=asks))
     with receiver, watched(tmp_path, RULES, targets) as watch, Client(settings=settings) as client:
         pager = watch.pager
         job = client.submit(camera.url("ball"), traceparent=TRACEPARENT).job_id
@@ -108,4 +111,8 @@ def test_a_camera_a_worker_and_redis_go_and_come_back_and_somebody_is_told_of_ea
         told(pager, "StreamtagQueueUnreachable")
         own_redis.start()
         over(pager, "StreamtagQueueUnreachable")
+        exporter.kill()
+        told(pager, "StreamtagExporterDown")
+        workers.append(Worker(settings, command="exporter", env=asks))
+        over(pager, "StreamtagExporterDown")
         assert quiet == 0, "somebody was told while nothing was wrong"

@@ -290,7 +290,7 @@ def test_every_metric_that_a_rule_or_scaler_names_is_exported(
     (scaled,) = of_kind(objects, "ScaledObject")
     asked = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
     asked += [trigger["metadata"].get("query", "") for trigger in scaled["spec"]["triggers"]]
-    without_labels = re.sub(r"{[^}]*}|by \([^)]*\)", "", "\n".join(asked))
+    without_labels = re.sub(r"{[^}]*}|\b(by|on) \([^)]*\)", "", "\n".join(asked))
     named = set(re.findall(r"(?<![\w:])streamtag_\w+", without_labels))
     assert len(named) > 10
     assert named - exported == set()
