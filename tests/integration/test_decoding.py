@@ -17,6 +17,7 @@ import pytest
 from streamtag.core.job import Sampling
 from streamtag.core.options import SamplingSettings, SmoothingSettings
 from streamtag.core.stream_state import OutcomeKind
+from streamtag.ingest.pictures import image_paths
 from streamtag.ingest.slots import allocate
 from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings
@@ -212,6 +213,15 @@ def test_an_empty_folder_and_a_glob_without_matches_are_rejected(tmp_path: Path)
         outcome = read(source).outcome
         assert outcome is not None
         assert outcome.kind is OutcomeKind.REJECTED
+
+
+def test_hidden_pictures_of_a_folder_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    """As by a shell. macOS puts a ``._name.jpg`` that is no picture beside each file of a foreign disk."""
+    for name in ("._one.jpg", "one.jpg", "two.JPG"):
+        (tmp_path / name).write_bytes(b"x")
+    for source in (str(tmp_path), f"{tmp_path}/*", f"{tmp_path}/*.*"):
+        assert [path.name for path in image_paths(source)] == ["one.jpg", "two.JPG"]
+    assert [path.name for path in image_paths(f"{tmp_path}/.*.jpg")] == ["._one.jpg"]
 
 
 def test_limits_hold(clip: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamtag.core.records import Sample
 from streamtag.errors import ConfigError
-from streamtag.tools.dataset import LabelledItem, by_item, read_folders, read_spans, split
+from streamtag.networks.groups import imagenet_classes
+from streamtag.tools.dataset import LabelledItem, by_item, other_pictures, read_folders, read_spans, split
+from streamtag.tools.evaluation.pictures import labelled
 from streamtag.tools.frames import InputFrame, Unreadable, in_batches
 
 
@@ -32,6 +35,18 @@ def test_folders_are_classes_and_subfolders_are_groups(tmp_path: Path) -> None:
     groups = {item.path.name + item.path.parent.name: item.group for item in found.items}
     assert groups["1.pngclip a"] == groups["2.pngclip a"] != groups["1.jpgcat"]
     assert [item.is_video for item in found.items if item.label == "dog"] == [True]
+
+
+def test_hidden_files_are_no_material(tmp_path: Path) -> None:
+    """Such as ``._1.jpg``, which macOS puts beside each file of a foreign disk, and folders of previews."""
+    touch(tmp_path, "cat/1.jpg", "cat/._1.jpg", "cat/.previews/1.jpg", "dog/v.mp4", "dog/._v.mp4")
+    assert read_folders(tmp_path).counts() == {"cat": 1, "dog": 1}
+    touch(tmp_path / ".of a disk", *(f"{number}.jpg" for number in range(5)), "._1.jpg", ".previews/1.jpg")
+    assert len(other_pictures(tmp_path / ".of a disk")) == 5
+    names = (name for name, _ in imagenet_classes())
+    touch(tmp_path / "flat", *(f"{wnid}.jpg" for wnid in itertools.islice(names, 2)), "._x.jpg", ".previews/1.jpg")
+    labels = [name for _, name in imagenet_classes()]
+    assert len(labelled(tmp_path / "flat", None, tmp_path, labels).items) == 2
 
 
 def test_a_group_can_be_read_from_the_name(tmp_path: Path) -> None:

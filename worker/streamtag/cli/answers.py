@@ -81,7 +81,7 @@ def print_side_by_side(chosen: list[str], found: dict[str, list[Answer]], json: 
         grid.print()
         for name, answer in answers.items():
             if answer.error:
-                err.print(Text(f"  {printable(name)}: {printable(answer.error)}", style="red"), soft_wrap=True)
+                err.print(Text(printable(f"{source}: {name}: {answer.error}"), style="red"), soft_wrap=True)
 
 
 def say_drawn(path: Path) -> None:

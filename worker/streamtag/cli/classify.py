@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -38,7 +38,7 @@ from streamtag.cli.regions import Regions, Roi, named_regions
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.extras import require
-from streamtag.ingest.pictures import is_one_picture
+from streamtag.ingest.pictures import is_absent, is_one_picture
 from streamtag.networks import loading
 from streamtag.redaction import printable
 from streamtag.settings import Settings
@@ -156,10 +156,13 @@ def classify(
     regions = look.regions
     if len(regions) > 1 and (plot or show or compare or timeline):
         raise ConfigError("--plot, --show, --compare and --timeline are of one region; give one --roi")
-    if compare is None:
+    networks = {} if compare is None else _networks(compare, settings)
+    if all(map(is_absent, chosen)):
+        _tell_absent(chosen, networks, look, outputs)
+        raise typer.Exit(FAILED)
+    if not networks:
         found = {settings.model.name: _classified(settings, chosen, look, outputs)}
     else:
-        networks = _networks(compare, settings)
         found = {name: _answers(one, chosen, look, json) for name, one in networks.items()}
         answers.print_side_by_side(chosen, found, json)
     draw(chosen, found, settings, plot, show, quiet=json or outputs.silent)
@@ -247,6 +250,16 @@ def _tell(answer: Answer, copy: Path | None, timeline: Timeline | None, outputs:
         answers.show_trouble(content)
     else:
         answers.show(answer, content)
+
+
+def _tell_absent(chosen: list[str], networks: Collection[str], look: _Look, outputs: _Outputs) -> None:
+    """Say of each source that it is not there, before a network is loaded for nothing."""
+    gone = [Answer(source, error="no such file", region=region) for source in chosen for region in look.regions]
+    if networks:
+        answers.print_side_by_side(chosen, dict.fromkeys(networks, gone), outputs.json)
+        return
+    for answer in gone:
+        _tell(answer, None, None, outputs)
 
 
 @contextmanager

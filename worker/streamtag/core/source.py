@@ -71,3 +71,8 @@ def is_picture(source: str) -> bool:
     return kind is SourceKind.IMAGE or (
         kind is SourceKind.HTTP and urlsplit(source).path.lower().endswith(tuple(IMAGE_SUFFIXES))
     )
+
+
+def is_picture_of_folder(name: str) -> bool:
+    """Whether a file of a folder is one of its pictures: hidden ones are what a program keeps for itself."""
+    return not name.startswith(".") and name.lower().endswith(tuple(IMAGE_SUFFIXES))

@@ -30,7 +30,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from streamtag.core.source import IMAGE_SUFFIXES, is_picture
+from streamtag.core.source import IMAGE_SUFFIXES, is_picture, is_picture_of_folder, path_of
 from streamtag.errors import RejectJob
 from streamtag.ingest.policy import check_path
 from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Opened
@@ -194,6 +194,20 @@ def is_one_picture(source: str) -> bool:
     return is_picture(source) or ("://" not in source and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
+def is_absent(source: str) -> bool:
+    """Whether a source is a file of this machine that is not there, which no network is needed to tell."""
+    path = path_of(source)
+    if "://" in path or path.startswith("camera:"):
+        return False
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def image_paths(source: str) -> list[Path]:
     """The images of a folder or glob in order of their names; any other path alone.
 
@@ -208,12 +222,14 @@ def image_paths(source: str) -> list[Path]:
 
 def _image_paths(source: str, path: Path) -> list[Path]:
     if path.is_dir():
-        found = [child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES]
+        found = [child for child in path.iterdir() if is_picture_of_folder(child.name)]
         missing = f"{shown_source(source)}: the folder holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})"
     elif any(char in source for char in "*?[") and not path.exists():
         anchor = path.anchor or "."
         pattern = str(path.relative_to(anchor)) if path.anchor else source
-        found = [child for child in Path(anchor).glob(pattern) if child.is_file()]
+        hidden = Path(pattern).name.startswith(".")  # as a shell has it: only who asks for hidden files gets them
+        matching = (child for child in Path(anchor).glob(pattern) if hidden or not child.name.startswith("."))
+        found = [child for child in matching if child.is_file()]
         missing = f"{shown_source(source)}: no file matches"
     else:
         return [path]

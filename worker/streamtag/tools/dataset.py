@@ -60,8 +60,8 @@ def read_folders(folder: Path, group_by: str | None = None) -> Dataset:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; give one with a folder of pictures for each class")
     items = []
-    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        for path in sorted(child.rglob("*")):
+    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path, folder)):
+        for path in sorted(path for path in child.rglob("*") if not _is_hidden(path, child)):
             if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and path.is_file():
                 items.append(LabelledItem(path, child.name, _group(path, child, pattern)))
     return _checked(folder, items)
@@ -73,10 +73,16 @@ def other_pictures(folder: Path) -> list[str]:
     Raises:
         ConfigError: there are too few.
     """
-    found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    pictures = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(str(path) for path in pictures if not _is_hidden(path, folder))
     if len(found) < LEAST:
         raise ConfigError(f"--others {folder}: {len(found)} pictures; at least {LEAST} are needed")
     return found
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    """Whether it, or a folder between, is what a program keeps for itself, such as previews of pictures."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def read_spans(table: Path, group_by: str | None = None) -> Dataset:

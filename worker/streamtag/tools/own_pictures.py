@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from streamtag.core.bundle import Preprocessing
-from streamtag.core.source import IMAGE_SUFFIXES
+from streamtag.core.source import is_picture_of_folder
 from streamtag.errors import StreamtagError
 from streamtag.settings import Settings
 from streamtag.tools.classify import expand
@@ -21,7 +21,7 @@ def read_pictures(folder: Path, settings: Settings, preprocessing: Preprocessing
     Raises:
         StreamtagError: nothing in it can be read.
     """
-    below = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    below = sorted(path for path in folder.glob("[!.]*/*") if is_picture_of_folder(path.name))
     sources = [str(path) for path in below] or list(expand([str(folder)]))
     sources = [sources[number] for number in _evenly(len(sources), most)]
     frames = Reading(settings, preprocessing, 16).frames(sources)

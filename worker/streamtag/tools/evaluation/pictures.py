@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from streamtag.core.job import Sampling
-from streamtag.core.source import IMAGE_SUFFIXES
+from streamtag.core.source import is_picture_of_folder
 from streamtag.errors import ConfigError
 from streamtag.networks.groups import imagenet_classes
 from streamtag.tools.classify import Classifier
@@ -59,7 +59,7 @@ def labelled(folder: Path | None, spans: Path | None, bundle: Path, labels: Sequ
         dataset = read_spans(spans)
     elif folder is None:
         dataset = _held_out(bundle)
-    elif folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
+    elif folder.is_dir() and not _has_folders(folder):
         dataset = _by_wnid(folder)
     else:
         dataset = read_folders(folder)
@@ -132,10 +132,14 @@ def class_of(item: LabelledItem, labels: tuple[str, ...]) -> int:
     return number
 
 
+def _has_folders(folder: Path) -> bool:
+    return any(path.is_dir() and not path.name.startswith(".") for path in folder.iterdir())
+
+
 def _by_wnid(folder: Path) -> Dataset:
     items = []
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if is_picture_of_folder(path.name):
             wnid = _WNID.search(path.name)
             if wnid is None:
                 raise ConfigError(
