@@ -27,6 +27,18 @@ def test_every_option_is_described() -> None:
             assert declared.description, name
 
 
+def test_a_file_of_the_command_line_takes_the_place_of_the_environment_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, slots in (("a", 3), ("b", 5)):
+        (tmp_path / f"{name}.yaml").write_text(f"worker: {{slots: {slots}}}\n")
+    monkeypatch.setenv("STREAMTAG_CONFIG", str(tmp_path / "a.yaml"))
+    assert load()[0].worker.slots == 3
+    assert load(tmp_path / "b.yaml")[0].worker.slots == 5
+    monkeypatch.setenv("STREAMTAG_CONFIG", "")
+    assert load()[1] == {}, "an empty one names none"
+
+
 def test_precedence_and_origins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "worker.yaml"
     path.write_text("lease: {seconds: 40, renew_s: 4}\nworker: {slots: 3}\nhttp:\n")

@@ -41,7 +41,8 @@ def load(config: Path | None = None, overrides: dict[str, Any] | None = None) ->
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     environment = _environment()
-    config = config or (Path(path) if (path := environment.pop("config", None)) else None)
+    named = environment.pop("config", None)  # also where the command line names another file: it is no setting
+    config = config or (Path(named) if named else None)
     if config is not None:
         _merge(merged, origins, _read_file(config), f"file {config}")
     _merge(merged, origins, environment, "environment")
