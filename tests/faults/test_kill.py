@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +14,7 @@ from streamtag.client import Client
 from streamtag.core.records import JobStatus
 from streamtag.settings import Settings
 
-from tests.support import NULL, RedisServer, Worker, eventually, redis_binaries, settings_for, start_worker
+from tests.support import LIMIT_S, NULL, RedisServer, Worker, eventually, redis_binaries, settings_for, start_worker
 from tests.support.invariants import (
     FenceWatch,
     LeftByJob,
@@ -130,6 +131,20 @@ def test_drain_lets_a_finite_job_end_where_it_can(
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert client.status(job).status is JobStatus.DONE
+
+
+def test_drain_does_not_wait_for_a_film_of_which_nothing_comes(
+    client: Client, settings: Settings, workers: list[Worker]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(LIMIT_S)
+        worker = start_worker(workers, settings, *NULL, "worker.drain_s=600", "source.read_timeout_s=600")
+        job = client.submit(f"http://127.0.0.1:{silent.getsockname()[1]}/film.mp4", live=False).job_id
+        with silent.accept()[0]:
+            worker.signal(signal.SIGTERM)
+            assert worker.wait() == 0
+        assert client.status(job).status is JobStatus.QUEUED
+        assert worker.said("stopped", jobs_left_to_their_lease=0)
 
 
 @pytest.mark.long

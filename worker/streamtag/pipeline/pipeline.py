@@ -155,17 +155,17 @@ class Pipeline:
         self._threads.spawn("claims", lambda: self._claims.run_once(self._stop_claims), self._stop_claims)
 
     def drain(self, deadline_s: float) -> None:
-        """Take no new job; hand live ones over or back now, finite ones back when they end or at the deadline."""
+        """Take no new job; hand live ones over or back now, and finite ones of which nothing comes, which have nothing
+        to finish; the others when they end or at the deadline."""
         self._stop_claims.set()
         self._give_away(min(deadline_s, time.monotonic() + LEAVING_S))
         self._threads.join("claims")
-        self._stop_streams(lambda run: run.live)
-        self._wait_for_runs(deadline_s)
+        self._wait_for_runs(deadline_s, lambda run: run.live or not run.state.has_pictures)
         self._stop_streams(lambda run: True)
 
     def stop(self, deadline_s: float) -> None:
         """End everything, in the order of the frames; the leases last, so that what is flushed is still ours."""
-        self._wait_for_runs(deadline_s)
+        self._wait_for_runs(deadline_s, lambda run: True)
         self._stop.set()
         for sleeps in (self._intake, self._inference, self._mailbox, self._sharing):
             sleeps.wake()
@@ -303,9 +303,10 @@ class Pipeline:
 
     def _stop_streams(self, wanted: Callable[[Run], bool]) -> None:
         for run in self.runs.all():
-            if wanted(run):
+            if run.outcome is None and wanted(run):
                 self._intake.stop(run.stream)
 
-    def _wait_for_runs(self, deadline_s: float) -> None:
+    def _wait_for_runs(self, deadline_s: float, end: Callable[[Run], bool]) -> None:
         while len(self.runs) and time.monotonic() < deadline_s and self._threads.failure is None:
+            self._stop_streams(end)
             time.sleep(0.02)
