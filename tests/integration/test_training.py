@@ -79,7 +79,7 @@ def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory, redis_serv
 def test_a_bundle_says_how_it_came_to_be(trained: Path) -> None:
     file = read_bundle_file(trained)
     assert file.labels == ["angular", "round"]
-    assert file.arguments == {"width": 24, "head": [20, 10]}
+    assert file.arguments.given() == {"width": 24, "head": [20, 10]}
     assert file.record["seed"] == 1
     assert file.record["items"] == {"angular": 24, "round": 25}
     assert len(file.record["history"]["val_loss"]) <= 30
@@ -137,7 +137,7 @@ def test_another_head_and_split_need_no_other_features(
     assert ran.returncode == 0, ran.stderr
     assert stored_features(trained) == before
     file = read_bundle_file(tmp_path / "b")
-    assert (file.name, file.arguments["head"]) == ("b", [])
+    assert (file.name, file.arguments.head) == ("b", [])
 
 
 @pytest.mark.long

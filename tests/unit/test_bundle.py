@@ -48,6 +48,14 @@ def test_the_demo_bundle_is_small_and_knows_nothing() -> None:
         ({"labels": ["nothing", "nothing"]}, "nothing in thresholds or background is the name of more"),
         ({"thresholds": {"star": [0.3, 0.6]}}, "exit threshold of star is above"),
         ({"temperature": 0}, "temperature: .*greater than 0"),
+        ({"arguments": {"head": [10**12]}}, "arguments.head.0: .*less than or equal to 9999"),
+        ({"arguments": {"head": [-5]}}, "arguments.head.0: .*greater than or equal to 1"),
+        ({"arguments": {"head": [True]}}, "arguments.head.0: .*valid integer"),
+        ({"arguments": {"head": {}}}, "arguments.head: .*valid array"),
+        ({"arguments": {"head": [1] * 100_000}}, "arguments.head: .*at most 16"),
+        ({"arguments": {"head": [], "head_inputs": "power+top", "top": [7, 10**12]}}, "arguments.top.1: .*30000"),
+        ({"arguments": {"width": 10**9}}, "arguments.width: .*less than or equal to 512"),
+        ({"arguments": {"wdith": 24}}, "arguments.wdith: Extra inputs"),
     ],
 )
 def test_a_wrong_bundle_is_named(folder: Path, entries: dict[str, Any], names: str) -> None:

@@ -27,6 +27,7 @@ from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
 from streamtag.extras import require
 from streamtag.logs import quiet_stderr
+from streamtag.networks.bundles import MOST_LAYERS
 from streamtag.networks.loading import LoadStep, bundle_with_weights, import_keras
 from streamtag.networks.registry import resolve
 from streamtag.networks.weights.fetching import cache_folder
@@ -238,9 +239,12 @@ def _dataset(folder: Path | None, spans: Path | None, group_by: str | None) -> D
 def _units(head: str) -> tuple[int, ...]:
     if head in ("linear", "auto"):
         return ()
-    if not re.fullmatch(r"[1-9]\d{0,3}(-[1-9]\d{0,3})*", head):
+    if not re.fullmatch(r"[1-9]\d{0,3}(-[1-9]\d{0,3})*", head, re.ASCII):
         raise ConfigError(f"--head {head!r}: auto, widths such as 100-100-100, or linear")
-    return tuple(int(width) for width in head.split("-"))
+    units = tuple(int(width) for width in head.split("-"))
+    if len(units) > MOST_LAYERS:
+        raise ConfigError(f"--head: {len(units)} layers; at most {MOST_LAYERS} can be")
+    return units
 
 
 class _Bars:

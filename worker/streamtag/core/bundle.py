@@ -12,6 +12,7 @@ Crop = Literal["center", "squash", "pad"]
 Level = Literal["auto", "leaf", "group"]  # see ``labelling.py``
 # What a network gives of a picture. Of logits probabilities are made by what is added to it when it is built.
 OutputKind = Literal["probabilities", "logits", "sigmoid", "sigmoid-logits"]
+HeadInputs = Literal["features", "power", "power+top"]  # what a head looks at
 UnknownBy = Literal["probability", "energy", "distance"]
 UNKNOWN = "unknown"  # the label of what is none of the classes
 WHOLE = "keras"  # architecture of a bundle whose .keras file holds the network itself

@@ -13,11 +13,11 @@ from typing import Any
 
 import keras
 
-from streamtag.core.bundle import WHOLE, Bundle
+from streamtag.core.bundle import WHOLE, Bundle, HeadInputs
 from streamtag.core.groups import Groups
 from streamtag.errors import ConfigError, in_words
 from streamtag.networks.architectures.efficientnet_lite import efficientnet_lite0
-from streamtag.networks.architectures.heads import HeadInputs, head_inputs
+from streamtag.networks.architectures.heads import head_inputs
 from streamtag.networks.architectures.inception_v4 import inception_v4
 from streamtag.networks.architectures.narrow_xception import narrow_xception
 from streamtag.networks.architectures.squeezenet import squeezenet

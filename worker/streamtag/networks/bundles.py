@@ -8,12 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from streamtag.core.bundle import (
     UNKNOWN,
     Bundle,
     Crop,
+    HeadInputs,
     Mode,
     OutputKind,
     Preprocessing,
@@ -25,6 +26,7 @@ from streamtag.errors import ConfigError, StreamtagError
 from streamtag.networks.groups import as_names, make_groups
 
 FORMAT: Literal[2] = 2  # 1 called the background classes ``nothing`` and had no ``note``; it is still read
+MOST_UNITS, MOST_LAYERS = 9999, 16  # of a head
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -57,6 +59,26 @@ class UnknownFile(BaseModel):
     others: str = Field("", max_length=200, description="What those were.")
 
 
+class Arguments(BaseModel):
+    """The entry ``arguments`` of ``bundle.json``. Bounded, since memory is taken by it before any weight is read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    width: int = Field(0, ge=1, le=512, description="Of the network of the demo.")
+    head: list[Annotated[int, Field(ge=1, le=MOST_UNITS)]] = Field(
+        [], max_length=MOST_LAYERS, description="Widths of the layers before the last."
+    )
+    head_inputs: HeadInputs = Field("features", description="What the head looks at.")
+    top: list[Annotated[int, Field(ge=0, le=30_000)]] = Field(
+        [], min_length=2, max_length=2, description="Classes of the backbone's own classifier, and groups of them."
+    )
+
+    @model_serializer
+    def given(self) -> dict[str, Any]:
+        """What is said in the file, without what is not."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+
+
 class BundleFile(BaseModel):
     """The content of ``bundle.json``."""
 
@@ -65,7 +87,7 @@ class BundleFile(BaseModel):
     format: Literal[2] = Field(description="Version of this schema.")
     name: str = Field(min_length=1, description="What the network is called.")
     architecture: str = Field(description="Name in the registry of architectures, or keras for a whole .keras file.")
-    arguments: dict[str, Any] = Field({}, description="Of the architecture's builder.")
+    arguments: Arguments = Field(Arguments(), description="Of the architecture's builder.")
     weights: str = Field(description="File in the bundle's folder: .weights.h5 or .keras.")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the weights file.")
     labels: list[str] = Field(min_length=1, description="Class names in the order of the outputs.")
@@ -168,7 +190,7 @@ def read_bundle(folder: Path) -> Bundle:
     return Bundle(
         name=content.name,
         architecture=content.architecture,
-        arguments=content.arguments,
+        arguments=content.arguments.given(),
         labels=tuple(labels),
         preprocessing=Preprocessing(content.size, content.mode, content.crop),
         weights=str(weights),
@@ -223,7 +245,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Path, record: dict[str, 
             format=FORMAT,
             name=bundle.name,
             architecture=bundle.architecture,
-            arguments=bundle.arguments,
+            arguments=Arguments.model_validate(bundle.arguments),
             weights=name,
             sha256=sha256(weights),
             labels=list(labels),

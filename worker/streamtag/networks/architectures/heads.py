@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-HeadInputs = Literal["features", "power", "power+top"]
+from streamtag.core.bundle import HeadInputs
+
 EXPONENT = 0.25
 FLOOR = 1e-3  # probabilities below it are as good as none
 TINY = 1e-6

@@ -16,8 +16,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
+from streamtag.core.bundle import HeadInputs
 from streamtag.core.groups import Groups
-from streamtag.networks.architectures.heads import HeadInputs, log_probabilities, power_normalise
+from streamtag.networks.architectures.heads import log_probabilities, power_normalise
 
 Layers = tuple[tuple[np.ndarray, np.ndarray], ...]  # kernel (inputs, outputs) and bias of each dense layer
 STRENGTHS = (0.1, 1.0, 10.0)  # inverse, of the regularisation
