@@ -236,7 +236,10 @@ class WorkerSettings(Group):
 class HttpSettings(Group):
     """Metrics and health for those who watch."""
 
-    host: str = Field("127.0.0.1", description="Address of /metrics, /livez and /readyz. 0.0.0.0 in a container.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address of /metrics, /livez and /readyz. In a container 0.0.0.0, or :: where there is IPv6, too.",
+    )
     port: int = Field(9108, ge=0, le=65535, description="Its port; 0: any free one, named in the log.")
     stuck_s: Positive = Field(60.0, description="Seconds without progress of a thread before /livez fails.")
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from socketserver import BaseServer
+from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.exposition import choose_encoder
 
 from streamtag.errors import ConfigError
 from streamtag.logs import log
+from streamtag.pipeline.listening import listen, url
 from streamtag.settings import HttpSettings
+
+# How long who has connected may take to ask, and to take the answer. Each holds a thread and a descriptor meanwhile.
+ASK_S: Final = 10
 
 
 class Health:
@@ -61,13 +68,30 @@ def _encoder(accept: str) -> tuple[Callable[[Any], bytes], str]:
         return generate_latest, CONTENT_TYPE_LATEST
 
 
+class _Server(ThreadingHTTPServer):
+    """Answers at a socket that listens already."""
+
+    daemon_threads = True
+
+    def __init__(self, listening: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        BaseServer.__init__(self, listening.getsockname(), handler)  # the others bind one of their own, of IPv4 only
+        self.socket = listening
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who hangs up in the middle, as a port scan or a scrape that is late, is no news."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            log.error("a question by HTTP failed", exc_info=error)
+
+
 class HttpServer:
     """Serves ``/metrics``, ``/livez`` and ``/readyz`` in a thread of its own."""
 
     def __init__(self, settings: HttpSettings, registry: CollectorRegistry, health: Health) -> None:
-        self._settings = settings
-
         class Handler(BaseHTTPRequestHandler):
+            timeout = ASK_S
+            server_version, sys_version = "streamtag", ""
+
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 if path == "/metrics":
@@ -82,6 +106,8 @@ class HttpServer:
                 else:
                     self._json(404, {"error": "not here; see /metrics, /livez, /readyz"})
 
+            do_HEAD = do_GET
+
             def _json(self, status: int, content: dict[str, Any]) -> None:
                 self._answer(status, json.dumps(content).encode(), "application/json")
 
@@ -90,24 +116,17 @@ class HttpServer:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Scrapes every few seconds are no news."""
 
-        try:
-            self._server = ThreadingHTTPServer((settings.host, settings.port), Handler)
-        except OSError as error:
-            raise ConfigError(
-                f"http: cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
-                "choose another http.port, or 0 for any"
-            ) from None
-        self._server.daemon_threads = True
+        self._server = _Server(listen("http", settings.host, settings.port), Handler)
 
     @property
     def url(self) -> str:
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return url(self._server.socket)
 
     def start(self) -> None:
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()

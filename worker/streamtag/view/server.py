@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
@@ -16,8 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from streamtag import __version__
-from streamtag.errors import ConfigError
 from streamtag.logs import log
+from streamtag.pipeline.listening import listen, url
 from streamtag.pipeline.signals import watch_signals
 from streamtag.queue.connection import Connection
 from streamtag.queue.keys import Keys
@@ -49,7 +47,7 @@ class Page:
         self._connection = Connection(settings.redis, keys)
         self._thumbs, self._events = Thumbs(), EventLog()
         self._poller = Poller(self._connection, self._events, self._thumbs)
-        self._socket = _listen(settings.view.host, settings.view.port)
+        self._socket = listen("view", settings.view.host, settings.view.port)
         may = settings.view.allow_changes
         about = {"version": __version__, "model": keys.model, "shard": keys.shard, "changes": may}
         self.wall = Wall(self._thumbs, self._poller.want, about, lambda: self._server.should_exit)
@@ -89,8 +87,7 @@ class Page:
     @property
     def url(self) -> str:
         """Its address in a browser."""
-        host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return url(self._socket)
 
     def run(self) -> None:
         """Serve until ``stop``."""
@@ -147,17 +144,3 @@ def _call(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
     # The loop may be closed by now: the server stops while Redis is asked.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(act)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=256)
-    except OSError as error:
-        foreign = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-        remedy = "is view.host an address of this machine?" if foreign else "choose another view.port, or 0 for any"
-        reason = str(error.strerror).partition(" (while")[0]  # what follows says again where
-        raise ConfigError(f"view: cannot listen on {host}:{port}: {reason}; {remedy}") from None
-    # asyncio does so only where a socket was made for TCP by name. Without, each answer waits 40 ms for its other half.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
