@@ -133,6 +133,9 @@ def test_a_name_that_cannot_be_resolved_may_be_so_later_and_shows_no_password() 
         "http://[fe80::1]/x",
         "http://[::ffff:169.254.169.254]/x",
         "http://100.100.100.200/x",
+        "http://[fd00:ec2::23]/v1/credentials",
+        "http://[fd20:ce::254]/x",
+        "http://[64:ff9b::169.254.169.254]/x",
     ],
 )
 def test_metadata_addresses_are_refused_unless_named(url: str) -> None:

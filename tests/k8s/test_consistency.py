@@ -178,18 +178,6 @@ def test_named_ports_are_ports_of_the_pods(objects: tuple[Manifest, ...]) -> Non
         assert {port["targetPort"] for port in one["spec"]["ports"] if isinstance(port["targetPort"], str)} <= named
 
 
-def test_the_network_policy_lets_out_what_the_settings_name(
-    objects: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = settings(objects, monkeypatch)
-    (policy,) = [one for one in of_kind(objects, "NetworkPolicy") if one["metadata"]["name"] == "streamtag"]
-    out = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
-    asked = {int(address.rpartition(":")[2]) for address in found.redis.addresses}
-    under_tls = 6380  # as config/redis/README.md has it
-    assert asked | {under_tls, 53, 554, 8554, 80, 443} <= out
-    assert {found.http.port} == {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
-
-
 def test_labels_of_a_pod_say_what_it_serves(objects: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Prometheus has model and shard from there."""
     found = settings(objects, monkeypatch)

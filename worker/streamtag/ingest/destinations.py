@@ -12,10 +12,24 @@ from streamtag.settings import SourceSettings
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Link-local holds the metadata service of most clouds; these are the addresses of the others.
-_METADATA = tuple(
+# What gives machines and pods of a cloud their credentials: link-local at most, these addresses at the others. The
+# network policies of k8s/ let out to none of them either; a test compares.
+METADATA = tuple(
     ipaddress.ip_network(network)
-    for network in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "168.63.129.16/32")
+    for network in (
+        "169.254.0.0/16",
+        "100.100.100.200/32",  # Alibaba
+        "168.63.129.16/32",  # Azure
+        "192.0.0.192/32",  # Oracle's first cloud
+        "fe80::/10",
+        "fd00:ec2::/32",  # AWS: of machines (::254), and of the pods of EKS (::23)
+        "fd20:ce::254/128",  # Google
+        "fd00:c1::a9fe:a9fe/128",  # Oracle
+        "fd00:42::42/128",  # Scaleway
+        "fd00:a9fe:a9fe::1/128",  # Akamai
+        "fd00:100::100:200/128",  # Alibaba
+        "64:ff9b::a9fe:0/112",  # 169.254.0.0/16 as a NAT64 has it
+    )
 )
 
 
@@ -59,7 +73,7 @@ class Destinations:
         if self._networks:
             if not any(address in network for network in self._networks):
                 return f"address {address} is not in source.networks ({', '.join(self._settings.networks)})"
-        elif address.is_link_local or any(address in network for network in _METADATA):
+        elif address.is_link_local or any(address in network for network in METADATA):
             return (
                 f"{address} is a link-local or metadata address, which jobs may not reach; "
                 "name its network in source.networks to allow it"
