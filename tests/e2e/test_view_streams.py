@@ -88,8 +88,10 @@ def test_a_stream_s_page_is_kept_up_to_date(redis_server: RedisServer, tmp_path:
     settings: Settings = settings_for(redis_server, view__port=0)
     plot = Plot(settings, redis_server.client())
     plot.past("camera", *ACTS)
-    plot.plant(Planted("camera", stream="gate"))
+    plot.plant(Planted("camera", stream="gate"), Planted("film", source="/a.mp4", lag_s=None, progress=0.3))
     with running(settings) as page, chromium(tmp_path) as browser:
+        browser.get(f"{page.url}/stream/film")
+        eventually(lambda: text(browser, ".badge") == "running", "a film that is read is no live stream to people")
         browser.get(f"{page.url}/stream/camera")
         eventually(lambda: text(browser, ".badge") == "live", "its state")
         plot.plant(

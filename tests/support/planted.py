@@ -39,6 +39,7 @@ class Planted:
     dropped: int = 0
     lag_s: float | None = 0.3
     age_s: float = 0.5
+    progress: float | None = None  # of what has an end
     thumb: bytes = b""
 
 
@@ -147,6 +148,8 @@ class Plot:
         }
         if running and stream.lag_s is not None:
             values["lag"] = stream.lag_s
+        if stream.progress is not None:
+            values["progress"] = stream.progress
         if stream.thumb:
             values["thumb"] = f"{captured_unix_s:.3f}"
             thumb: Values = {"jpeg": stream.thumb, "at": captured_unix_s, "pts_s": 1.0}

@@ -153,6 +153,18 @@ def test_the_filter_is_typed_and_other_keys_are_letters_meanwhile() -> None:
     assert not screen.press("q")
 
 
+def test_a_film_that_is_read_is_no_live_stream_to_people() -> None:
+    """To programs its state is what the protocol says."""
+    screen = Screen()
+    screen.see(fleet(stream("yard"), stream("film", progress=0.4), stream("dark", "black", progress=0.4)))
+    words = {line.name: line.told_state for line in screen.lines()}
+    assert words == {"yard": "live", "film": "running", "dark": "black"}
+    assert {line.name: line.to_dict()["state"] for line in screen.lines()} == words | {"film": "live"}
+    assert sum("running" in line for line in drawn(screen, 200)) == 1
+    screen.words = "running"
+    assert [line.name for line in screen.lines()] == ["film"]
+
+
 def test_names_of_strangers_are_text() -> None:
     screen = Screen()
     screen.see(fleet(stream("[red]x\x1b[2J\u202e", "live", reason="a\nb")))

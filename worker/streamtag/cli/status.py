@@ -202,7 +202,7 @@ def _grid(jobs: list[JobView], workers: list[WorkerView]) -> Grid:
             view.job_id,
             Text(view.status, style=views.COLOURS[view.status]),
             view.stream,
-            view.state,
+            view.told_state,
             f"{view.progress:.0%}" if view.progress is not None and counters.decoded else "",
             str(counters.decoded),
             str(counters.published),

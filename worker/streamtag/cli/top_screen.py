@@ -114,7 +114,7 @@ class Screen:
             note = "; ".join(part for part in (waits_for(view, workers), view.reason) if part)
             grid.row(
                 line.name,
-                Text(line.state, style=_COLOURS[line.concern]),
+                Text(line.told_state, style=_COLOURS[line.concern]),
                 Text(labels + (f" +{more}" if more > 0 else ""), style="bold green"),
                 Text(sparkline(line.scores), style="cyan"),
                 f"{line.rate:.1f}" if line.is_running else "",

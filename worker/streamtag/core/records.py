@@ -235,6 +235,12 @@ class JobView:
     trace_id: str = ""  # of its W3C trace context
     thumb_unix_s: float = 0.0  # of its newest small picture; 0 where there is none
 
+    @property
+    def told_state(self) -> str:
+        """The state as people are told it: what has an end, and is read to it, is no live stream to them."""
+        is_read = self.state == StreamState.LIVE and self.progress is not None
+        return str(JobStatus.RUNNING) if is_read else self.state
+
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)
         return content | {"status": str(self.status), "counters": self.counters.to_dict()}

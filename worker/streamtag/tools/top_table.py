@@ -53,6 +53,11 @@ class Line:
         return self.stream.view.stream or self.stream.view.job_id
 
     @property
+    def told_state(self) -> str:
+        """The state as people are told it."""
+        return self.stream.view.told_state or self.state if self.is_running else self.state
+
+    @property
     def active(self) -> tuple[ShownLabel, ...]:
         return tuple(label for label in self.stream.labels if label.active) if self.is_running else ()
 
@@ -150,7 +155,7 @@ def _holds(line: Line, words: Sequence[str]) -> bool:
     if not words:
         return True
     labels = " ".join(label.name for label in line.active)
-    text = f"{line.name} {line.stream.view.job_id} {line.state} {line.worker} {labels}".casefold()
+    text = f"{line.name} {line.stream.view.job_id} {line.told_state} {line.worker} {labels}".casefold()
     return all(word in text for word in words)
 
 

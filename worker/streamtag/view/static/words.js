@@ -1,19 +1,21 @@
 // How things are said: times, rates, and states by word and colour.
 
 const TONES = {
-  live: "well", connecting: "busy", queued: "busy", running: "busy",
+  live: "well", connecting: "busy", queued: "busy", running: "well",
   stalled: "warn", frozen: "warn", black: "warn", reconnecting: "warn",
   auth_failed: "bad", failed: "bad", unreadable: "bad", ended: "over", done: "over", cancelled: "over",
 };
 const SILENT = new Set(["connecting", "stalled", "reconnecting", "auth_failed"]);
 const WORDS = { auth_failed: "password refused", stalled: "no frames", queued: "waiting" };
-const ORDER = ["failed", "unreadable", "auth_failed", "reconnecting", "stalled", "frozen", "black", "connecting", "live", "queued", "ended", "done", "cancelled"];
+const ORDER = ["failed", "unreadable", "auth_failed", "reconnecting", "stalled", "frozen", "black", "connecting", "live", "running", "queued", "ended", "done", "cancelled"];
 
-export const STATES = ["live", "connecting", "stalled", "frozen", "black", "reconnecting", "auth_failed", "queued", "done", "failed", "cancelled", "unreadable"];
+export const STATES = ["live", "running", "connecting", "stalled", "frozen", "black", "reconnecting", "auth_failed", "queued", "done", "failed", "cancelled", "unreadable"];
 
-/** What a stream does, in one of our words for it: its state while it runs, else what became of the job. */
+/** What a stream does, in one of our words for it: its state while it runs, else what became of the job. What has an
+ * end, and is read to it, is no live stream to people. */
 export function stateOf(job) {
-  return job.status === "running" ? job.state || "running" : job.status;
+  if (job.status !== "running") return job.status;
+  return job.state === "live" && Number.isFinite(job.done) ? "running" : job.state || "connecting";
 }
 
 export function word(state) {
