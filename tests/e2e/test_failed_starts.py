@@ -5,15 +5,20 @@ line where Kubernetes looks for it.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from streamtag.settings import Settings
 
 from tests.support import RedisServer, run_cli, settings_for
+from tests.support.command_line import environment
+from tests.support.limits import is_allowed
 from tests.support.ports import free_port
 
 NULL = ("--set", "engine.name=null")
+ALONE = ("unshare", "--mount")  # what is mounted there is seen nowhere else; needs root
 # What is asked for, the exit code, and what the line must name.
 WRONG = {
     "a mistyped setting": (("--set", "lease.secnds=3"), 2, "did you mean 'lease.seconds'?"),
@@ -41,6 +46,20 @@ def test_a_worker_that_cannot_start_says_why_in_one_line(trouble: str, settings:
     assert line.startswith("error: ")
     assert names in line
     assert message.read_text() == line.removeprefix("error: ")
+
+
+@pytest.mark.skipif(not is_allowed(*ALONE), reason="may mount nothing")
+def test_where_no_temporary_file_can_be_made_a_worker_says_what_is_wanted(settings: Settings) -> None:
+    """As in a container whose file system may only be read, and which nobody gave a ``/tmp``."""
+    nowhere = " && ".join(("mount -t tmpfs -o ro none /tmp", "mount -o remount,ro,bind /", 'exec "$@"'))
+    command = (*ALONE, "sh", "-c", nowhere, "sh", sys.executable, "-m", "streamtag")
+    env = environment(settings) | {"TMPDIR": "/nowhere"}
+    for asked in (("run", *NULL), ("demo", "--drawn"), ("doctor",)):
+        ran = subprocess.run([*command, *asked], env=env, capture_output=True, text=True, timeout=120, check=False)
+        said = ran.stderr + ran.stdout
+        assert "no folder for temporary files can be written to" in said, said
+        assert "bug" not in said
+        assert asked == ("doctor",) or ran.returncode == 2, said
 
 
 def test_a_redis_that_does_not_answer_is_waited_for_and_then_told(settings: Settings, message: Path) -> None:

@@ -44,6 +44,21 @@ class ConfigError(StreamtagError):
     """A setting, a model name or a bundle is wrong; raised before any work starts."""
 
 
+class NoTemporaryFolder(ConfigError):
+    """Neither ``/tmp`` nor what ``TMPDIR`` names can be written to."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no folder for temporary files can be written to: /tmp is full, read-only or not there; make room, mount "
+            "one there (docker run --tmpfs /tmp), or name another in TMPDIR"
+        )
+
+
+def is_want_of_temporary_folder(error: BaseException) -> bool:
+    """Whether this is what Python raises where it finds none; it has no type of its own for that."""
+    return isinstance(error, FileNotFoundError) and str(error.strerror).startswith("No usable temporary directory")
+
+
 class UnknownScheme(ConfigError, ValueError):
     """A source begins with no scheme that a job may have. A ValueError, too: validators of jobs expect one."""
 

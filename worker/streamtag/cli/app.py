@@ -33,8 +33,10 @@ from streamtag.errors import (
     DeviceMissing,
     MachineTooSmall,
     NetworkUnusable,
+    NoTemporaryFolder,
     QueueUnavailable,
     StreamtagError,
+    is_want_of_temporary_folder,
 )
 from streamtag.logs import traceback_text
 
@@ -276,6 +278,9 @@ def main() -> int:
     except Exception as error:
         if hasattr(error, "format_message"):  # click's own: wrong options
             error.show()  # type: ignore[attr-defined]
+            return USAGE
+        if is_want_of_temporary_folder(error):
+            complain(NoTemporaryFolder())
             return USAGE
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             _let_go_of_stdout()

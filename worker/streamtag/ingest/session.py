@@ -8,6 +8,7 @@ import multiprocessing.connection
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from streamtag.core.failure import FailureCause, FailureKind
+from streamtag.errors import NoTemporaryFolder
 from streamtag.ingest import decoder
 from streamtag.ingest.gate import Gate, needs_gate
 from streamtag.ingest.request import Request
@@ -55,7 +57,15 @@ Decode = Callable[[Request, socket.socket, SlotMemory], None]
 
 
 def forkserver() -> ForkServerContext:
-    """The context that decoder processes start from, running: cv2 loaded, no TensorFlow, no threads."""
+    """The context that decoder processes start from, running: cv2 loaded, no TensorFlow, no threads.
+
+    Raises:
+        NoTemporaryFolder: the socket by which it is asked for processes has no place.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        raise NoTemporaryFolder from None
     try:
         Path.cwd()
     except FileNotFoundError:

@@ -17,7 +17,7 @@ from streamtag.control_groups import cores
 from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.engine_choice import EngineChoice
 from streamtag.core.job import Sampling
-from streamtag.errors import StreamtagError
+from streamtag.errors import NoTemporaryFolder, StreamtagError, is_want_of_temporary_folder
 from streamtag.extras import NEEDS, install_hint
 from streamtag.ingest import cage, credentials, wire
 from streamtag.ingest.request import Request
@@ -61,7 +61,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
         except StreamtagError as error:
             yield Finding(name, "fail", str(error), _REMEDIES[name])
         except Exception as error:
-            yield Finding(name, "fail", f"{type(error).__name__}: {error}", "please report this as a bug")
+            if is_want_of_temporary_folder(error):
+                seen, _, remedy = str(NoTemporaryFolder()).partition(": ")
+                yield Finding(name, "fail", seen, remedy)
+            else:
+                yield Finding(name, "fail", f"{type(error).__name__}: {error}", "please report this as a bug")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
