@@ -61,6 +61,41 @@ def test_a_stream_that_is_renewed_bit_by_bit_gives_whole_pictures_only(without: 
     assert max(map(damage, heard.pictures)) < 12
 
 
+AT_ONCE = {"tune": "zerolatency", "x264-params": "keyint=20:min-keyint=20:scenecut=0"}
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("H264", AT_ONCE),
+        ("H264", {"x264-params": f"{B_FRAMES}:open-gop=1"}),
+        ("H265", {"x265-params": f"{B_FRAMES}:open-gop=0:log-level=none"}),
+    ],
+    ids=["H.264", "H.264 open", "H.265"],
+)
+def test_a_picture_of_which_packets_were_lost_fails_and_so_do_those_that_need_it(
+    codec: str, options: dict[str, str]
+) -> None:
+    """The codec conceals what is missing, and a third of the pictures were labelled as if they were whole."""
+    with odd_camera(film_of_squares("libx" + codec[1:], options, 200), codec, lose=37) as camera:
+        heard = watch(camera.url, Sampling(fps=5), lambda heard: len(heard.unclassified) >= 6 < len(heard.samples))
+    reasons = {(one.reason, one.detail) for one in heard.unclassified}
+    assert reasons == {("corrupt", "packets of it were lost on their way")}
+    assert max(map(damage, heard.pictures)) < 12
+
+
+def test_a_picture_that_came_damaged_fails_and_so_do_those_that_need_it() -> None:
+    """No packet is missing, so only the codec knows."""
+    units = film_of_squares("libx264", AT_ONCE, 200)
+    for place in range(5, len(units), 20):
+        slices = units[place].nals
+        slices[-1] = slices[-1][: len(slices[-1]) // 2]
+    with odd_camera(units) as camera:
+        heard = watch(camera.url, Sampling(fps=5), lambda heard: len(heard.unclassified) >= 6 < len(heard.samples))
+    assert {one.reason for one in heard.unclassified} == {"corrupt"}
+    assert max(map(damage, heard.pictures)) < 12
+
+
 def test_a_stream_that_does_not_tell_its_size_beforehand_is_sampled_at_the_usual_rate() -> None:
     """It was taken for a folder of pictures, of which each is a sample: 25 a second in place of 2."""
     units = film_of_squares("libx264", {"tune": "zerolatency", "x264-params": "keyint=10"}, 200)

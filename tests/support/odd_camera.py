@@ -94,6 +94,7 @@ class OddCamera:
         begin: the packet that is the first for whoever connects; None for that of the time of day.
         described: its description holds its parameters, which tell the size of its pictures.
         speed: of its clock.
+        lose: of each so many packets of RTP one never comes, whatever it holds.
     """
 
     def __init__(
@@ -104,8 +105,9 @@ class OddCamera:
         begin: int | None = None,
         described: bool = True,
         speed: float = 1.0,
+        lose: int | None = None,
     ) -> None:
-        self._begin, self._speed = begin, speed
+        self._begin, self._speed, self._lose = begin, speed, lose
         self._h265 = codec == "H265"
         self._kept = [[nal for nal in unit.nals if self._type(nal) not in without] for unit in units]
         parameters = [nal for nal in units[0].nals if self._type(nal) in ((32, 33, 34) if self._h265 else (7, 8))]
@@ -179,8 +181,10 @@ class OddCamera:
                 sent = b""
                 for part in parts:
                     last = 0x80 if part is parts[-1] else 0
-                    packet = struct.pack(">BBHII", 0x80, last | 96, next(numbers) & 0xFFFF, stamp, 1) + part
-                    sent += b"$\0" + len(packet).to_bytes(2, "big") + packet
+                    count = next(numbers)
+                    packet = struct.pack(">BBHII", 0x80, last | 96, count & 0xFFFF, stamp, 1) + part
+                    if self._lose is None or (count + 1) % self._lose:
+                        sent += b"$\0" + len(packet).to_bytes(2, "big") + packet
                 connection.sendall(sent)
 
     def _parts(self, nal: bytes) -> Iterator[bytes]:

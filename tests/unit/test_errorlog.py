@@ -20,3 +20,18 @@ def test_a_password_with_blanks_is_known_by_the_source(tmp_path: Path) -> None:
     told = tmp_path / "told"
     subprocess.run([sys.executable, "-c", program, SOURCE, str(told)], timeout=60, check=True)
     assert told.read_text() == "cannot open http://camera.lan/clip.mp4: refused"
+
+
+def test_words_are_heard_once_and_also_after_the_log_was_forgotten(tmp_path: Path) -> None:
+    """The thread that reads packets asks, and another forgets."""
+    program = (
+        "import os, sys; from pathlib import Path; from streamtag.ingest.errorlog import ErrorLog\n"
+        "log, heard = ErrorLog(), []\nlisten = log.listen_for(b'missed')\n"
+        "def ask(said): os.write(2, said); heard.append(listen())\n"
+        "ask(b'missed 3'); ask(b''); ask(b'error, '); ask(b'missed 4, missed 6')\n"
+        "log.forget(); ask(b''); ask(b'missed 5')\n"
+        "Path(sys.argv[1]).write_text(f'{heard} {log.tail()}')\n"
+    )
+    told = tmp_path / "told"
+    subprocess.run([sys.executable, "-c", program, str(told)], timeout=60, check=True)
+    assert told.read_text() == "[1, 0, 0, 2, 0, 1] missed 5"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import SimpleNamespace
@@ -50,9 +50,19 @@ class FakeConnections:
 
 
 def feed_of(
-    container: FakeContainer, connections: FakeConnections | None = None, read_timeout_s: float = 60.0
+    container: FakeContainer,
+    connections: FakeConnections | None = None,
+    read_timeout_s: float = 60.0,
+    passed_over: Callable[[], int] = lambda: 0,
 ) -> PacketFeed:
-    return PacketFeed(cast(Any, container), STREAM, cast(Any, connections or FakeConnections()), read_timeout_s)
+    return PacketFeed(
+        cast(Any, container),
+        STREAM,
+        cast(Any, connections or FakeConnections()),
+        read_timeout_s,
+        lambda: 0,
+        passed_over,
+    )
 
 
 @dataclass
@@ -138,3 +148,11 @@ def test_what_has_come_and_is_not_read_yet_is_no_silence() -> None:
     assert taker.taken.get(timeout=20) is not None
     container.sent.put(None)
     assert taker.taken.get(timeout=20) is None
+
+
+def test_a_camera_that_numbers_its_packets_anew_is_connected_to_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg passes over what has a lower number, and it looked as if the camera had fallen silent."""
+    monkeypatch.setattr(packets, "RESTART_S", 0.1)
+    feed = feed_of(FakeContainer(), passed_over=lambda: 2)
+    with pytest.raises(av.FFmpegError, match="the numbers of its packets began anew"):
+        feed.take()

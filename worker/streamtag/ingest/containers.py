@@ -9,20 +9,24 @@ from av.container import InputContainer
 
 from streamtag.settings import SourceSettings
 
-_ERRORS_ONLY = 16  # FFmpeg's AV_LOG_ERROR: the reason of a failure, no chatter
+# FFmpeg's AV_LOG_ERROR, the reason of a failure and no chatter; and AV_LOG_WARNING, also that packets are missing.
+_ERRORS_ONLY, _WARNINGS = 16, 24
 
 
-def open_container(location: str, options: dict[str, str], settings: SourceSettings) -> InputContainer:
+def open_container(
+    location: str, options: dict[str, str], settings: SourceSettings, warned: bool = False
+) -> InputContainer:
     """FFmpeg on a file or an address. What it says goes to standard error, and so into the error log.
 
     Args:
         options: FFmpeg's.
+        warned: it says more than what makes it fail.
 
     Raises:
         av.FFmpegError: it does not open.
     """
     av.logging.restore_default_callback()
-    av.logging.set_libav_level(_ERRORS_ONLY)
+    av.logging.set_libav_level(_WARNINGS if warned else _ERRORS_ONLY)
     # None for reading: PyAV would look at the clock under Python's lock, a thousand times a second.
     timeout_s = (settings.open_timeout_s, None)
     return av.open(location, options=options, timeout=timeout_s, metadata_errors="replace")

@@ -220,6 +220,9 @@ class Decoder:
         if facts.fate is Fate.LAGGING:
             self._lose(wire.FrameDropped, regions, moment, LAGGING)
             return
+        if facts.fate is Fate.DAMAGED:
+            self._lose(wire.FrameFailed, regions, moment, "corrupt", "packets of it were lost on their way")
+            return
         slots = self._wait_for_slots(len(regions))
         if slots is None:
             self._lose(wire.FrameDropped, regions, moment, "backpressure", path=reader.path)

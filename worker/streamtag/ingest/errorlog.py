@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 
 from streamtag.redaction import redact
 
@@ -44,6 +45,21 @@ class ErrorLog:
         """As ``tail``; empty where nothing was said, which costs next to nothing."""
         self._libc.fflush(None)
         return self.tail() if os.fstat(self._file).st_size else ""
+
+    def listen_for(self, words: bytes) -> Callable[[], int]:
+        """What tells how often they were said since it was last asked. Any thread may ask, and nothing is forgotten."""
+        heard_bytes = 0
+
+        def heard() -> int:
+            nonlocal heard_bytes
+            size = os.fstat(self._file).st_size
+            if size == heard_bytes:
+                return 0
+            since = heard_bytes if size > heard_bytes else 0  # it was forgotten meanwhile
+            heard_bytes = size
+            return os.pread(self._file, size - since, since).count(words)
+
+        return heard
 
     def trim(self) -> None:
         """Forget a long log: a damaged stream says something about each frame, for ever."""

@@ -29,8 +29,10 @@ class GroupDecoder:
     def __init__(self, codec: VideoCodecContext, sparse: bool) -> None:
         self.bad_packets = 0
         self.blind = False  # it was begun within a group, and no picture has come since
+        self.damaged = False  # the codec made up for what was missing, and what follows refers to that
         self._codec = codec
         self._sparse = sparse
+        self._unsure = False  # of each picture the codec says that it may lack something
         self._waiting: list[Packet[VideoStream]] = []  # undecoded
         self._waiting_bytes = 0
         self._begins = True  # the next packet does not follow what the codec had
@@ -43,6 +45,7 @@ class GroupDecoder:
         """The next packet needs nothing of what came before it."""
         if self._waiting or self._first or self.blind:
             self.forget()
+        self.damaged = self._unsure = False
 
     def begin_within(self, unsure: bool) -> None:
         """The next packet does need what came before it, but pictures become whole with those that follow.
@@ -51,7 +54,7 @@ class GroupDecoder:
             unsure: the stream does not say when, so the codec is to give what it has.
         """
         self.forget()
-        self.blind = True
+        self.blind, self._unsure = True, unsure
         if unsure:
             self._codec.flags |= Flags.output_corrupt
 
@@ -60,7 +63,7 @@ class GroupDecoder:
         self._waiting.clear()
         self._first.clear()
         self._waiting_bytes = 0
-        self._begins, self.blind = True, False
+        self._begins, self.blind, self.damaged = True, False, False
 
     def add(self, packet: Packet[VideoStream]) -> None:
         """Take in the next packet."""
@@ -105,5 +108,6 @@ class GroupDecoder:
             self.bad_packets += 1
             return
         for frame in frames:
+            self.damaged = self.damaged or (frame.is_corrupt and not self._unsure)
             if self._from_pts is None or frame.pts is None or frame.pts >= self._from_pts:
                 self._frame, self._from_pts, self.blind = frame, None, False

@@ -19,6 +19,7 @@ from av.video.reformatter import VideoReformatter
 from streamtag.core.live_clock import LiveTimeline
 from streamtag.errors import RetryJob
 from streamtag.ingest.containers import open_container
+from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.group_decoder import GroupDecoder
 from streamtag.ingest.nal_units import is_whole_h264
 from streamtag.ingest.packets import Arrived, Connections, PacketFeed
@@ -30,6 +31,9 @@ from streamtag.settings import SourceSettings
 # A stream without a key frame for so long has none: its pictures are renewed part by part, most within a second or two.
 NO_KEY_S = 60.0
 RENEWED_S = 5.0
+# What FFmpeg says where the numbers of RTP packets do not follow each other.
+_LOST = b"RTP: missed "
+_OLD = b"dropping old packet"
 
 
 def open_packets(
@@ -41,7 +45,7 @@ def open_packets(
         av.FFmpegError: it does not open; what FFmpeg says of it is in the error log.
     """
     connections = Connections()
-    container = open_container(location, options, settings)  # PacketFeed waits for what is to be read
+    container = open_container(location, options, settings, warned=True)  # PacketFeed waits for what is to be read
     connections.opened()
     return container, connections
 
@@ -60,6 +64,7 @@ class StreamReader:
         source: str,
         settings: SourceSettings,
         sparse: bool,
+        log: ErrorLog,
     ) -> None:
         self.name = shown_source(source)
         self.path = ""
@@ -74,7 +79,9 @@ class StreamReader:
         codec.options = {"max_pixels": str(settings.max_pixels)}
         check_size(self.name, codec.width, codec.height, settings.max_pixels)
         self.opened = Opened.told(codec.width, codec.height, float(stream.average_rate or 0), 0)
-        self._feed = PacketFeed(container, stream, connections, settings.read_timeout_s)
+        self._feed = PacketFeed(
+            container, stream, connections, settings.read_timeout_s, *map(log.listen_for, (_LOST, _OLD))
+        )
         self._timeline = LiveTimeline()
         self._group = GroupDecoder(codec, sparse)
         self._decodable = False  # what has come since a key frame is all there
@@ -113,7 +120,10 @@ class StreamReader:
             self._decodable, self._lost = False, Fate.LAGGING
             self._group.forget()
             return
-        self._begin(arrived)
+        if arrived.lossy and self._codec.name != "mjpeg":  # of that FFmpeg gives none but whole ones
+            self._lose(arrived)
+        else:
+            self._begin(arrived)
         if self._decodable:
             self._group.add(arrived.packet)
         if not self._decodable or self._group.blind or arrived.arrived_s < self._renewed_s:
@@ -133,6 +143,19 @@ class StreamReader:
             self._group.begin_within(unsure=True)
             self._decodable, self._renewed_s = True, arrived.arrived_s + RENEWED_S
 
+    def _lose(self, arrived: Arrived) -> None:
+        """What comes is not whole, until it can begin anew: the codec would conceal what is missing."""
+        if arrived.key:
+            self._since_s = None
+        elif not self._decodable:
+            return
+        self._lost = Fate.DAMAGED
+        if self._renewed_s > -math.inf:  # it never begins anew
+            self._renewed_s = arrived.arrived_s + RENEWED_S
+        else:
+            self._decodable = False
+            self._group.forget()
+
     def _has_no_keys(self, now_s: float) -> bool:
         self._since_s = now_s if self._since_s is None else self._since_s
         return now_s - self._since_s >= NO_KEY_S
@@ -151,6 +174,8 @@ class StreamReader:
         frame = self._group.picture()
         if frame is None:
             raise CorruptFrame("the codec could not decode it")
+        if self._group.damaged:
+            raise CorruptFrame("it is damaged, or one that it needs")
         check_size(self.name, frame.width, frame.height, self._settings.max_pixels)  # it may change at any time
         return self._converter.reformat(frame, format="bgr24", threads=1).to_ndarray()
 

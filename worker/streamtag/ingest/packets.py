@@ -19,7 +19,7 @@ import termios
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import av
@@ -40,6 +40,8 @@ PROMPT_S = 0.5
 LATE_SETTLE_S = 3.0
 # How long packets that nobody waits for may lie: to be woken for each costs as much as all that is done with it.
 PATIENCE_S = 0.25
+# So many packets were passed over and none came: the camera began to number them anew, as its encoder was restarted.
+RESTART_S, RESTART_PACKETS = 1.0, 4
 # What may wait for the decoder. Beyond it the network waits, and what comes from there is known to be late.
 WAITING_BYTES = 32 * 1024**2
 # Frames may be sent in another order than they are shown in, by no more than this.
@@ -59,6 +61,7 @@ class Arrived:
     raw_s: float | None  # by the camera's clock
     seen_s: float  # when it was read
     arrived_s: float  # when it had come
+    lossy: bool = False  # others are missing before its end, or at the beginning of the next
     fate: Fate = Fate.SAMPLE
 
 
@@ -68,15 +71,25 @@ class PacketFeed:
     Args:
         connections: by which they come, to see whether more waits there.
         read_timeout_s: of silence, after which nothing more is waited for.
+        lost: how often something was missing since that was last asked.
+        passed_over: how many packets were passed over since, as those with higher numbers had come before.
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, connections: Connections, read_timeout_s: float
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        connections: Connections,
+        read_timeout_s: float,
+        lost: Callable[[], int],
+        passed_over: Callable[[], int],
     ) -> None:
         self._container = container
         self._stream = stream
         self._connections = connections
         self._read_timeout_s = read_timeout_s
+        self._lost, self._passed_over = lost, passed_over
+        self._passed = 0  # since a packet came
         self._tick_s = float(stream.time_base or 0)  # a fraction a packet would cost more than all else that is asked
         self._clock = ArrivalClock()
         self._unread_bytes = 0  # behind the last packet
@@ -107,7 +120,7 @@ class PacketFeed:
                 if self._error is not None:
                     raise self._error
                 return None
-            arrived = self._packets.popleft()
+            arrived, self._passed = self._packets.popleft(), 0
             self._waiting_bytes -= arrived.packet.size
             self._changed.notify_all()
             return arrived
@@ -115,11 +128,18 @@ class PacketFeed:
     def _wait(self) -> None:
         left_s = self.last_s + self._read_timeout_s - time.monotonic()
         if left_s > 0:
-            self._changed.wait(min(left_s, PATIENCE_S) if self.patient else left_s)
+            if not self._changed.wait(min(left_s, PATIENCE_S if self.patient else RESTART_S)):
+                self._look_for_restart()
         elif not self._connections.unread_bytes():
             raise av.FFmpegError(errno.ETIMEDOUT, "nothing came")
         else:
             self._changed.wait(PATIENCE_S)  # something has; it was we who were not there to read it
+
+    def _look_for_restart(self) -> None:
+        """FFmpeg would pass over all that comes until the numbers are where they were, for minutes."""
+        self._passed += self._passed_over()
+        if self._passed >= RESTART_PACKETS and time.monotonic() - self.last_s >= RESTART_S:
+            raise av.FFmpegError(errno.ECONNRESET, "the numbers of its packets began anew")
 
     def give_up_old(self) -> bool:
         """Mark what waits before the newest key frame as lost. False without one: all of it is."""
@@ -167,6 +187,7 @@ class PacketFeed:
                 self._changed.notify_all()
 
     def _add(self, packet: Packet[VideoStream]) -> None:
+        lossy = self._lost() > 0
         seen_s, unread_bytes = time.monotonic(), self._connections.unread_bytes()
         self.last_s, raw_s = seen_s, self._camera_time(packet)
         if 0 < self._unread_bytes <= WITH_HEADS * packet.size:
@@ -178,7 +199,7 @@ class PacketFeed:
                 self._changed.wait()
             self._waiting_bytes += packet.size
             key = packet.is_keyframe
-            self._packets.append(Arrived(packet, key, raw_s, seen_s, arrived_s))
+            self._packets.append(Arrived(packet, key, raw_s, seen_s, arrived_s, lossy))
             if key or not self.patient:
                 self._changed.notify_all()
 

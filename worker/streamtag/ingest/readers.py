@@ -40,6 +40,7 @@ class Fate(Enum):
     SAMPLE = auto()  # a sample, if it is due
     OLD = auto()  # none: it was made before we came, or cannot be decoded yet
     LAGGING = auto()  # a lost sample, if it is due: we are too late for it
+    DAMAGED = auto()  # a failed one: a part of it, or of what it needs, was lost on its way
 
 
 @dataclass(frozen=True, slots=True)

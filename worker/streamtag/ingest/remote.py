@@ -46,6 +46,9 @@ _UNKNOWN_LENGTH = 2**64 - 1
 # The description of an RTSP stream says what it holds. FFmpeg would look at frames all the same, to guess their rate:
 # 1.2 s at 25 frames a second, 5.4 s at 5.
 _PROMPT = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
+# It looks at the numbers of packets only where they may have to be put in order. Two, since a missing one is waited for
+# until so many others are there. Of sound nobody wants to know.
+_TELLS_OF_LOSSES = {"reorder_queue_size": "2", "allowed_media_types": "video"}
 
 
 class TurnsOutLive(Exception):
@@ -66,6 +69,7 @@ def open_rtsp(source: str, settings: SourceSettings, sparse: bool, log: ErrorLog
     options = whitelists(SourceKind.RTSP) | _PROMPT
     # To the gate, which speaks UDP to cameras that want it.
     options["rtsp_transport"] = "tcp"
+    options |= _TELLS_OF_LOSSES
     began_s = time.monotonic()
     try:
         container, connections = open_packets(gate.rtsp_url, options, settings)
@@ -75,7 +79,7 @@ def open_rtsp(source: str, settings: SourceSettings, sparse: bool, log: ErrorLog
         if waited_s >= settings.open_timeout_s:  # it was we who broke off
             raise NoAnswer(f"{shown_source(source)}: gave no answer for {waited_s:.1f} s") from None
         raise explain(source, SourceKind.RTSP, log) from None
-    return StreamReader(container, connections, source, settings, sparse)
+    return StreamReader(container, connections, source, settings, sparse, log)
 
 
 def open_http(
