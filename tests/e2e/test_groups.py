@@ -85,3 +85,14 @@ def test_classify_tells_groups_beside_labels(settings: Settings, clip: Path, gro
     assert len(video["labels"]) == 5
     assert {"shape", *SHAPES} >= {segment["label"] for segment in video["segments"]} - {"nothing"}
     assert table.read_text().count("\n") > 40
+
+
+def test_a_bundle_is_shown_without_a_sign_of_python(settings: Settings) -> None:
+    shown = run_cli(settings, "models", "show", "demo").stdout
+    assert not set("{}'") & set(shown), shown
+    assert "circle 0.6 / 0.3, square 0.6 / 0.3" in shown
+    assert "intact       yes" in shown
+    assert "quantised" not in shown, "what it does not have is left out"
+    none = run_cli(settings, "models", "groups", "demo", "--json")
+    assert (none.returncode, none.stdout) == (0, "")
+    assert "no groups" in none.stderr, "nothing at all would look like a mistake"

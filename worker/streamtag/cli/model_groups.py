@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from streamtag.cli.common import Config, Json, Overrides, out, print_json, settings_from
+from streamtag.cli.common import Config, Json, Overrides, err, out, print_json, settings_from
 from streamtag.core.bundle import Bundle
 from streamtag.core.groups import Groups
 from streamtag.networks.registry import resolve
@@ -24,8 +24,8 @@ def groups(
 ) -> None:
     """The unions of classes that are labels, too, each below the smallest that holds it."""
     bundle = resolve(settings_from(config, name, None, overrides).model)
-    if not bundle.groups and not json:
-        out.print("it has no groups; give some with --set model.groups=FILE", markup=False)
+    if not bundle.groups:
+        (err if json else out).print("it has no groups; give some with --set model.groups=FILE", markup=False)
     parents = _parents(bundle.groups)
     _show(bundle, parents, None, 0, json)
 

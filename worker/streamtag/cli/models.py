@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from streamtag.cli import views
 from streamtag.cli.common import FAILED, Config, Json, Overrides, err, examples, out, print_json, settings_from
 from streamtag.cli.model_groups import groups
 from streamtag.cli.progress import progress_bar
@@ -86,7 +87,8 @@ def show(
         return
     grid = Grid("", Column("", wraps=True), headings=False)
     for key, value in content.items():
-        grid.row(Text(key, "bold"), _short(value))
+        if told := views.nested(value):
+            grid.row(Text(key, "bold"), told)
     grid.print()
 
 
@@ -304,11 +306,3 @@ def _bundle_content(folder: Path) -> dict[str, Any]:
     weights = folder / content["weights"]
     intact = weights.is_file() and sha256(weights) == content["sha256"]
     return content | {"megabytes": round(weights.stat().st_size / 1e6, 1) if weights.is_file() else 0, "intact": intact}
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list) and len(value) > 12:
-        return f"{', '.join(map(str, value[:12]))}, … {len(value)} in all"
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)

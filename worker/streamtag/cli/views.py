@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from rich.text import Text
 
 from streamtag.core.records import Event, JobStatus, JobView, Label, Result
 from streamtag.redaction import printable
 
+MOST_TOLD = 12  # parts of one value
 COLOURS = {
     JobStatus.QUEUED: "cyan",
     JobStatus.RUNNING: "blue",
@@ -83,3 +85,17 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def nested(value: Any, between: str = ", ") -> str:
+    """A value for people; empty where there is none. What is in another one has slashes between its parts."""
+    if isinstance(value, dict):
+        parts = [f"{name} {told}" for name, one in value.items() if (told := nested(one, " / "))]
+    elif isinstance(value, list | tuple):
+        parts = [nested(one, " / ") for one in value]
+    elif isinstance(value, bool):
+        return "yes" if value else "no"
+    else:
+        return "" if value is None else str(value)
+    more = [f"… {len(parts)} in all"] if len(parts) > MOST_TOLD else []
+    return between.join(parts[:MOST_TOLD] + more)

@@ -67,8 +67,8 @@ def in_our_words(
     server = f"Redis at {where(settings)}"
     if isinstance(error, AuthenticationError):
         return AccessDenied(
-            f"{server} does not let user {user(settings)!r} in: {redact(str(error))}; check redis.username and "
-            "redis.password, or those in redis.url"
+            f"{server} does not let user {user(settings)!r} in: {redact(str(error)).rstrip('.')}; check "
+            "redis.username and redis.password, or those in redis.url"
         )
     if isinstance(error, MasterNotFoundError):
         return _no_master(error, settings)
