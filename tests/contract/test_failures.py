@@ -118,6 +118,19 @@ def test_a_database_that_there_is_not_is_no_key_to_be_removed(server: RedisServe
             ask()
 
 
+def test_a_server_that_is_too_old_is_told_before_anything_is_asked_of_it(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers as if keys were wrong, and the advice was to remove them."""
+    queue = Queue(server.url)
+    told = queue.connection.client.info
+    monkeypatch.setattr(queue.connection.client, "info", lambda *part: told(*part) | {"redis_version": "6.0.16"})
+    for ask in (queue.submit, lambda: queue.worker("a")):
+        with pytest.raises(QueueUnavailable, match=r"^Redis at .* is 6\.0\.16, too old: install 6\.2 or newer$"):
+            ask()
+    assert not queue.connection.client.exists(queue.keys.jobs)
+
+
 def test_a_key_of_another_type_is_refused_by_its_name(queue: Queue) -> None:
     queue.connection.client.set(queue.keys.job("j"), "not a hash")
     with pytest.raises(QueueRefused, match="job:j"):

@@ -294,4 +294,4 @@ def test_a_network_is_converted_ahead_of_its_first_start(
     (tmp_path / "converted").write_text("in the way")
     ran = run_cli(settings, *fetch, env={"STREAMTAG_MODEL__CACHE": str(tmp_path)})
     assert ran.returncode == 1
-    assert "cannot be written; make it writable" in ran.stderr
+    assert "cannot be written; make room or make it writable" in ran.stderr

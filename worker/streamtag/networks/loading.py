@@ -153,7 +153,8 @@ def convert_ahead(models: ModelSettings, on_step: OnStep = _ignore) -> Path:
     _converted(kept, bundle, on_step)
     if not kept.folder.is_dir():
         raise StreamtagError(
-            f"{kept.folder} cannot be written; make it writable, or name another folder with --set model.cache=FOLDER"
+            f"{kept.folder} cannot be written; make room or make it writable, or name another folder with "
+            "--set model.cache=FOLDER"
         )
     return kept.folder
 

@@ -42,6 +42,7 @@ class Claims:
 
     def ensure_group(self) -> None:
         """Create the stream and its group where they are missing. From 0: jobs may be older than the first worker."""
+        self._connection.check_version()
         with self._connection.asking(f"XGROUP CREATE {self._keys.jobs}", of_queue=True):
             try:
                 self._connection.client.xgroup_create(self._keys.jobs, GROUP, id="0", mkstream=True)

@@ -13,7 +13,7 @@ from typing import Any
 from redis.exceptions import AskError, MovedError, NoPermissionError, NoScriptError, RedisError
 
 from streamtag.errors import QueueRefused, QueueUnavailable
-from streamtag.queue.address import found_servers, open_client
+from streamtag.queue.address import found_servers, open_client, where
 from streamtag.queue.asking import ask_each
 from streamtag.queue.failures import REMEDY, in_our_words, is_replica
 from streamtag.queue.keys import Keys
@@ -25,6 +25,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 Call = tuple[Sequence[str], Sequence[Any]]  # a script's keys and arguments
 # The server does not know the script, or another node has the slot: the answer to the same call alone is another.
 NOT_CARRIED_OUT = (NoScriptError, MovedError, AskError)
+OLDEST_REDIS = (6, 2)  # older ones know neither ranges that leave their beginning out nor XTRIM MINID
 SCAN_COUNT = 1000  # keys that Redis looks at for one answer: it does nothing else meanwhile
 
 
@@ -199,12 +200,27 @@ class Connection:
                 self.client.connection_pool.disconnect()
             raise in_our_words(error, self.settings, command, of_queue) from error
 
+    def check_version(self) -> None:
+        """See to it that this Redis knows what the queue asks of it, before anything is asked.
+
+        Raises:
+            QueueUnavailable: it is too old, or does not answer.
+        """
+        with self.asking("INFO", of_queue=True):
+            self._version()
+
+    def _version(self) -> tuple[int, ...]:
+        version = str(self.client.info("server")["redis_version"])
+        found = tuple(int(part) for part in version.split(".")[:2])
+        if found < OLDEST_REDIS:
+            raise QueueUnavailable(f"Redis at {where(self.settings)} is {version}, too old: install 6.2 or newer")
+        return found
+
     def _read(self, name: str) -> Script:
         header, _, body = (SCRIPTS / f"{name}.lua").read_text(encoding="utf-8").partition("\n")
         prelude = (SCRIPTS / "prelude.lua").read_text(encoding="utf-8")
-        major = int(str(self.client.info("server")["redis_version"]).split(".")[0])
         # Before 7.0 the header is no header but a syntax error.
-        whole = (f"{header}\n" if major >= 7 else "") + prelude + body
+        whole = (f"{header}\n" if self._version() >= (7, 0) else "") + prelude + body
         self._scripts[name] = Script(whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())
         return self._scripts[name]
 

@@ -31,11 +31,10 @@ from streamtag.networks.loading import import_keras, kept_conversion
 from streamtag.networks.registry import SPECS, find_weights, resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.queue.address import redis_cli
-from streamtag.queue.connection import Connection, text
+from streamtag.queue.connection import OLDEST_REDIS, Connection, text
 from streamtag.queue.keys import Keys
 from streamtag.settings import EngineSettings, ModelSettings, Settings, SourceSettings
 
-OLDEST_REDIS = (6, 2)
 DECODE_LIMIT_S = 20.0
 
 
