@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from streamtag.client import Client
 from streamtag.core.job import Sampling
-from streamtag.core.records import JobStatus
-from streamtag.core.stream_state import OutcomeKind
+from streamtag.core.records import JobStatus, StreamState
+from streamtag.core.stream_state import GapReason, OutcomeKind
 from streamtag.ingest.stream import Stream
 from streamtag.settings import Settings, SourceSettings
 
@@ -92,3 +92,30 @@ def test_a_job_that_calls_a_playlist_finite_or_live_is_believed(tmp_path: Path) 
             finite = read(f"{web.url}/live.m3u8", Sampling(every=10), settings, live=False, meddle=stop_with_samples)
     kinds = [found.outcome.kind for found in (turned, live, told, finite) if found.outcome is not None]
     assert kinds == [OutcomeKind.ENDED, OutcomeKind.STOPPED, OutcomeKind.TURNED_LIVE, OutcomeKind.STOPPED]
+
+
+def test_a_live_playlist_that_has_ended_is_read_on_when_it_goes_on_and_not_again_before(tmp_path: Path) -> None:
+    """Its last seconds were read again and again, eight times as fast as they had been made."""
+    playlist = write_hls(tmp_path / "web", 60.0)
+    settings = SourceSettings(backoff_s=0.05, backoff_cap_s=0.2)
+    samples: list[int] = []
+
+    with served(tmp_path / "web") as web, LivePlaylist(playlist) as shown:
+
+        def end_and_go_on(stream: Stream, heard: Heard) -> None:
+            tries = heard.states.count(StreamState.RECONNECTING)
+            if not samples and len(heard.samples) > 3:
+                samples.append(len(heard.samples))
+                shown.finish()
+            elif len(samples) == 1 and tries == 2:
+                samples.append(len(heard.samples))
+            elif len(samples) == 2 and tries == 4:
+                samples.append(len(heard.samples))
+                shown.go_on()
+            elif len(samples) == 3 and len(heard.samples) > samples[2] + 3:
+                stream.stop()
+
+        found = read(f"{web.url}/live.m3u8", Sampling(fps=5), settings, live=True, meddle=end_and_go_on)
+    assert samples[1] == samples[2]
+    assert "marked as finished" in found.details[found.states.index(StreamState.RECONNECTING) + 1]
+    assert found.gaps == [GapReason.RECONNECT]

@@ -36,6 +36,8 @@ class LivePlaylist:
         self._segments = [line for line in lines if line and not line.startswith("#")]
         self._path = finished.parent / "live.m3u8"
         self._stop = threading.Event()
+        self._finished = ""
+        self._first = 0
         self._write(0)
 
     def __enter__(self) -> LivePlaylist:
@@ -46,14 +48,27 @@ class LivePlaylist:
         self._stop.set()
 
     def _run(self) -> None:
-        for first in range(1, len(self._segments) - self.WINDOW):
+        for first in range(self._first + 1, len(self._segments) - self.WINDOW):
             if self._stop.wait(1.0):
                 return
             self._write(first)
 
+    def finish(self) -> None:
+        """Mark it as finished, with what it shows now."""
+        self._finished = "#EXT-X-ENDLIST\n"
+        self._stop.set()
+        self._write(self._first)
+
+    def go_on(self) -> None:
+        """Show what is new, and more of it each second."""
+        self._finished = ""
+        self._stop.clear()
+        threading.Thread(target=self._run, daemon=True).start()
+
     def _write(self, first: int) -> None:
+        self._first = first
         head = f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n"
         shown = self._segments[first : first + self.WINDOW]
         new = self._path.with_suffix(".new")
-        new.write_text(head + "".join(f"#EXTINF:1.0,\n{segment}\n" for segment in shown))
+        new.write_text(head + "".join(f"#EXTINF:1.0,\n{segment}\n" for segment in shown) + self._finished)
         new.replace(self._path)

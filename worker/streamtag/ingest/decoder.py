@@ -107,11 +107,13 @@ def _open(request: Request, log: ErrorLog) -> Reader | FilmReader:
     confine_decoder(request.settings, located.files, request.gate_port, device)
     gate = GateClient(request.gate_port, source) if request.gate_port else None
     live = None if request.may_turn_live and not request.live else request.live
-    sparse = request.decode_mode != "all"
+    sparse, again = request.decode_mode != "all", request.decoded > 0
     try:
         if sparse and not (live or request.sampling.keyframes):
             return opening.open_sparsely(located, request.settings, log, gate, live)
-        return opening.open_reader(located, request.settings, log, gate, request.sampling.keyframes, live, sparse)
+        return opening.open_reader(
+            located, request.settings, log, gate, request.sampling.keyframes, live, sparse, again
+        )
     except AuthFailed:
         if not request.credential:
             raise

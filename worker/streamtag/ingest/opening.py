@@ -76,6 +76,7 @@ def open_reader(
     keyframes: bool = False,
     live: bool | None = False,
     sparse: bool = False,
+    again: bool = False,
 ) -> Reader:
     """Open a source that was located; its bytes are read from here on.
 
@@ -84,6 +85,7 @@ def open_reader(
         keyframes: decode key frames only.
         live: None where the source itself is to tell.
         sparse: of a live stream, decode no more than the samples need.
+        again: of a live stream, it was read before.
 
     Raises:
         RejectJob: it is not what it should be.
@@ -96,7 +98,7 @@ def open_reader(
     if gate is not None and kind is SourceKind.RTSP:
         return open_rtsp(source, settings, sparse, log, gate)
     if gate is not None:
-        return open_http(source, live, settings, keyframes, log, gate)
+        return open_http(source, live, settings, keyframes, log, gate, again)
     if kind is SourceKind.CAMERA:
         return LiveReader(_checked(open_camera(located.path), located, log), source, settings)
     return _open_file(located, settings, keyframes, log)

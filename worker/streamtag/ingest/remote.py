@@ -83,20 +83,31 @@ def open_rtsp(source: str, settings: SourceSettings, sparse: bool, log: ErrorLog
 
 
 def open_http(
-    source: str, live: bool | None, settings: SourceSettings, keyframes: bool, log: ErrorLog, gate: GateClient
+    source: str,
+    live: bool | None,
+    settings: SourceSettings,
+    keyframes: bool,
+    log: ErrorLog,
+    gate: GateClient,
+    again: bool = False,
 ) -> Reader:
     """Open a film, a picture, a playlist or a stream of a web server.
 
     Args:
         live: None where the source itself is to tell.
+        again: it was read before.
 
     Raises:
         TurnsOutLive: it does.
         RejectJob: it is not allowed, not there, or not what it should be.
-        RetryJob: it does not answer.
+        RetryJob: it does not answer, or has ended since it was read.
     """
     gate.use_as_proxy()
-    return _open_found(find(source, settings, gate), source, live, settings, keyframes, log, gate)
+    web = find(source, settings, gate)
+    # Its last minutes would be read again and again, as fast as they can be had, and published as new.
+    if live and again and playlists.is_playlist(web.first) and not _is_live_playlist(web.url, settings, gate):
+        raise RetryJob(f"{shown_source(source)}: the playlist is marked as finished; it is read when it goes on")
+    return _open_found(web, source, live, settings, keyframes, log, gate)
 
 
 def open_http_sparsely(
