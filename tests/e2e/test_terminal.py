@@ -75,6 +75,24 @@ def test_waiting_outlives_an_outage(tmp_path: Path) -> None:
     assert any("cancelled before it ran" in line for line in lines)
 
 
+@pytest.mark.parametrize("command", [["status", "--watch"], ["top"]])
+def test_a_terminal_that_cannot_be_drawn_on_is_no_silence(
+    settings: Settings, client: Client, command: list[str]
+) -> None:
+    """As of an editor or a serial line: Rich would show nothing there until the end, which never comes."""
+    with Terminal(settings, *command, term="dumb") as terminal:
+        terminal.see("TERM=dumb, use")
+        terminal.process.wait(30)
+        assert terminal.process.returncode == 2
+
+
+def test_a_narrow_terminal_does_without_some_columns_of_networks(settings: Settings) -> None:
+    with Terminal(settings, "models", "list", columns=64) as terminal:
+        lines = terminal.end()
+    (line,) = (line for line in lines if "inceptionresnetv2" in line)
+    assert line.split() == ["inceptionresnetv2", "299²", "215", "MB", "80.3", "/", "95.3", "%", "to", "fetch"]
+
+
 def test_head_of_a_long_list_is_no_failure(settings: Settings, client: Client) -> None:
     for number in range(200):
         client.submit("a.mp4", job_id=f"job{number}")

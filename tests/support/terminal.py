@@ -28,7 +28,9 @@ class Terminal:
         arguments: of ``streamtag``; none for a shell, whose commands are typed.
     """
 
-    def __init__(self, settings: Settings, *arguments: str, columns: int = 80, rows: int = 40) -> None:
+    def __init__(
+        self, settings: Settings, *arguments: str, columns: int = 80, rows: int = 40, term: str = "xterm-256color"
+    ) -> None:
         self._screen = pyte.HistoryScreen(columns, rows, history=10_000)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""  # everything, with what a screen obeys
@@ -38,7 +40,7 @@ class Terminal:
         command = [sys.executable, "-m", "streamtag", *arguments] if arguments else ["/bin/sh"]
         self.process = subprocess.Popen(
             command,
-            env=env | {"TERM": "xterm-256color", "PS1": "", "STREAMTAG_LOG__FORMAT": "auto"},
+            env=env | {"TERM": term, "PS1": "", "STREAMTAG_LOG__FORMAT": "auto"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -47,6 +47,12 @@ out = Console()
 # One console where both streams are the same terminal: lines are then printed above a progress bar and not into it.
 err = out if _is_same_terminal() else Console(file=logs.own_stderr())
 
+
+def can_draw(console: Console) -> bool:
+    """Whether it is a terminal whose lines can be drawn over, which one with ``TERM=dumb`` is not."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 # Headings of the help, in its order.
 SAMPLING = "Which frames"
 NETWORK = "Network"

@@ -52,7 +52,8 @@ def list_(config: Config = None, json: Json = False, overrides: Overrides = None
         for row in rows:
             print_json(row)
         return
-    figures = (Column(name, right=True) for name in ("input", "parameters", "size", "top-1 / 5"))
+    ranks = {"input": 3, "parameters": 4, "size": 2, "top-1 / 5": 1}
+    figures = (Column(name, right=True, rank=rank) for name, rank in ranks.items())
     grid = Grid("network", *figures, "weights")
     for row in rows:
         grid.row(

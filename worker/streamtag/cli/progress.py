@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from rich.progress import Progress, ProgressColumn
 
-from streamtag.cli.common import err
+from streamtag.cli.common import can_draw, err
 
 
 def progress_bar(
     *columns: str | ProgressColumn, quiet: bool, transient: bool = True, refresh_per_second: float = 10
 ) -> Progress:
-    """Rich's display of progress, which shows nothing where ``quiet`` or where standard error is no terminal.
+    """Rich's display of progress, which shows nothing where ``quiet`` or where standard error cannot be drawn on.
 
     A log would get an empty line, or each bar as it stood at its end.
     """
@@ -18,6 +18,6 @@ def progress_bar(
         *columns,
         console=err,
         transient=transient,
-        disable=quiet or not err.is_terminal,
+        disable=quiet or not can_draw(err),
         refresh_per_second=refresh_per_second,
     )

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from streamtag.cli import completion, redis_memory, views
-from streamtag.cli.common import OUTPUT, Config, Json, Model, Overrides, err, out, print_json, settings_from
+from streamtag.cli.common import OUTPUT, Config, Json, Model, Overrides, can_draw, err, out, print_json, settings_from
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client
 from streamtag.core.records import SUSPECT_CRASHES, JobStatus, JobView, WorkerView
@@ -92,8 +92,8 @@ def status(
 
     `last` is the age of the last sample, `lag` how long its result took from the camera, `age` that of the job.
     """
-    if watch and not json and not out.is_terminal:
-        raise ConfigError("--watch draws on a terminal; into a pipe or file use --watch --json")
+    if watch and not json and not can_draw(out):
+        raise ConfigError("--watch draws on a terminal; into a pipe or file, or with TERM=dumb, use --watch --json")
     with Client(settings=settings_from(config, model, None, overrides)) as client:
 
         def look() -> list[JobView]:

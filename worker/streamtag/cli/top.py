@@ -19,6 +19,7 @@ from streamtag.cli.common import (
     Json,
     Model,
     Overrides,
+    can_draw,
     end_on_sigterm,
     err,
     out,
@@ -59,8 +60,8 @@ def top(
     Keys: q quit, s sort, S the other way round, / filter, a what is over, arrows move. `score` is that of the best
     label over the last twenty looks, `rate` samples a second, `last` the age of the last sample.
     """
-    if not (once or json or out.is_terminal):
-        raise ConfigError("top draws on a terminal; into a pipe or file use --once or --json")
+    if not (once or json or can_draw(out)):
+        raise ConfigError("top draws on a terminal; into a pipe or file, or with TERM=dumb, use --once or --json")
     end_on_sigterm()
     settings = settings_from(config, model, None, overrides)
     screen = Screen(order, words=words)
