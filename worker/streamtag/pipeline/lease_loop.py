@@ -91,7 +91,7 @@ class LeaseLoop:
     def _note(self, run: Run, answer: Answer, now_s: float) -> None:
         self._metrics.renewals.labels(answer.lower()).inc()
         if answer == "LOST":
-            self._abandon(run, "another worker has taken it over")
+            self._abandon(run, "another worker has taken it over, or Redis has lost it")
             return
         # The time before the call: the lease counts from when Redis may have seen it.
         run.renewed_s = now_s
