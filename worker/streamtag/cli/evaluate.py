@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from streamtag.extras import require
 from streamtag.networks import loading
 from streamtag.networks.registry import NAMES, resolve
 from streamtag.settings import Settings
+from streamtag.tools.bundle_folder import held
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import Dataset, other_pictures
 
@@ -109,18 +111,19 @@ def evaluate(
     if others is not None:
         other_pictures(others)
     tasks, trained = _material(named, folder, spans, include_trained)
-    found = [_evaluated(task, fps, precision, json) for task in tasks]
-    contents = [_content(bundle, one, trained) for bundle, one in found]
-    origin = f"{found[0][1].measures.samples} samples of {folder or spans or 'what training held out'}"
-    if report is not None:
-        _write_report(report, origin, found)
-        contents[0]["report"] = str(report)
-    if others is not None or "unknown" in chosen:
-        about = (tasks[0].dataset.items, others, fps, precision, "unknown" in chosen, json)
-        contents[0]["unknown"] = evaluate_unknown.fitted(named[0], *about)
-    if without:
-        contents[0]["false_alarms"] = evaluate_unknown.alarms(named[0], without, fps, json)
-    _write_fitted(contents[0], found[0][1], chosen - {"unknown"}, named[0], precision)
+    with held(Path(named[0].model.name), force=True) if chosen else nullcontext():
+        found = [_evaluated(task, fps, precision, json) for task in tasks]
+        contents = [_content(bundle, one, trained) for bundle, one in found]
+        origin = f"{found[0][1].measures.samples} samples of {folder or spans or 'what training held out'}"
+        if report is not None:
+            _write_report(report, origin, found)
+            contents[0]["report"] = str(report)
+        if others is not None or "unknown" in chosen:
+            about = (tasks[0].dataset.items, others, fps, precision, "unknown" in chosen, json)
+            contents[0]["unknown"] = evaluate_unknown.fitted(named[0], *about)
+        if without:
+            contents[0]["false_alarms"] = evaluate_unknown.alarms(named[0], without, fps, json)
+        _write_fitted(contents[0], found[0][1], chosen - {"unknown"}, named[0], precision)
     _tell(contents, found, json)
     if contents[0].get("refused"):
         raise typer.Exit(FAILED)

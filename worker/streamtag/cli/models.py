@@ -31,6 +31,7 @@ from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, fetch_weights,
 from streamtag.networks.weights import fetching
 from streamtag.settings import ModelSettings
 from streamtag.tools import bundling
+from streamtag.tools.bundle_folder import held
 
 app = typer.Typer(no_args_is_help=True, help="Networks, their weights, and bundles.")
 
@@ -157,10 +158,9 @@ def import_(
         target = bundling.keep(name, file, settings)
     else:
         target = out_folder
-        bundling.check_free(out_folder, force)
-        bundling.make(
-            settings.model_copy(update={"name": name, "weights": str(file)}), out_folder, {"imported_from": file.name}
-        )
+        with held(out_folder, force):
+            brought = settings.model_copy(update={"name": name, "weights": str(file)})
+            bundling.make(brought, out_folder, {"imported_from": file.name})
     if json:
         print_json({"name": name, "path": str(target)})
     else:
@@ -193,18 +193,18 @@ def bundle(
     """Make a bundle: a folder with the network, its labels and its preprocessing, ready to serve."""
     settings = settings_from(config, overrides=overrides).model
     settings = settings.model_copy(update={"name": name, "weights": weights, "labels": labels})
-    bundling.check_free(out_folder, force)
-    if name.endswith(".keras"):
-        if outputs not in ("", "logits", "probabilities", "sigmoid"):
-            raise ConfigError(f"--outputs {outputs}: logits, probabilities or sigmoid")
-        kind = bundling.make_whole(Path(name), settings, size, mode, outputs, out_folder)
-        if not json and kind in _TOLD:
-            err.print(f"[yellow]note:[/] {_TOLD[kind]}", highlight=False, soft_wrap=True)
-    elif outputs:
-        raise ConfigError("--outputs is for .keras files; the networks of the registry give probabilities")
-    else:
-        _spec(name)
-        bundling.make(settings, out_folder, {"weights": weights})
+    with held(out_folder, force):
+        if name.endswith(".keras"):
+            if outputs not in ("", "logits", "probabilities", "sigmoid"):
+                raise ConfigError(f"--outputs {outputs}: logits, probabilities or sigmoid")
+            kind = bundling.make_whole(Path(name), settings, size, mode, outputs, out_folder)
+            if not json and kind in _TOLD:
+                err.print(f"[yellow]note:[/] {_TOLD[kind]}", highlight=False, soft_wrap=True)
+        elif outputs:
+            raise ConfigError("--outputs is for .keras files; the networks of the registry give probabilities")
+        else:
+            _spec(name)
+            bundling.make(settings, out_folder, {"weights": weights})
     if json:
         print_json({"path": str(out_folder)})
     else:

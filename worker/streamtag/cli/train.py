@@ -24,7 +24,7 @@ from streamtag.cli.common import Config, Json, Overrides, Weights, err, out, pri
 from streamtag.cli.tables import Column, Grid
 from streamtag.core.bundle import UNKNOWN
 from streamtag.core.job import Sampling
-from streamtag.errors import ConfigError
+from streamtag.errors import ConfigError, StreamtagError
 from streamtag.extras import require
 from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import MOST_LAYERS
@@ -33,7 +33,7 @@ from streamtag.networks.registry import resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.redaction import printable
 from streamtag.settings import ModelSettings, Settings
-from streamtag.tools.bundling import check_free
+from streamtag.tools.bundle_folder import held
 from streamtag.tools.dataset import Dataset, other_pictures, read_folders, read_spans
 from streamtag.tools.split_record import read_split
 
@@ -102,27 +102,26 @@ def train(
     settings = _able(settings_from(config, backbone, weights, overrides))
     dataset = _dataset(folder, spans, group_by)
     units, cache = _units(head), cache_folder(settings.model).parent / "features"
-    _check(dataset, others, out_folder, force)
-    resolve(settings.model)  # a wrong name is told before anything else
-    if not json:
-        _print_dataset(dataset, crops)
-    with _Bars(json) as bars:
-        chosen = bundle_with_weights(settings.model, bars.on_step)
-        import_keras(settings.engine, bars.on_step)
-        with quiet_stderr():  # imports Keras, whose backend is chosen by now
-            from streamtag.tools.training import fitting, run  # noqa: PLC0415 - Keras, whose backend is chosen first
+    _check(settings, dataset, others)
+    with held(out_folder, force):
+        _print_dataset(dataset, crops, json)
+        with _Bars(json) as bars:
+            chosen = bundle_with_weights(settings.model, bars.on_step)
+            import_keras(settings.engine, bars.on_step)
+            with quiet_stderr():  # imports Keras, whose backend is chosen by now
+                from streamtag.tools.training import fitting, run  # noqa: PLC0415 - Keras, whose backend comes first
 
-        recipe = fitting.Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
-        how = (held_out, seed, unfreeze, Sampling(fps=fps), _command(), head == "auto")
-        plan = run.Plan(chosen, dataset, recipe, *how)
-        outcome = run.train(plan, settings, cache, out_folder, bars)
-    unknown = None if others is None else _with_unknown(settings, out_folder, others, fps, json)
-    _print_outcome(outcome, unfreeze, unknown, json)
+            recipe = fitting.Recipe(units, epochs, patience, flip=flip, crops=crops, balance=balance)
+            how = (held_out, seed, unfreeze, Sampling(fps=fps), _command(), head == "auto")
+            plan = run.Plan(chosen, dataset, recipe, *how)
+            outcome = run.train(plan, settings, cache, out_folder, bars)
+        found = _with_unknown(settings, out_folder, others, fps, json)
+    _tell(outcome, unfreeze, *found, json)
 
 
-def _check(dataset: Dataset, others: Path | None, out_folder: Path, force: bool) -> None:
+def _check(settings: Settings, dataset: Dataset, others: Path | None) -> None:
     """See before the work that its end will not fail."""
-    _writable(out_folder, force)
+    resolve(settings.model)  # a wrong name is told before anything else
     if others is None:
         return
     if UNKNOWN in dataset.classes:
@@ -135,15 +134,26 @@ def _command() -> tuple[str, ...]:
     return tuple(printable(argument) for argument in sys.argv[1:]) or ("train",)
 
 
-def _with_unknown(settings: Settings, bundle: Path, others: Path, fps: float, quiet: bool) -> dict[str, Any]:
-    """Fit the outcome of none of the classes, on what training held out."""
+def _with_unknown(
+    settings: Settings, bundle: Path, others: Path | None, fps: float, quiet: bool
+) -> tuple[dict[str, Any] | None, StreamtagError | None]:
+    """Fit the outcome of none of the classes, where it is wanted, on what training held out; or why there is none."""
+    if others is None:
+        return None, None
     made = settings.model_copy(update={"model": ModelSettings(name=str(bundle), cache=settings.model.cache)})
     split = read_split(bundle)
-    held = split.held_out if split else ()
-    return evaluate_unknown.fitted(made, held, others, fps, evaluate_unknown.PRECISION, True, quiet)
+    held_out = split.held_out if split else ()
+    try:
+        return evaluate_unknown.fitted(made, held_out, others, fps, evaluate_unknown.PRECISION, True, quiet), None
+    except (
+        StreamtagError
+    ) as error:  # the bundle is there without it, and whoever trained it wants to see how good it is
+        return None, error
 
 
-def _print_dataset(dataset: Dataset, crops: int) -> None:
+def _print_dataset(dataset: Dataset, crops: int, quiet: bool) -> None:
+    if quiet:
+        return
     counts = dataset.counts()
     if not crops and min(counts.values()) < FEW:
         out.print(f"fewer than {FEW} items of a class: --crops 8 may help")
@@ -165,6 +175,14 @@ def _json_of(outcome: Outcome) -> dict[str, Any]:
         "notes": list(outcome.choice.notes) if outcome.choice else [],
         "unreadable": [{"path": path, "reason": reason} for path, reason in outcome.unreadable],
     }
+
+
+def _tell(
+    outcome: Outcome, unfreeze: int, unknown: dict[str, Any] | None, trouble: StreamtagError | None, json: bool
+) -> None:
+    _print_outcome(outcome, unfreeze, unknown, json)
+    if trouble is not None:
+        raise trouble
 
 
 def _print_outcome(outcome: Outcome, unfreeze: int, unknown: dict[str, Any] | None, json: bool) -> None:
@@ -214,20 +232,6 @@ def _able(settings: Settings) -> Settings:
         raise ConfigError(f"train: engine {settings.engine.name} does not train; leave engine.name out")
     require("train")
     return settings
-
-
-def _writable(folder: Path, force: bool) -> None:
-    """Better known before the training than after it. Leaves nothing behind."""
-    check_free(folder, force)
-    new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".write").touch()
-        (folder / ".write").unlink()
-        if new:
-            folder.rmdir()
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror}; name another folder with --out") from None
 
 
 def _dataset(folder: Path | None, spans: Path | None, group_by: str | None) -> Dataset:

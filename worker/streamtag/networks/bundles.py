@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -159,8 +160,12 @@ def read_bundle_file(folder: Path) -> BundleFile:
     try:
         return BundleFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        faults = [f"{path}: {'.'.join(map(str, fault['loc'])) or 'bundle'}: {fault['msg']}" for fault in error.errors()]
+        faults = [f"{path}: {_place(fault)}: {fault['msg']}" for fault in error.errors()]
         raise ConfigError("\n".join(faults)) from None
+
+
+def _place(fault: Mapping[str, Any]) -> str:
+    return ".".join(map(str, fault["loc"])) or "bundle"
 
 
 def _of_format_1(content: dict[str, Any]) -> dict[str, Any]:
@@ -262,7 +267,9 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Path, record: dict[str, 
             record=record or {},
         )
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{folder}: {fault['msg']}" for fault in error.errors())) from None
+        raise ConfigError(
+            "\n".join(f"{bundle.name}: {_place(fault)}: {fault['msg']}" for fault in error.errors())
+        ) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if weights != folder / name:

@@ -18,7 +18,7 @@ from streamtag.networks.loading import build_model, compile_model
 from streamtag.networks.registry import SPECS, converted, ensure_weights, find_weights, read_labels, resolve
 from streamtag.networks.weights import fetching
 from streamtag.settings import EngineSettings, ModelSettings, Settings
-from streamtag.tools.split_record import forget_split
+from streamtag.tools.bundle_folder import staged
 
 
 def verify(name: str, settings: Settings) -> dict[str, Any]:
@@ -83,30 +83,18 @@ def _built_weights(settings: ModelSettings, folder: Path) -> Path:
     return path
 
 
-def check_free(folder: Path, force: bool) -> None:
-    """See that no bundle would be lost.
-
-    Raises:
-        ConfigError: one is there, and nobody said that it may be replaced.
-    """
-    if (folder / "bundle.json").exists() and not force:
-        raise ConfigError(f"{folder}: holds a bundle; name another --out, or give --force to replace it")
-
-
 def make(settings: ModelSettings, folder: Path, record: dict[str, Any]) -> None:
     """A bundle of the network that the settings name.
 
     Raises:
         StreamtagError: the weights do not fit, or the folder cannot be written.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        bundle = resolve(settings)
-        if not settings.groups:  # those that a network of its classes gets by itself need not be in it
-            bundle = replace(bundle, groups=Groups())
-        weights = _built_weights(settings, Path(temporary))
-        forget_split(folder)
-        write_bundle(folder, bundle, weights, record)
-    read_bundle(folder)
+    bundle = resolve(settings)
+    if not settings.groups:  # those that a network of its classes gets by itself need not be in it
+        bundle = replace(bundle, groups=Groups())
+    with staged(folder) as new:
+        write_bundle(new, bundle, _built_weights(settings, new), record)
+        read_bundle(new)
 
 
 def make_whole(
@@ -132,17 +120,11 @@ def make_whole(
     own = model.input_shape[1] or size
     if own is None or (size is not None and model.input_shape[1] not in (None, size)):
         raise ConfigError(f"{file}: its input is {model.input_shape}; give the size of it with --size")
-    with tempfile.TemporaryDirectory() as temporary:
-        copy = Path(shutil.copy(file, Path(temporary) / "network.keras"))
-        preprocessing = Preprocessing(own, mode, settings.crop)  # type: ignore[arg-type]
-        groups = choose_groups(settings.groups, Groups(), labels) if settings.groups else Groups()
-        forget_split(folder)
-        write_bundle(
-            folder,
-            replace(asked, preprocessing=preprocessing, groups=groups, output_kind=kind),
-            copy,
-            {"made_from": file.name},
-        )
+    preprocessing = Preprocessing(own, mode, settings.crop)  # type: ignore[arg-type]
+    groups = choose_groups(settings.groups, Groups(), labels) if settings.groups else Groups()
+    bundle = replace(asked, preprocessing=preprocessing, groups=groups, output_kind=kind)
+    with staged(folder) as new:
+        write_bundle(new, bundle, Path(shutil.copyfile(file, new / "network.keras")), {"made_from": file.name})
     return kind
 
 

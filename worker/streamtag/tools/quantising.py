@@ -26,6 +26,7 @@ from streamtag.networks.bundles import (
 from streamtag.networks.engines.silence import forbid_telemetry
 from streamtag.networks.loading import build_model
 from streamtag.settings import Settings
+from streamtag.tools.bundle_folder import held
 from streamtag.tools.own_pictures import read_pictures, true_classes
 
 MOST = 600  # pictures taken of a folder; the odd ones judge
@@ -71,6 +72,12 @@ def quantise(folder: Path, pictures: Path, settings: Settings, on_step: OnStep) 
         StreamtagError: no way was good enough; the message has the figures.
     """
     require("models quantise")
+    read_bundle_file(folder)  # what is no bundle is told as such
+    with held(folder, force=True):
+        return _best(folder, pictures, settings, on_step)
+
+
+def _best(folder: Path, pictures: Path, settings: Settings, on_step: OnStep) -> Quantisation:
     content, bundle = read_bundle_file(folder), read_bundle(folder)
     on_step("reading the pictures")
     frames = read_pictures(pictures, settings, bundle.preprocessing, MOST)

@@ -29,6 +29,10 @@ from streamtag.tools.evaluation.validation import folds_of
 from streamtag.tools.frames import Unreadable
 
 MEANS = "unknown.npy"
+_AGAIN = (
+    "give more pictures of other things, unlike the classes, or ask for less: "
+    "streamtag evaluate {} --others FOLDER --write unknown --precision 0.9"
+)
 MOST_LOST = 0.5  # share of the classes' own pictures: more than that, and the outcome does harm
 
 
@@ -111,11 +115,13 @@ def write(folder: Path, found: Fit) -> None:
     """
     best, line = found.scores[0], found.line
     if line is None:
-        raise ConfigError("unknown: no threshold has the wanted precision; give more pictures or a lower --precision")
+        raise ConfigError(
+            f"{folder}: without `unknown`: no threshold has the wanted precision; {_AGAIN.format(folder)}"
+        )
     if line.lost.value > MOST_LOST:
         raise ConfigError(
-            f"unknown: not written, since {line.lost.value:.0%} of the classes' own pictures would be unknown, too; "
-            "give a lower --precision, or a network that knows its classes better"
+            f"{folder}: without `unknown`: {line.lost.value:.0%} of the classes' own pictures would be that, too; "
+            + _AGAIN.format(folder)
         )
     file, digest = "", ""
     if best.by == "distance" and found.means is not None:

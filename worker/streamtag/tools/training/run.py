@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from streamtag.networks.bundles import sha256, write_bundle
 from streamtag.networks.loading import LoadStep, build_model, compile_model
 from streamtag.redaction import printable
 from streamtag.settings import Settings
+from streamtag.tools.bundle_folder import staged
 from streamtag.tools.dataset import Dataset, LabelledItem, by_item, split
 from streamtag.tools.frames import Reading, Unreadable
 from streamtag.tools.split_record import with_copies_together, write_split
@@ -116,10 +116,10 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
             fine_tune(plan.recipe, model, names, mode, *pictures, plan.seed, history, told, stopping)
         history.interrupted = bool(stopping)
     accuracy = _after_fine_tuning(history, accuracy)
-    # First what tells of the training: a bundle that is there knows what it was trained on, whatever ends this.
-    write_split(out, kept, held)
-    draw_history(history, choice, out / "history.png")
-    _write(plan, model, choice, whole, history, accuracy, fingerprint, out)
+    with staged(out) as new:
+        write_split(new, kept, held)
+        draw_history(history, choice, new / "history.png")
+        _write(plan, model, choice, whole, history, accuracy, fingerprint, out, new)
     return Outcome(
         out,
         accuracy,
@@ -233,6 +233,7 @@ def _write(
     accuracy: float,
     fingerprint: str,
     out: Path,
+    into: Path,
 ) -> None:
     preprocessing = plan.backbone.preprocessing
     bundle = Bundle(
@@ -262,13 +263,12 @@ def _write(
         },
         "versions": {"streamtag": __version__, "keras": keras.__version__, "tensorflow": tf.__version__},
     }
-    with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "network.weights.h5"
-        # A copy that was never compiled: the optimiser's state would triple the file.
-        bare = build(replace(bundle, weights="random"))
-        bare.set_weights(model.get_weights())
-        bare.save_weights(weights)
-        write_bundle(out, bundle, weights, record)
+    weights = into / "network.weights.h5"
+    # A copy that was never compiled: the optimiser's state would triple the file.
+    bare = build(replace(bundle, weights="random"))
+    bare.set_weights(model.get_weights())
+    bare.save_weights(weights)
+    write_bundle(into, bundle, weights, record)
 
 
 def _head_arguments(plan: Plan, choice: Choice | None, whole: keras.Model | None) -> dict[str, Any]:
