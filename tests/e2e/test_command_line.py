@@ -52,6 +52,12 @@ def test_results_and_events_of_a_job(served: tuple[Settings, Worker], clip: Path
     assert json_lines(run_cli(settings, "tail", "tailed", "--lines", "3", "--json").stdout) == results[-3:]
     events = json_lines(run_cli(settings, "tail", "tailed", "--events", "--json").stdout)
     assert {event["stream"] for event in events} == {"gate"}
+    for job in (["tailed"], []):
+        last = run_cli(settings, "tail", *job, "--events", "--lines", "3", "--json").stdout
+        assert json_lines(last) == events[-3:]
+    more = run_cli(settings, "tail", "tailed", "--events", "--lines", "2", "--follow", "--json").stdout
+    assert json_lines(more) == events[-2:]
+    assert run_cli(settings, "tail", "nobody", "--events").returncode == 1, "no such job is no job without events"
     assert [event["status"] for event in events if event["kind"] == "status"] == ["done"]
     enters = [event for event in events if event["kind"] == "enter"]
     exits = [event for event in events if event["kind"] == "exit"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import typer
@@ -29,7 +31,7 @@ from streamtag.cli.common import (
 from streamtag.cli.progress import progress_bar
 from streamtag.cli.regions import Roi, regions_of
 from streamtag.client import Client
-from streamtag.core.records import JobStatus, JobView, Result
+from streamtag.core.records import Event, JobStatus, JobView, Result
 from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
 from streamtag.redaction import printable
 
@@ -232,7 +234,7 @@ def tail(
     events: Annotated[bool, typer.Option("--events", "-e", help="Events instead of results.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,
     lines: Annotated[
-        int | None, typer.Option("--lines", "-n", help="Begin with the last N results; default all.", min=0)
+        int | None, typer.Option("--lines", "-n", help="Begin with the last N results or events; default all.", min=0)
     ] = None,
     region: Annotated[str | None, typer.Option("--region", help="Those of one named region only.")] = None,
     json: Json = False,
@@ -244,10 +246,25 @@ def tail(
     with Client(settings=settings_from(config, model, None, overrides)) as client:
         if job_id is not None and not events:
             _tail_results(client, job_id, lines, follow, region, json)
-            return
-        for event in client.events(job_id, follow=follow):
-            if region in (None, event.content.get("region")):
-                _print_record(event.to_dict(), views.event_line(event), json)
+        else:
+            _tail_events(client, job_id, lines, follow, region, json)
+
+
+def _tail_events(
+    client: Client, job_id: str | None, lines: int | None, follow: bool, region: str | None, json: bool
+) -> None:
+    def fitting(after: str, follow: bool) -> Iterator[Event]:
+        found = client.events(job_id, follow=follow, after=after)
+        return (event for event in found if region in (None, event.content.get("region")))
+
+    begin = fitting("0-0", follow=False)
+    stored = list(islice(begin, 1)) if lines is None else list(deque(begin, max(1, lines)))
+    if job_id is not None and not stored:
+        client.status(job_id)  # raises where there is no such job; events outlive theirs
+    last = stored[-1].id if stored else "0-0"
+    more = fitting(last, follow) if follow or lines is None else iter(())
+    for event in chain([] if lines == 0 else stored, more):
+        _print_record(event.to_dict(), views.event_line(event), json)
 
 
 def _tail_results(client: Client, job_id: str, lines: int | None, follow: bool, region: str | None, json: bool) -> None:
