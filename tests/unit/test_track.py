@@ -82,6 +82,19 @@ def test_a_failed_sample_waits_for_those_before_it() -> None:
     assert (one.counters.failed, one.counters.dropped) == ({"corrupt": 1}, {"stale": 1})
 
 
+@pytest.mark.parametrize(("source", "events"), [("rtsp://cam/1", 2), ("clip.mp4", 3)])
+def test_of_samples_of_a_live_source_that_fail_in_a_row_the_first_has_an_event(source: str, events: int) -> None:
+    """Each had one: a camera behind a bad network told the same for hours, where events of all others are kept."""
+    one = track(source)
+    one.fail(sample(0), "corrupt", "packets of it were lost")
+    one.drop(sample(1), "stale")
+    one.fail(sample(2), "corrupt", "packets of it were lost")
+    classify(one, sample(3))
+    one.fail(sample(4), "corrupt", "packets of it were lost")
+    assert [orjson.loads(event)["kind"] for event in one.commit().events].count("frame_failed") == events
+    assert one.counters.failed == {"corrupt": 3}
+
+
 def test_the_account_closes() -> None:
     one = track()
     classify(one, sample(0), sample(1))

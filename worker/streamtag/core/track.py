@@ -60,6 +60,7 @@ class RegionTrack:
     name: str
     smoother: Smoother
     reference: Reference | None  # the last that was classified, where a motion gate asks
+    failing: bool = False  # the last that was not dropped failed
 
 
 class Track:
@@ -137,6 +138,7 @@ class Track:
 
     def publish(self, sample: Sample, labels: Labels, groups: Labels, active: list[str], reused: bool = False) -> None:
         """Queue the result of a sample that ``smooth`` has seen."""
+        self.regions[sample.region].failing = False
         payload = {"index": sample.index, "pts_s": round(sample.pts_s, 6), "labels": labels, "active": active}
         if groups:
             payload["groups"] = groups
@@ -177,8 +179,12 @@ class Track:
             _count(self.counters.failed, reason)
             self.last_failure = f"{reason}: {detail}"
             where = {"path": sample.path} if sample.path else {}
-            where |= self._named(self.regions[sample.region])
-            self.event("frame_failed", sample.pts_s, index=sample.index, reason=reason, detail=detail, **where)
+            region = self.regions[sample.region]
+            where |= self._named(region)
+            # A camera behind a bad network fails for hours, and events are kept for all jobs together.
+            if not (self._live and region.failing):
+                self.event("frame_failed", sample.pts_s, index=sample.index, reason=reason, detail=detail, **where)
+            region.failing = True
             self._account(sample)
 
         self.hold(sample, apply)
