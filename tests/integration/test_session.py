@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import shutil
 import socket
 import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import psutil
@@ -218,3 +220,15 @@ def test_a_decoder_starts_though_the_folder_of_this_process_was_deleted(
     folder.rmdir()
     with DecoderSession(request(str(clip))) as session:
         assert isinstance(next(session.messages(LIMIT_S)), wire.Opened)
+
+
+def test_decoders_start_though_somebody_tidied_the_folder_for_temporary_files(clip: Path) -> None:
+    """As ``find /tmp -mtime +10 -delete`` does: no decoder started any more. Those that run go on."""
+    with DecoderSession(request(str(clip))) as before:
+        assert isinstance(next(before.messages(LIMIT_S)), wire.Opened)
+        shutil.rmtree(get_temp_dir())
+        with DecoderSession(request(str(clip))) as after:
+            assert isinstance(next(after.messages(LIMIT_S)), wire.Opened)
+        assert isinstance(next(before.messages(LIMIT_S)), wire.SampleMessage)
+    with DecoderSession(request(str(clip))) as again:
+        assert isinstance(next(again.messages(LIMIT_S)), wire.Opened)

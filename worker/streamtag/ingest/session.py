@@ -27,6 +27,7 @@ from streamtag.ingest import decoder
 from streamtag.ingest.gate import Gate, needs_gate
 from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory, Slots, allocate
+from streamtag.ingest.tidied import renounce_unreachable_fork_server
 from streamtag.ingest.wire import (
     READ_BYTES,
     DecoderFailed,
@@ -61,6 +62,7 @@ def forkserver() -> ForkServerContext:
 
     Raises:
         NoTemporaryFolder: the socket by which it is asked for processes has no place.
+        OSError: the same, while it runs.
     """
     try:
         tempfile.gettempdir()
@@ -72,6 +74,7 @@ def forkserver() -> ForkServerContext:
         # Multiprocessing asks for this folder at each start. Where a release was replaced under a worker, no job would
         # be decoded any more.
         os.chdir("/")
+    renounce_unreachable_fork_server()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["streamtag.ingest.decoder", "streamtag.ingest.gate_server"])
     # Ctrl-C on a terminal reaches the server too, and until it has loaded it would die of it with a traceback. The
