@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from streamtag.core.bundle import Bundle, Preprocessing
+from streamtag.core.bundle import WHOLE, Bundle, Preprocessing
 from streamtag.core.groups import NO_GROUPS
 from streamtag.errors import ConfigError
 from streamtag.networks.building import build, cut, features, with_head
@@ -83,6 +83,41 @@ def test_a_whole_network_of_ones_own_is_a_bundle(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
     found = build(read_bundle(tmp_path / "bundle"))
     np.testing.assert_array_equal(np.asarray(found(x)), np.asarray(original(x)))
+
+
+@pytest.mark.parametrize(
+    ("given", "layers", "says"),
+    [
+        ((32, 48, 3), [keras.layers.GlobalAveragePooling2D()], r"takes \(None, 32, 48, 3\)"),
+        ((3, 32, 32), [keras.layers.Flatten()], r"takes \(None, 3, 32, 32\)"),
+        ((32, 32, 1), [keras.layers.Flatten()], r"takes \(None, 32, 32, 1\)"),
+        ((8, 32, 32, 3), [keras.layers.Flatten()], r"takes \(None, 8, 32, 32, 3\)"),
+        (None, [keras.layers.Flatten()], "takes something unknown"),
+        ((3,), [], r"takes \(None, 3\)"),
+        ((32, 32, 3), [], r"gives \(None, 32, 32, 2\)"),
+    ],
+)
+def test_a_network_of_something_else_than_a_picture_is_told(
+    tmp_path: Path, given: tuple[int, ...] | None, layers: list[Any], says: str
+) -> None:
+    end = keras.layers.Dense(2, activation="softmax")
+    keras.Sequential([*([keras.Input(given)] if given else []), *layers, end]).save(tmp_path / "own.keras")
+    bundle = Bundle("own", WHOLE, ("a", "b"), Preprocessing(32), weights=str(tmp_path / "own.keras"))
+    with pytest.raises(ConfigError, match=says + ".*one square picture in colour"):
+        build(bundle)
+
+
+def test_a_network_of_two_pictures_is_told_and_one_with_names_is_served(tmp_path: Path) -> None:
+    first, second = keras.Input((32, 32, 3), name="picture"), keras.Input((32, 32, 3))
+    scores = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(first + second))
+    keras.Model([first, second], scores).save(tmp_path / "two.keras")
+    bundle = Bundle("own", WHOLE, ("a", "b"), Preprocessing(32), weights=str(tmp_path / "two.keras"))
+    with pytest.raises(ConfigError, match=r"takes \(None, 32, 32, 3\) and \(None, 32, 32, 3\) and gives"):
+        build(bundle)
+    scores = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(first))
+    keras.Model({"picture": first}, {"scores": scores}).save(tmp_path / "named.keras")
+    model = build(replace(bundle, weights=str(tmp_path / "named.keras")))
+    assert np.asarray(model(np.zeros((3, 32, 32, 3)))).shape == (3, 2)
 
 
 def test_a_file_with_wrong_bytes_in_it_is_named(tmp_path: Path) -> None:

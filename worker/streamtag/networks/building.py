@@ -21,7 +21,7 @@ from streamtag.networks.architectures.heads import head_inputs
 from streamtag.networks.architectures.inception_v4 import inception_v4
 from streamtag.networks.architectures.narrow_xception import narrow_xception
 from streamtag.networks.architectures.squeezenet import squeezenet
-from streamtag.networks.outputs import as_probabilities
+from streamtag.networks.outputs import as_probabilities, of_one_picture
 from streamtag.networks.unknown import with_unknown
 from streamtag.networks.weights.importing import import_weights, is_foreign
 
@@ -50,7 +50,8 @@ def build(bundle: Bundle) -> keras.Model:
     if bundle.architecture == WHOLE:
         if bundle.weights == "random":
             raise ConfigError(f"{bundle.name}: a .keras file holds its weights; there are no random ones of it")
-        model = _whole(Path(bundle.weights))
+        path = Path(bundle.weights)
+        model = of_one_picture(_whole(path), str(path))
     else:
         model = _with_arguments(bundle)
         if bundle.weights != "random":

@@ -11,6 +11,29 @@ from streamtag.errors import ConfigError
 _PASSES = ("Dropout", "Flatten", "Reshape", "Identity", "GlobalAveragePooling2D")
 
 
+def of_one_picture(model: keras.Model, path: str) -> keras.Model:
+    """The model, whose input and output are tensors also where they had names, if it is one that can be served.
+
+    Raises:
+        ConfigError: it does not take one picture, or does not give one row of scores of it.
+    """
+    # A Sequential that was never called has no tensors at all.
+    given, found = ([tuple(one.shape) for one in getattr(model, name, None) or ()] for name in ("inputs", "outputs"))
+    if len(given) == len(found) == 1 and len(found[0]) == 2 and len(given[0]) == 4:
+        _, height, width, channels = given[0]
+        if height == width and channels == 3:
+            named = any(isinstance(getattr(model, name, None), dict) for name in ("input", "output"))
+            return keras.Model(model.inputs[0], model.outputs[0]) if named else model
+    raise ConfigError(
+        f"{path}: takes {_listed(given)} and gives {_listed(found)}; a network must take one square picture in colour, "
+        "channels last, (None, size, size, 3), and give one score for each class, (None, classes)"
+    )
+
+
+def _listed(shapes: list[tuple[int | None, ...]]) -> str:
+    return " and ".join(map(str, shapes)) or "something unknown"
+
+
 def as_probabilities(model: keras.Model, kind: OutputKind) -> keras.Model:
     """The model with what its logits lack: a softmax, or a sigmoid for each class by itself."""
     if kind not in ("logits", "sigmoid-logits"):
