@@ -11,7 +11,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -29,12 +29,11 @@ from streamtag.ingest import geometry, opening, wire
 from streamtag.ingest.cage import allow_processor_time, be_killed_first, confine_decoder, die_with_parent
 from streamtag.ingest.credentials import with_credential
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.films import FilmReader
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.likeness import Comparison, FrameMotion, Likeness
 from streamtag.ingest.live import StreamReader
 from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
-from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Fate, Reader
+from streamtag.ingest.readers import CorruptFrame, Fate, Reader
 from streamtag.ingest.remote import TurnsOutLive
 from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory, Slots, pauses_s
@@ -80,24 +79,13 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
         decoder.tell(wire.DecoderFailed(FailureKind.REJECT, reason))
 
 
-def _frames(reader: Reader | FilmReader, plan: FramePlan) -> Iterator[tuple[Facts, Planned]]:
-    """Each frame with what is to become of it. A film asks for that some frames ahead."""
-    if isinstance(reader, FilmReader):
-        for planned in reader.planned(plan):
-            yield NOTHING_KNOWN, planned
-        return
-    while reader.grab():
-        facts = reader.facts()
-        yield facts, plan.next(reader.pts_s(), facts.key, facts.fate is not Fate.OLD)
-
-
 def _keep_sparsely(reader: StreamReader, sampler: SparseSampler, index: int, pts_s: float, key: bool) -> bool:
     kept = sampler.keep(index, pts_s, key)
     reader.wait_for_keys(sampler.only_keys)
     return kept
 
 
-def _open(request: Request, log: ErrorLog) -> Reader | FilmReader:
+def _open(request: Request, log: ErrorLog) -> Reader:
     source = request.source
     if request.credential:  # before the cage closes: nothing in it can read the folder
         source = with_credential(source, request.credential, request.settings.credentials)
@@ -154,7 +142,7 @@ class Decoder:
         self._told_s = 0.0  # when something was last said
         self._cpu_s = 0.0
 
-    def run(self, reader: Reader | FilmReader) -> None:
+    def run(self, reader: Reader) -> None:
         """Read the source to its end.
 
         Raises:
@@ -162,22 +150,20 @@ class Decoder:
         """
         request, opened = self._request, reader.opened
         self.tell(wire.Opened(opened.width, opened.height, opened.fps, opened.frames))
-        # An RTSP stream may not tell its size before its first frame.
-        still = not opened.width and not isinstance(reader, StreamReader)
         # Each picture of a folder is a sample, unless the job says otherwise.
-        sampling = Sampling(every=1) if still and not request.sampling.chooses else request.sampling
-        timeline = Timeline(1.0 / (opened.fps or 25.0), request.start_pts_s)
+        sampling = Sampling(every=1) if reader.still and not request.sampling.chooses else request.sampling
+        timeline = opened.timeline(request.start_pts_s)
         self._cpu_s = time.process_time()
         plan = FramePlan(self._sampler(reader, sampling), timeline, self._decoded, request.resume_index)
-        for facts, planned in _frames(reader, plan):
+        for planned in reader.planned(plan):
             self._decoded = planned.index + 1
             if planned.wanted:
-                self._take(reader, facts, planned.index, planned.pts_s)
+                self._take(reader, planned)
             self._report_progress()
         reader.close()
         self.tell(wire.Ended(self._decoded, self._sampled, self._note(reader, timeline)))
 
-    def _sampler(self, reader: Reader | FilmReader, sampling: Sampling) -> Callable[[int, float, bool], bool]:
+    def _sampler(self, reader: Reader, sampling: Sampling) -> Callable[[int, float, bool], bool]:
         if isinstance(reader, StreamReader):
             return partial(
                 _keep_sparsely, reader, SparseSampler(sampling, self._request.default_fps, self._request.decode_mode)
@@ -185,13 +171,12 @@ class Decoder:
         sampler = Sampler(sampling, self._request.default_fps)
         return lambda index, pts_s, _key: sampler.keep(index, pts_s)
 
-    def _note(self, reader: Reader | FilmReader, timeline: Timeline) -> str:
+    def _note(self, reader: Reader, timeline: Timeline) -> str:
         """What to know about a source that is read to its end."""
         notes = [reader.note] if reader.note else []
         frames = reader.opened.frames
         # Where the container does not count its frames, their number is told from duration and rate: not to the frame.
-        # Of a film by packets those that are damaged are frames, too.
-        missing = frames - self._decoded - (0 if isinstance(reader, FilmReader) else reader.bad_packets)
+        missing = frames - self._decoded - (0 if reader.counts_damaged else reader.bad_packets)
         if not self._request.live and not self._request.sampling.keyframes and missing > 5 + frames // 50:
             notes.append(f"ended after {self._decoded} of {frames} frames: damaged or incomplete")
         if reader.bad_packets:
@@ -212,13 +197,13 @@ class Decoder:
         except OSError:
             raise ParentGone from None
 
-    def _take(self, reader: Reader | FilmReader, facts: Facts, index: int, pts_s: float) -> None:
+    def _take(self, reader: Reader, planned: Planned) -> None:
         """Decode one frame into slots, and send each region of it that is not done with."""
-        request = self._request
+        request, facts, index = self._request, reader.facts(), planned.index
         # Regions that are done were so before this connection, but those of the next frame are compared with them.
         done = request.resume_regions if index == request.resume_index else 0
         regions = range(done, len(request.regions))
-        moment = (index, pts_s, time.time() if facts.captured_unix_s is None else facts.captured_unix_s)
+        moment = (index, planned.pts_s, time.time() if facts.captured_unix_s is None else facts.captured_unix_s)
         if facts.fate is Fate.LAGGING:
             self._lose(wire.FrameDropped, regions, moment, LAGGING)
             return

@@ -29,7 +29,7 @@ from streamtag.ingest.colours import shown_colours
 from streamtag.ingest.containers import open_container
 from streamtag.ingest.film_packets import Entry, FilmPackets
 from streamtag.ingest.nal_units import NalUnits, Picture
-from streamtag.ingest.readers import CorruptFrame, Opened, check_size
+from streamtag.ingest.readers import CorruptFrame, Opened, Reader, check_size
 from streamtag.ingest.videos import whitelists
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
@@ -107,12 +107,13 @@ def _is_put_together(index: Iterable[tuple[int, bool, bool]]) -> bool:
     return False
 
 
-class FilmReader:
-    """A film, packet by packet. It tells of its frames by ``planned``, and not by ``grab`` as others do."""
+class FilmReader(Reader):
+    """A film, packet by packet. What is to become of a frame is asked some frames ahead."""
+
+    counts_damaged = True
 
     def __init__(self, container: InputContainer, units: NalUnits, source: str, settings: SourceSettings) -> None:
         self.name = shown_source(source)
-        self.path = ""
         self._container = container
         self._units = units
         self._max_pixels = settings.max_pixels
@@ -140,16 +141,8 @@ class FilmReader:
         """That could not be read, or not decoded."""
         return self._undecodable + (self._packets.bad if self._packets else 0)
 
-    @property
-    def note(self) -> str:
-        return ""
-
     def planned(self, plan: FramePlan) -> Iterator[Planned]:
-        """Each frame, in the order of showing. Meanwhile ``retrieve`` gives its picture, where it is wanted.
-
-        Args:
-            plan: asked in that order, some frames ahead.
-        """
+        """See ``Reader``; a picture can be retrieved only of a frame that is wanted."""
         packets = self._packets = FilmPackets(
             self._container, self._stream, self._units, plan, self.failed_to_read, self._beginning
         )
@@ -171,12 +164,6 @@ class FilmReader:
         """
 
     def retrieve(self) -> np.ndarray:
-        """(h, w, 3) uint8 BGR of the frame last told of, upright.
-
-        Raises:
-            CorruptFrame: the codec could not decode it.
-            RejectJob: it is too large; a film may change its size at any time.
-        """
         assert self._packets is not None
         assert self._now is not None
         assert self._now.planned is not None

@@ -24,7 +24,7 @@ from streamtag.ingest.group_decoder import GroupDecoder
 from streamtag.ingest.nal_units import is_whole_h264
 from streamtag.ingest.packets import Arrived, Connections, PacketFeed
 from streamtag.ingest.policy import NoAnswer
-from streamtag.ingest.readers import CorruptFrame, Facts, Fate, Opened, check_size
+from streamtag.ingest.readers import CorruptFrame, Facts, Fate, OneByOne, Opened, check_size
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
@@ -50,7 +50,7 @@ def open_packets(
     return container, connections
 
 
-class StreamReader:
+class StreamReader(OneByOne):
     """A live stream, packet by packet; a packet is a frame.
 
     Args:
@@ -67,7 +67,6 @@ class StreamReader:
         log: ErrorLog,
     ) -> None:
         self.name = shown_source(source)
-        self.path = ""
         self._settings = settings
         self._container = container
         if not container.streams.video:
@@ -189,10 +188,6 @@ class StreamReader:
     def bad_packets(self) -> int:
         """That could not be decoded."""
         return self._group.bad_packets
-
-    @property
-    def note(self) -> str:
-        return ""
 
     def close(self) -> None:
         """The process ends with it; the thread may be waiting in FFmpeg, from where nothing calls it back."""

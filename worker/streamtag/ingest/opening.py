@@ -14,7 +14,7 @@ from streamtag.core.source import IMAGE_SUFFIXES, SourceKind, source_kind
 from streamtag.errors import RejectJob
 from streamtag.ingest import formats
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.films import FilmReader, open_film
+from streamtag.ingest.films import open_film
 from streamtag.ingest.gate import GateClient
 from streamtag.ingest.pictures import ImageReader, image_paths
 from streamtag.ingest.policy import allowed
@@ -106,7 +106,7 @@ def open_reader(
 
 def open_sparsely(
     located: Located, settings: SourceSettings, log: ErrorLog, gate: GateClient | None, live: bool | None
-) -> Reader | FilmReader:
+) -> Reader:
     """A finite source, but of a film no more is decoded than its samples need, where that can be told beforehand.
 
     Args:

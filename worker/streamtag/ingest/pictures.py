@@ -33,7 +33,7 @@ from PIL import (
 from streamtag.core.source import IMAGE_SUFFIXES, is_picture, is_picture_of_folder, path_of
 from streamtag.errors import RejectJob
 from streamtag.ingest.policy import check_path
-from streamtag.ingest.readers import NOTHING_KNOWN, CorruptFrame, Facts, Opened
+from streamtag.ingest.readers import CorruptFrame, OneByOne, Opened
 from streamtag.redaction import printable, shown_source
 from streamtag.settings import SourceSettings
 
@@ -55,15 +55,15 @@ _FORMATS = [
 ]
 
 
-class ImageReader:
+class ImageReader(OneByOne):
     """Images one after another, one second apart."""
+
+    still = True
 
     def __init__(self, paths: list[Path], settings: SourceSettings) -> None:
         self._settings = settings
         self._paths = paths
         self._at = -1
-        self.bad_packets = 0
-        self.path = ""
         self.opened = Opened(0, 0, 1.0, len(paths))
 
     def grab(self) -> bool:
@@ -72,13 +72,6 @@ class ImageReader:
             return False
         self.path = str(self._paths[self._at])
         return True
-
-    @property
-    def note(self) -> str:
-        return ""
-
-    def facts(self) -> Facts:
-        return NOTHING_KNOWN
 
     def pts_s(self) -> float | None:
         return float(self._at)
@@ -91,19 +84,16 @@ class ImageReader:
         except (CorruptFrame, RejectJob) as error:
             raise CorruptFrame(f"{printable(path.name, 200)}: {error}") from None
 
-    def close(self) -> None:
-        pass
 
-
-class ContentReader:
+class ContentReader(OneByOne):
     """One picture whose content is here already. FFmpeg would not turn it upright as pictures of files are."""
+
+    still = True
 
     def __init__(self, content: bytes, max_pixels: int) -> None:
         self._content = content
         self._max_pixels = max_pixels
         self._grabbed = False
-        self.bad_packets = 0
-        self.path = ""
         self.opened = Opened(0, 0, 1.0, 1)
 
     def grab(self) -> bool:
@@ -111,21 +101,11 @@ class ContentReader:
         self._grabbed = True
         return first
 
-    @property
-    def note(self) -> str:
-        return ""
-
-    def facts(self) -> Facts:
-        return NOTHING_KNOWN
-
     def pts_s(self) -> float | None:
         return 0.0
 
     def retrieve(self) -> np.ndarray:
         return decode_image(self._content, self._max_pixels)
-
-    def close(self) -> None:
-        pass
 
 
 def read_image(path: Path, max_pixels: int) -> np.ndarray:

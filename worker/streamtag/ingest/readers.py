@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
 
 import numpy as np
 
+from streamtag.core.sampler import FramePlan, Planned, Timeline
 from streamtag.errors import RejectJob
 
 
@@ -33,6 +35,10 @@ class Opened:
         frames = int(frames) if believable and 0 < frames < 1e9 else 0
         return cls(int(width), int(height), fps if believable else 0.0, frames)
 
+    def timeline(self, start_s: float = 0.0) -> Timeline:
+        """Of its frames, the first of which is shown at ``start_s``."""
+        return Timeline(1.0 / (self.fps or 25.0), start_s)
+
 
 class Fate(Enum):
     """What may become of a frame."""
@@ -45,14 +51,14 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of the frame last grabbed before it is decoded."""
+    """What is known of a frame before it is decoded."""
 
     captured_unix_s: float | None = None  # when it arrived; None: just now
     key: bool = False  # it can be decoded without others
     fate: Fate = Fate.SAMPLE
 
 
-NOTHING_KNOWN = Facts()
+_NOTHING_KNOWN = Facts()
 
 
 def check_size(name: str, width: float, height: float, max_pixels: int) -> None:
@@ -65,25 +71,68 @@ def check_size(name: str, width: float, height: float, max_pixels: int) -> None:
         raise RejectJob(f"{name}: {width:.0f} x {height:.0f} pixels is more than source.max_pixels ({max_pixels})")
 
 
-class Reader(Protocol):
-    """A source that is open. ``grab`` moves on by one frame, ``retrieve`` decodes the frame last grabbed.
+class Reader(ABC):
+    """A source that is open: ``planned`` moves on frame by frame, ``retrieve`` decodes the frame last told of.
 
-    A frame is good until the next is retrieved, which may take its place in memory.
+    A picture is good until the next is retrieved, which may take its place in memory.
     """
 
     opened: Opened
-    path: str  # the file of the picture last grabbed; empty where frames are no files of their own
+    still = False  # its frames are pictures, and no film
+    counts_damaged = False  # also a packet that is damaged is one of its frames
+    path = ""  # the file of the picture last told of; empty where frames are no files of their own
 
     @property
     def bad_packets(self) -> int:
         """That could not be read, or not decoded."""
+        return 0
 
     @property
     def note(self) -> str:
         """What to know about its end."""
+        return ""
 
-    def grab(self) -> bool: ...
-    def facts(self) -> Facts: ...
-    def pts_s(self) -> float | None: ...
-    def retrieve(self) -> np.ndarray: ...
-    def close(self) -> None: ...
+    @abstractmethod
+    def planned(self, plan: FramePlan) -> Iterator[Planned]:
+        """Each frame, in the order of showing, with what is to become of it.
+
+        Args:
+            plan: asked in that order; by some readers several frames ahead.
+        """
+
+    def frames(self) -> Iterator[Planned]:
+        """Each frame, and each is wanted."""
+        return self.planned(FramePlan(lambda *_: True, self.opened.timeline(), 0, -1))
+
+    def facts(self) -> Facts:
+        """What is known of the frame last told of."""
+        return _NOTHING_KNOWN
+
+    @abstractmethod
+    def retrieve(self) -> np.ndarray:
+        """(h, w, 3) uint8 BGR of the frame last told of, upright.
+
+        Raises:
+            CorruptFrame: it cannot be decoded.
+            RejectJob: it is too large; a source may change its size at any time.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
+        """Nothing more is read."""
+
+
+class OneByOne(Reader):
+    """A reader that learns of a frame when it has come to it: it plans no further ahead."""
+
+    @abstractmethod
+    def grab(self) -> bool:
+        """Move on by one frame; False at the end."""
+
+    @abstractmethod
+    def pts_s(self) -> float | None:
+        """When the frame last grabbed is shown, as far as the source says."""
+
+    def planned(self, plan: FramePlan) -> Iterator[Planned]:
+        while self.grab():
+            facts = self.facts()
+            yield plan.next(self.pts_s(), facts.key, facts.fate is not Fate.OLD)

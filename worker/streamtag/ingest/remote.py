@@ -112,7 +112,7 @@ def open_http(
 
 def open_http_sparsely(
     source: str, live: bool | None, settings: SourceSettings, log: ErrorLog, gate: GateClient
-) -> Reader | FilmReader:
+) -> Reader:
     """The same, but of a film no more is decoded than its samples need, where that can be told of it beforehand."""
     gate.use_as_proxy()
     web = find(source, settings, gate)

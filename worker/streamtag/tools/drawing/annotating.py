@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import bisect
 import functools
-import itertools
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -16,15 +15,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from streamtag.core.job import Region
-from streamtag.core.sampler import FramePlan, Timeline
 from streamtag.errors import StreamtagError, in_words
 from streamtag.ingest.decoder import confine_process
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.films import FilmReader
 from streamtag.ingest.gate import GateClient, gate_for
 from streamtag.ingest.geometry import as_bgr, cut
 from streamtag.ingest.opening import locate, open_sparsely
-from streamtag.ingest.pictures import ContentReader, ImageReader
 from streamtag.ingest.readers import CorruptFrame, Reader
 from streamtag.settings import SourceSettings
 from streamtag.tools.drawing.lettering import Font
@@ -91,8 +87,8 @@ def _main(picture: Picture, parent: Connection, gate_port: int) -> None:
     try:
         gate = GateClient(gate_port, picture.source) if gate_port else None
         reader = open_sparsely(locate(picture.source, picture.settings), picture.settings, log, gate, False)
-        if isinstance(reader, ImageReader | ContentReader):
-            reader.grab()
+        if reader.still:
+            next(reader.frames())
             _write(Path(picture.out), _drawn(reader.retrieve(), picture, 0))
         else:
             _draw_video(reader, picture)
@@ -101,30 +97,13 @@ def _main(picture: Picture, parent: Connection, gate_port: int) -> None:
         parent.send(f"{picture.out}: {in_words(error)}")
 
 
-def _draw_video(reader: Reader | FilmReader, picture: Picture) -> None:
+def _draw_video(reader: Reader, picture: Picture) -> None:
     opened = reader.opened
-    fps = opened.fps or 25.0
-    writer = open_video(Path(picture.out), opened.width, opened.height, fps)
-    for index, pts_s, frame in _frames(reader):
-        writer.write(_drawn(frame, picture, index), index / fps if pts_s is None else pts_s)
+    writer = open_video(Path(picture.out), opened.width, opened.height, opened.fps or 25.0)
+    for planned in reader.frames():  # by the numbers and times that they had when they were classified
+        with suppress(CorruptFrame):
+            writer.write(_drawn(reader.retrieve(), picture, planned.index), planned.pts_s)
     writer.close()
-
-
-def _frames(reader: Reader | FilmReader) -> Iterator[tuple[int, float | None, np.ndarray]]:
-    """Each frame with its number, which is the one that it had when it was classified, and its time in seconds."""
-    if isinstance(reader, FilmReader):
-        timeline = Timeline(1.0 / (reader.opened.fps or 25.0))
-        for planned in reader.planned(FramePlan(lambda *_: True, timeline, 0, -1)):
-            try:
-                frame = reader.retrieve()
-            except CorruptFrame:
-                continue  # it has its number all the same
-            yield planned.index, planned.pts_s, frame
-        return
-    for index in itertools.count():
-        if not reader.grab():
-            return
-        yield index, reader.pts_s(), reader.retrieve()
 
 
 def _write(path: Path, picture: np.ndarray) -> None:

@@ -66,7 +66,7 @@ def _main(sources: list[tuple[str, int]], side: int, settings: SourceSettings, p
         try:
             gate = GateClient(port, source) if port else None
             reader = open_reader(locate(source, settings), settings, log, gate)
-            picture = _small(as_bgr(reader.retrieve()), side) if reader.grab() else None
+            picture = _small(as_bgr(reader.retrieve()), side) if next(reader.frames(), None) else None
             reader.close()
         except (StreamtagError, CorruptFrame, cv2.error):
             picture = None
