@@ -47,7 +47,7 @@ def break_out(request: Request, parent: socket.socket, memory: SlotMemory) -> No
         done = [name for name in names if succeeds(tries[name])]
         raise RejectJob(f"did: {' '.join(done) or 'nothing'}")
 
-    opening.open_reader = opening.open_sparsely = open_reader  # type: ignore[assignment]
+    opening.open_reader = open_reader  # type: ignore[assignment]
     decoder.main(request, parent, memory)
 
 
@@ -58,7 +58,7 @@ def spin(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
         while True:
             pass
 
-    opening.open_reader = opening.open_sparsely = open_reader  # type: ignore[assignment]
+    opening.open_reader = open_reader  # type: ignore[assignment]
     decoder.main(request, parent, memory)
 
 

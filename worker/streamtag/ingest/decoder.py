@@ -97,8 +97,6 @@ def _open(request: Request, log: ErrorLog) -> Reader:
     live = None if request.may_turn_live and not request.live else request.live
     sparse, again = request.decode_mode != "all", request.decoded > 0
     try:
-        if sparse and not (live or request.sampling.keyframes):
-            return opening.open_sparsely(located, request.settings, log, gate, live)
         return opening.open_reader(
             located, request.settings, log, gate, request.sampling.keyframes, live, sparse, again
         )

@@ -19,7 +19,7 @@ from streamtag.ingest.gate import GateClient
 from streamtag.ingest.pictures import ImageReader, image_paths
 from streamtag.ingest.policy import allowed
 from streamtag.ingest.readers import Reader
-from streamtag.ingest.remote import open_http, open_http_sparsely, open_rtsp
+from streamtag.ingest.remote import open_http, open_rtsp
 from streamtag.ingest.videos import LiveReader, VideoReader, camera_device, explain, open_camera, open_ffmpeg
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
@@ -84,7 +84,7 @@ def open_reader(
         gate: of a source on the network.
         keyframes: decode key frames only.
         live: None where the source itself is to tell.
-        sparse: of a live stream, decode no more than the samples need.
+        sparse: decode no more than the samples need, of a film where that can be told beforehand.
         again: of a live stream, it was read before.
 
     Raises:
@@ -97,37 +97,25 @@ def open_reader(
         return ImageReader(list(located.pictures), settings)
     if gate is not None and kind is SourceKind.RTSP:
         return open_rtsp(source, settings, sparse, log, gate)
+    by_packets = sparse and not (live or keyframes)
     if gate is not None:
-        return open_http(source, live, settings, keyframes, log, gate, again)
+        return open_http(source, live, settings, keyframes, by_packets, log, gate, again)
     if kind is SourceKind.CAMERA:
         return LiveReader(_checked(open_camera(located.path), located, log), source, settings)
-    return _open_file(located, settings, keyframes, log)
+    return _open_file(located, settings, keyframes, by_packets, log)
 
 
-def open_sparsely(
-    located: Located, settings: SourceSettings, log: ErrorLog, gate: GateClient | None, live: bool | None
-) -> Reader:
-    """A finite source, but of a film no more is decoded than its samples need, where that can be told beforehand.
-
-    Args:
-        gate, live: see ``open_reader``; so is what is raised.
-    """
-    if gate is not None and located.kind is SourceKind.HTTP:
-        return open_http_sparsely(located.source, live, settings, log, gate)
-    if located.kind is SourceKind.VIDEO and formats.is_mp4_or_matroska(_first_bytes(located)):
-        log.forget()
-        if (film := open_film(located.path, located.source, settings)) is not None:
-            return film
-    return open_reader(located, settings, log, gate, False, live)
-
-
-def _open_file(located: Located, settings: SourceSettings, keyframes: bool, log: ErrorLog) -> Reader:
+def _open_file(located: Located, settings: SourceSettings, keyframes: bool, by_packets: bool, log: ErrorLog) -> Reader:
     name = shown_source(located.source)
     first = _first_bytes(located)
     if reference := formats.reference_format(first):
         raise RejectJob(f"{name}: refers to other files or addresses, which a file may not: {reference}")
     if located.kind is SourceKind.IMAGE or formats.is_picture_content(first):
         return ImageReader([located.path], settings)
+    if by_packets and formats.is_mp4_or_matroska(first):
+        log.forget()
+        if (film := open_film(located.path, located.source, settings)) is not None:
+            return film
     log.forget()
     capture = open_ffmpeg(str(located.path), SourceKind.VIDEO, settings, keyframes)
     return VideoReader(_checked(capture, located, log), located.source, settings)

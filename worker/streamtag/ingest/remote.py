@@ -87,6 +87,7 @@ def open_http(
     live: bool | None,
     settings: SourceSettings,
     keyframes: bool,
+    by_packets: bool,
     log: ErrorLog,
     gate: GateClient,
     again: bool = False,
@@ -95,6 +96,7 @@ def open_http(
 
     Args:
         live: None where the source itself is to tell.
+        by_packets: decode no more of a film than its samples need, where that can be told beforehand.
         again: it was read before.
 
     Raises:
@@ -104,48 +106,27 @@ def open_http(
     """
     gate.use_as_proxy()
     web = find(source, settings, gate)
-    # Its last minutes would be read again and again, as fast as they can be had, and published as new.
-    if live and again and playlists.is_playlist(web.first) and not _is_live_playlist(web.url, settings, gate):
-        raise RetryJob(f"{shown_source(source)}: the playlist is marked as finished; it is read when it goes on")
-    return _open_found(web, source, live, settings, keyframes, log, gate)
-
-
-def open_http_sparsely(
-    source: str, live: bool | None, settings: SourceSettings, log: ErrorLog, gate: GateClient
-) -> Reader:
-    """The same, but of a film no more is decoded than its samples need, where that can be told of it beforehand."""
-    gate.use_as_proxy()
-    web = find(source, settings, gate)
-    if formats.is_mp4_or_matroska(web.first):
+    connection = WebConnection(shown_source(source), web, log, gate)
+    if by_packets and formats.is_mp4_or_matroska(web.first):
         log.forget()
         options = whitelists(SourceKind.HTTP) | {"rw_timeout": str(round(settings.read_timeout_s * 1e6))}
-        connection = WebConnection(shown_source(source), web, log, gate)
         if (opened := open_whole_frames(web.url, options, settings)) is not None:
             return WebFilmReader(*opened, source, settings, connection)
         gate.check()
-    return _open_found(web, source, live, settings, False, log, gate)
-
-
-def _open_found(
-    web: WebSource,
-    source: str,
-    live: bool | None,
-    settings: SourceSettings,
-    keyframes: bool,
-    log: ErrorLog,
-    gate: GateClient,
-) -> Reader:
     if is_picture(web.url) or web.content_type in formats.PICTURE_TYPES or formats.is_picture_content(web.first):
         return ContentReader(download(web.url, MAX_IMAGE_BYTES, settings.read_timeout_s, gate), settings.max_pixels)
     if playlists.is_playlist(web.first):
         if live is None and _is_live_playlist(web.url, settings, gate):
             raise TurnsOutLive
+        # Its last minutes would be read again and again, as fast as they can be had, and published as new.
+        if live and again and not _is_live_playlist(web.url, settings, gate):
+            raise RetryJob(f"{shown_source(source)}: the playlist is marked as finished; it is read when it goes on")
     elif reference := formats.reference_format(web.first):
         raise RejectJob(f"{shown_source(source)}: refers to other files or addresses: {reference}")
     capture = _opened(web.url, source, SourceKind.HTTP, settings, keyframes, log, gate)
     if live:
         return LiveReader(capture, source, settings, formats.has_times(web.content_type, web.first))
-    return WebVideoReader(capture, source, settings, WebConnection(shown_source(source), web, log, gate))
+    return WebVideoReader(capture, source, settings, connection)
 
 
 def _is_live_playlist(url: str, settings: SourceSettings, gate: GateClient) -> bool:

@@ -20,7 +20,7 @@ from streamtag.ingest.decoder import confine_process
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient, gate_for
 from streamtag.ingest.geometry import as_bgr, cut
-from streamtag.ingest.opening import locate, open_sparsely
+from streamtag.ingest.opening import locate, open_reader
 from streamtag.ingest.readers import CorruptFrame, Reader
 from streamtag.settings import SourceSettings
 from streamtag.tools.drawing.lettering import Font
@@ -86,7 +86,8 @@ def _main(picture: Picture, parent: Connection, gate_port: int) -> None:
     log = ErrorLog(picture.source)
     try:
         gate = GateClient(gate_port, picture.source) if gate_port else None
-        reader = open_sparsely(locate(picture.source, picture.settings), picture.settings, log, gate, False)
+        located = locate(picture.source, picture.settings)
+        reader = open_reader(located, picture.settings, log, gate, sparse=True)
         if reader.still:
             next(reader.frames())
             _write(Path(picture.out), _drawn(reader.retrieve(), picture, 0))
