@@ -117,6 +117,15 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
+def limit_process(settings: SourceSettings) -> None:
+    """Die with the parent, leave Ctrl-C to it, and stay within the memory limit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
+    resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def be_killed_first() -> None:
     """Where memory is short, have the kernel end this process and not its worker: one stream is then read anew."""
     with contextlib.suppress(OSError):  # a /proc that cannot be written
@@ -164,11 +173,7 @@ def confine_gate(settings: SourceSettings) -> None:
     Raises:
         ConfigError: see ``check``.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with_parent()
-    resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_process(settings)
     if settings.cage == "off":
         return
     check(settings)

@@ -7,13 +7,10 @@ the source is told to the parent in one last message; whatever is wrong with thi
 from __future__ import annotations
 
 import os
-import resource
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 import cv2
@@ -23,13 +20,11 @@ from streamtag.core.failure import FailureCause, FailureKind
 from streamtag.core.job import Sampling
 from streamtag.core.records import DropReason, FailReason, Sample
 from streamtag.core.sampler import FramePlan, Planned, Sampler, SparseSampler, Timeline
-from streamtag.core.source import SourceKind
 from streamtag.errors import ConfigError, RejectJob, RetryJob
-from streamtag.ingest import geometry, opening, wire
-from streamtag.ingest.cage import allow_processor_time, be_killed_first, confine_decoder, die_with_parent
-from streamtag.ingest.credentials import with_credential
+from streamtag.ingest import geometry, wire
+from streamtag.ingest.cage import allow_processor_time
+from streamtag.ingest.confined import confine_process, open_caged
 from streamtag.ingest.errorlog import ErrorLog
-from streamtag.ingest.gate import GateClient
 from streamtag.ingest.likeness import Comparison, FrameMotion, Likeness
 from streamtag.ingest.live import StreamReader
 from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
@@ -37,8 +32,6 @@ from streamtag.ingest.readers import CorruptFrame, Fate, Reader
 from streamtag.ingest.remote import TurnsOutLive
 from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory, Slots, pauses_s
-from streamtag.redaction import shown_source
-from streamtag.settings import SourceSettings
 
 PROGRESS_S = 0.5
 QUIET_S = 1.0  # at most, before a decoder says how far it is
@@ -62,7 +55,7 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
     log = ErrorLog(request.source)
     decoder = Decoder(request, parent, memory, log)
     try:
-        decoder.run(_open(request, log))
+        decoder.run(open_caged(request, log))
     except ParentGone:
         pass
     except TurnsOutLive:
@@ -77,49 +70,6 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
         limit = request.settings.memory_bytes
         reason = f"needs more memory than a decoder may have (source.memory_bytes: {limit})"
         decoder.tell(wire.DecoderFailed(FailureKind.REJECT, reason))
-
-
-def _keep_sparsely(reader: StreamReader, sampler: SparseSampler, index: int, pts_s: float, key: bool) -> bool:
-    kept = sampler.keep(index, pts_s, key)
-    reader.wait_for_keys(sampler.only_keys)
-    return kept
-
-
-def _open(request: Request, log: ErrorLog) -> Reader:
-    source = request.source
-    if request.credential:  # before the cage closes: nothing in it can read the folder
-        source = with_credential(source, request.credential, request.settings.credentials)
-        log.about(source)
-    located = opening.locate(source, request.settings, request.pictures)
-    device = located.path if located.kind is SourceKind.CAMERA else None
-    confine_decoder(request.settings, located.files, request.gate_port, device)
-    gate = GateClient(request.gate_port, source) if request.gate_port else None
-    live = None if request.may_turn_live and not request.live else request.live
-    sparse, again = request.decode_mode != "all", request.decoded > 0
-    try:
-        return opening.open_reader(
-            located, request.settings, log, gate, request.sampling.keyframes, live, sparse, again
-        )
-    except AuthFailed:
-        if not request.credential:
-            raise
-        shown = shown_source(request.source)
-        raise AuthFailed(
-            f"{shown}: the server refuses credential {request.credential!r} (source.credentials)"
-        ) from None
-
-
-def confine_process(settings: SourceSettings) -> None:
-    """Die with the parent, leave Ctrl-C to it, stay within the memory limit, use one core."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with_parent()
-    be_killed_first()
-    resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    allow_processor_time(settings.watchdog_s)
-    os.environ["OPENCV_FFMPEG_DEBUG"] = "1"
-    cv2.setNumThreads(1)
 
 
 class Decoder:
@@ -162,12 +112,17 @@ class Decoder:
         self.tell(wire.Ended(self._decoded, self._sampled, self._note(reader, timeline)))
 
     def _sampler(self, reader: Reader, sampling: Sampling) -> Callable[[int, float, bool], bool]:
-        if isinstance(reader, StreamReader):
-            return partial(
-                _keep_sparsely, reader, SparseSampler(sampling, self._request.default_fps, self._request.decode_mode)
-            )
-        sampler = Sampler(sampling, self._request.default_fps)
-        return lambda index, pts_s, _key: sampler.keep(index, pts_s)
+        if not isinstance(reader, StreamReader):
+            sampler = Sampler(sampling, self._request.default_fps)
+            return lambda index, pts_s, _key: sampler.keep(index, pts_s)
+        sparse = SparseSampler(sampling, self._request.default_fps, self._request.decode_mode)
+
+        def keep(index: int, pts_s: float, key: bool) -> bool:
+            kept = sparse.keep(index, pts_s, key)
+            reader.wait_for_keys(sparse.only_keys)
+            return kept
+
+        return keep
 
     def _note(self, reader: Reader, timeline: Timeline) -> str:
         """What to know about a source that is read to its end."""

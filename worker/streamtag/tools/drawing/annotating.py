@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from streamtag.core.job import Region
 from streamtag.errors import StreamtagError, in_words
-from streamtag.ingest.decoder import confine_process
+from streamtag.ingest.confined import confine_process
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient, gate_for
 from streamtag.ingest.geometry import as_bgr, cut

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from streamtag.errors import StreamtagError
-from streamtag.ingest.decoder import confine_process
+from streamtag.ingest.confined import confine_process
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient, gate_for
 from streamtag.ingest.geometry import as_bgr
