@@ -114,3 +114,16 @@ def test_the_clock_need_not_be_looked_at_before_a_stream_has_something_to_say(
             show(one, now_s, number=number)
         if now_s >= nothing_until_s:  # not sooner: what is heard meanwhile makes it no shorter
             nothing_until_s = one.nothing_until_s()
+
+
+@pytest.mark.parametrize(
+    ("live", "failed", "told"), [(True, True, [StreamState.LIVE]), (True, False, []), (False, True, [])]
+)
+def test_a_live_stream_whose_samples_fail_sends(live: bool, failed: bool, told: list[StreamState]) -> None:
+    """Where each one did it was connecting for ever, and no alert told of a camera that sends and has no results."""
+    one = machine(live)
+    one.connecting(0.0)
+    one.opened(0, 0.5)
+    assert states(one.unclassifiable(sample(0), failed)) == told
+    assert states(one.unclassifiable(sample(1), failed)) == []
+    assert states(show(one, 1.0, number=2)) == ([] if told else [StreamState.LIVE])

@@ -116,15 +116,14 @@ class StreamMachine:
         unix_s: float,
         chance: Callable[[], float],
     ) -> None:
-        counters = checkpoint.counters
         self.live = live
         self.state = StreamState.CONNECTING
         self.connected = False  # there should be a decoder
         self._opened = False  # and it has the source open
         self.outcome: Outcome | None = None
         self.retry_s: float | None = None  # end of the back-off, while in one
-        self.decoded = counters.decoded if live else 0
-        self.delivered = counters.sampled  # number of the last sample whose fate was told
+        self.decoded = checkpoint.counters.decoded if live else 0
+        self.delivered = checkpoint.counters.sampled  # number of the last sample whose fate was told
         self.last_index = checkpoint.last_index
         self._limits = limits
         self._chance = chance
@@ -197,9 +196,10 @@ class StreamMachine:
         self._continuity.packet(now_s, self._had_sample)
         return self._enter(self._pictures.state) if self.state is StreamState.STALLED else []
 
-    def unclassifiable(self, sample: Sample) -> None:
-        """A sample came without a picture."""
+    def unclassifiable(self, sample: Sample, failed: bool = False) -> list[News]:
+        """A sample came without a picture. Where that is its own fault, the stream sends all the same."""
         self._know(sample)
+        return self._enter(self._pictures.state) if failed and self.live and not self.state.has_pictures else []
 
     def sample(self, sample: Sample, motion: float, luma: float, now_s: float) -> list[News]:
         """A sample came; the news are from before it.

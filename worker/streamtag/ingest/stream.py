@@ -209,8 +209,8 @@ class Stream:
                 machine.opened(message.frames, self._now_s())
             case wire.FrameFailed() | wire.FrameDropped():
                 self._tell(machine.count(message.decoded, self._now_s()))
-                machine.unclassifiable(message.sample)
                 dropped = isinstance(message, wire.FrameDropped)
+                self._tell(machine.unclassifiable(message.sample, failed=not dropped))
                 if dropped and message.reason == decoder.LAGGING:
                     machine.gave_up()
                 self._emit(Unclassified(message.sample, dropped, message.reason, message.detail))
