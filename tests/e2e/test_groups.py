@@ -93,6 +93,8 @@ def test_a_bundle_is_shown_without_a_sign_of_python(settings: Settings) -> None:
     assert "circle 0.6 / 0.3, square 0.6 / 0.3" in shown
     assert "intact       yes" in shown
     assert "quantised" not in shown, "what it does not have is left out"
+    narrow = run_cli(settings, "models", "list", env={"COLUMNS": "40"}).stdout
+    assert "pictures (`models show` names the source).\n" in narrow, "a pipe has room for a sentence"
     none = run_cli(settings, "models", "groups", "demo", "--json")
     assert (none.returncode, none.stdout) == (0, "")
     assert "no groups" in none.stderr, "nothing at all would look like a mistake"

@@ -55,4 +55,8 @@ def _print(found: list[Orphan], removed: int, yes: bool) -> None:
         grid.row(orphan.kind, orphan.name, size(orphan.bytes) if orphan.bytes else "", orphan.why)
     grid.print()
     total = f"{len(found)} found, {size(sum(orphan.bytes for orphan in found))}"
-    out.print(f"{total}; {removed} removed" if yes else f"{total}; remove with: streamtag gc --yes", highlight=False)
+    out.print(
+        f"{total}; {removed} removed" if yes else f"{total}; remove with: streamtag gc --yes",
+        highlight=False,
+        soft_wrap=True,
+    )

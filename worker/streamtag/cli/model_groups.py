@@ -25,7 +25,9 @@ def groups(
     """The unions of classes that are labels, too, each below the smallest that holds it."""
     bundle = resolve(settings_from(config, name, None, overrides).model)
     if not bundle.groups:
-        (err if json else out).print("it has no groups; give some with --set model.groups=FILE", markup=False)
+        (err if json else out).print(
+            "it has no groups; give some with --set model.groups=FILE", markup=False, soft_wrap=True
+        )
     parents = _parents(bundle.groups)
     _show(bundle, parents, None, 0, json)
 

@@ -67,7 +67,9 @@ def list_(config: Config = None, json: Json = False, overrides: Overrides = None
         )
     grid.print()
     out.print(f"demo: {escape(rows[-1]['note'])}", highlight=False, soft_wrap=True)
-    out.print("Accuracies as published, on ImageNet's validation pictures (`models show` names the source).")
+    out.print(
+        "Accuracies as published, on ImageNet's validation pictures (`models show` names the source).", soft_wrap=True
+    )
     out.print(f"Weights are kept in {escape(str(fetching.cache_folder(settings)))}", highlight=False, soft_wrap=True)
 
 

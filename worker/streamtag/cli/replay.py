@@ -57,10 +57,12 @@ def replay(
         f"{replayed.samples} samples; {replayed.enters_stored} times a label became active as it ran, "
         f"{replayed.enters} with {settings.smoothing.method}",
         highlight=False,
+        soft_wrap=True,
     )
     if replayed.known < 0.99:
         out.print(
             f"the stored labels hold as little as {replayed.known:.0%} of a sample's probability: a replay is near, "
             "not exact (worker.top_k stores more)",
             highlight=False,
+            soft_wrap=True,
         )

@@ -16,7 +16,7 @@ from streamtag.core.recording import LEAST_GROUP
 from streamtag.core.records import GroupLabel, Label
 from streamtag.core.segments import Segment, SegmentBuilder
 from streamtag.core.smoothing import Smoother
-from streamtag.errors import StreamtagError
+from streamtag.errors import ConfigError, StreamtagError
 from streamtag.ingest.pictures import image_paths, is_one_picture
 from streamtag.ingest.session import forkserver
 from streamtag.networks.engines.base import calibrated
@@ -299,9 +299,12 @@ def expand(sources: Sequence[str]) -> Iterator[str]:
     """The pictures of folders and globs, in order of their names; everything else as it is.
 
     Raises:
+        ConfigError: an empty one, which would be the folder that one is in.
         StreamtagError: a folder without pictures, or a glob that matches nothing.
     """
     for source in sources:
+        if not source:
+            raise ConfigError("the source is empty; name a picture, a folder, a video or a URL")
         paths = [] if "://" in source else image_paths(source)
         # What stands for itself alone is shown as it was written.
         yield from map(str, paths) if paths and paths != [Path(source)] else [source]
