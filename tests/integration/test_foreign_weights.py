@@ -116,6 +116,12 @@ def test_an_archive_with_objects_is_refused(tmp_path: Path) -> None:
         build(resolve(ModelSettings(name="squeezenet", weights=str(path))))
 
 
+def test_an_archive_of_another_network_is_refused_by_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", allow_pickle=True, **{"other/kernel": np.zeros(3)})
+    with pytest.raises(ConfigError, match=r"holds no tensor conv1/kernel; is it of another network"):
+        build(replace(random_bundle("squeezenet"), weights=str(tmp_path / "other.npz")))
+
+
 def test_arrays_of_another_shape_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, allow_pickle=True, **{"conv1/kernel": np.zeros((3, 3, 3, 64)), "conv1/bias": np.zeros(64)})

@@ -219,7 +219,7 @@ def _load(model: keras.Model, path: Path, bundle: Bundle) -> None:
     except _DAMAGED as error:
         raise ConfigError(
             f"weights {path}: do not fit {bundle.name} ({bundle.architecture}, {bundle.classes} classes): "
-            f"{str(error).strip().splitlines()[0][:300]}"
+            f"{' '.join(str(error).split())[:300]}"  # Keras names the layer first, and then what is wrong with it
         ) from None
 
 

@@ -139,7 +139,8 @@ def _fill(model: keras.Model, tensors: Iterator[tuple[str, list[np.ndarray]]], p
             layer.set_weights(values)
             filled.add(name)
     except KeyError as error:
-        raise ConfigError(f"weights {path}: holds no tensor {error.args[0]}; is it of another network?") from None
+        wanted = str(error.args[0]).removesuffix(" is not a file in the archive")  # numpy's words
+        raise ConfigError(f"weights {path}: holds no tensor {wanted}; is it of another network?") from None
     missing = [layer.name for layer in model.layers if layer.weights and layer.name not in filled]
     if missing:
         raise ConfigError(
