@@ -15,17 +15,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from streamtag.core.sampler import FramePlan, Planned
 from streamtag.core.source import SourceKind
-from streamtag.ingest.colours import shown_colours
+from streamtag.ingest.colours import Converter
 from streamtag.ingest.containers import open_container
 from streamtag.ingest.film_packets import Entry, FilmPackets
 from streamtag.ingest.nal_units import NalUnits, Picture
@@ -46,7 +44,6 @@ _OVERDUE = 300
 _HOPELESS = 500
 # By so many a duration may be off, at the rate of the whole.
 _ROUNDED_FRAMES = 5
-_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
 def open_film(path: Path, source: str, settings: SourceSettings) -> FilmReader | None:
@@ -116,13 +113,12 @@ class FilmReader(Reader):
         self.name = shown_source(source)
         self._container = container
         self._units = units
-        self._max_pixels = settings.max_pixels
         stream = self._stream = container.streams.video[0]
         codec = self._codec = stream.codec_context
         codec.thread_count = settings.threads
         codec.copy_opaque = True  # a frame knows what is planned of its packet
         codec.options = {"max_pixels": str(settings.max_pixels)}
-        check_size(self.name, codec.width, codec.height, self._max_pixels)
+        check_size(self.name, codec.width, codec.height, settings.max_pixels)
         self._beginning, on_its_side = self._look_at_first()
         size = (codec.height, codec.width) if on_its_side else (codec.width, codec.height)
         self.opened = Opened.told(*size, *_rate_and_frames(container, stream))
@@ -134,7 +130,7 @@ class FilmReader(Reader):
         self._shown = -1  # index of the last frame that came from it
         self._frames: dict[int, VideoFrame] = {}  # samples to come that are decoded already, by index
         self._leaves_out = False  # the codec passes over what no other frame refers to
-        self._converter = VideoReformatter()  # one for all: each frame's own would begin anew
+        self._converter = Converter(self.name, settings.max_pixels)
 
     @property
     def bad_packets(self) -> int:
@@ -174,16 +170,7 @@ class FilmReader(Reader):
         self._failed = 0 if frame else self._failed + 1
         if frame is None:
             raise CorruptFrame("the codec could not decode it")
-        check_size(self.name, frame.width, frame.height, self._max_pixels)
-        try:
-            # Its colours are scaled up, and mapped to those of a screen, as OpenCV does it.
-            colours = shown_colours(frame)
-            converted = self._converter.reformat(frame, format="bgr24", interpolation="BICUBIC", threads=1, **colours)
-        except av.FFmpegError as error:
-            raise CorruptFrame(f"its colours cannot be converted ({error.strerror})") from None
-        picture = converted.to_ndarray()
-        turn = _TURNS.get(frame.rotation % 360)
-        return picture if turn is None else cv2.rotate(picture, turn)
+        return self._converter.picture(frame)
 
     def close(self) -> None:
         self._container.close()

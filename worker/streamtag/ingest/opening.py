@@ -16,6 +16,7 @@ from streamtag.ingest import formats
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.films import open_film
 from streamtag.ingest.gate import GateClient
+from streamtag.ingest.interlaced import Capture
 from streamtag.ingest.pictures import ImageReader, image_paths
 from streamtag.ingest.policy import allowed
 from streamtag.ingest.readers import Reader
@@ -101,7 +102,9 @@ def open_reader(
     if gate is not None:
         return open_http(source, live, settings, keyframes, by_packets, log, gate, again)
     if kind is SourceKind.CAMERA:
-        return LiveReader(_checked(open_camera(located.path), located, log), source, settings)
+        camera = open_camera(located.path)
+        _check(camera, located, log)
+        return LiveReader(camera, source, settings)
     return _open_file(located, settings, keyframes, by_packets, log)
 
 
@@ -117,14 +120,14 @@ def _open_file(located: Located, settings: SourceSettings, keyframes: bool, by_p
         if (film := open_film(located.path, located.source, settings)) is not None:
             return film
     log.forget()
-    capture = open_ffmpeg(str(located.path), SourceKind.VIDEO, settings, keyframes)
-    return VideoReader(_checked(capture, located, log), located.source, settings)
+    capture = open_ffmpeg(str(located.path), located.source, SourceKind.VIDEO, settings, log, keyframes, live=False)
+    _check(capture, located, log)
+    return VideoReader(capture, located.source, settings)
 
 
-def _checked(capture: cv2.VideoCapture, located: Located, log: ErrorLog) -> cv2.VideoCapture:
+def _check(capture: cv2.VideoCapture | Capture, located: Located, log: ErrorLog) -> None:
     if not capture.isOpened():
         raise explain(located.source, located.kind, log)
-    return capture
 
 
 def _first_bytes(located: Located) -> bytes:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 
 import av
-import cv2
 from av.container import InputContainer
 
 from streamtag.core.sampler import FramePlan, Planned
@@ -21,6 +20,7 @@ from streamtag.ingest import formats, playlists
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.films import FilmReader, open_whole_frames
 from streamtag.ingest.gate import GateClient
+from streamtag.ingest.interlaced import Capture
 from streamtag.ingest.live import StreamReader, open_packets
 from streamtag.ingest.nal_units import NalUnits
 from streamtag.ingest.pictures import MAX_IMAGE_BYTES, ContentReader
@@ -123,7 +123,7 @@ def open_http(
             raise RetryJob(f"{shown_source(source)}: the playlist is marked as finished; it is read when it goes on")
     elif reference := formats.reference_format(web.first):
         raise RejectJob(f"{shown_source(source)}: refers to other files or addresses: {reference}")
-    capture = _opened(web.url, source, SourceKind.HTTP, settings, keyframes, log, gate)
+    capture = _opened(web.url, source, settings, keyframes, bool(live), log, gate)
     if live:
         return LiveReader(capture, source, settings, formats.has_times(web.content_type, web.first))
     return WebVideoReader(capture, source, settings, connection)
@@ -142,17 +142,17 @@ def _is_live_playlist(url: str, settings: SourceSettings, gate: GateClient) -> b
 def _opened(
     location: str,
     source: str,
-    kind: SourceKind,
     settings: SourceSettings,
     keyframes: bool,
+    live: bool,
     log: ErrorLog,
     gate: GateClient,
-) -> cv2.VideoCapture:
+) -> Capture:
     log.forget()
-    capture = open_ffmpeg(location, kind, settings, keyframes)
+    capture = open_ffmpeg(location, source, SourceKind.HTTP, settings, log, keyframes, live)
     gate.check()
     if not capture.isOpened():
-        raise explain(source, kind, log)
+        raise explain(source, SourceKind.HTTP, log)
     return capture
 
 
@@ -213,9 +213,7 @@ class WebConnection:
 class WebVideoReader(VideoReader):
     """A film of a web server that is read from its start to its end."""
 
-    def __init__(
-        self, capture: cv2.VideoCapture, source: str, settings: SourceSettings, connection: WebConnection
-    ) -> None:
+    def __init__(self, capture: Capture, source: str, settings: SourceSettings, connection: WebConnection) -> None:
         super().__init__(capture, source, settings)
         self._connection = connection
         self._grabbed = 0

@@ -13,7 +13,9 @@ import numpy as np
 from streamtag.core.source import SourceKind
 from streamtag.errors import RejectJob, RetryJob
 from streamtag.ingest import formats
+from streamtag.ingest.containers import open_container
 from streamtag.ingest.errorlog import ErrorLog
+from streamtag.ingest.interlaced import Capture, Decoded
 from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
 from streamtag.ingest.readers import CorruptFrame, OneByOne, Opened, check_size
 from streamtag.redaction import shown_source
@@ -46,7 +48,11 @@ class VideoReader(OneByOne):
     bad_packets = 0
 
     def __init__(
-        self, capture: cv2.VideoCapture, source: str, settings: SourceSettings, tries: int = MAX_FAILURES_IN_A_ROW
+        self,
+        capture: cv2.VideoCapture | Capture,
+        source: str,
+        settings: SourceSettings,
+        tries: int = MAX_FAILURES_IN_A_ROW,
     ) -> None:
         self.name = shown_source(source)
         self._capture = capture
@@ -97,7 +103,9 @@ class LiveReader(VideoReader):
             few come.
     """
 
-    def __init__(self, capture: cv2.VideoCapture, source: str, settings: SourceSettings, timed: bool = True) -> None:
+    def __init__(
+        self, capture: cv2.VideoCapture | Capture, source: str, settings: SourceSettings, timed: bool = True
+    ) -> None:
         super().__init__(capture, source, settings, tries=1)
         self._timed = timed
         self._began_s: float | None = None
@@ -115,27 +123,32 @@ def whitelists(kind: SourceKind) -> dict[str, str]:
     return {"protocol_whitelist": _PROTOCOLS[kind], "format_whitelist": _FORMATS[kind]}
 
 
-def open_ffmpeg(location: str, kind: SourceKind, settings: SourceSettings, keyframes: bool) -> cv2.VideoCapture:
+def open_ffmpeg(
+    location: str, source: str, kind: SourceKind, settings: SourceSettings, log: ErrorLog, keyframes: bool, live: bool
+) -> Capture:
     """FFmpeg on a source, whether or not it could open it.
 
     Args:
         location: a path, or a URL whose requests go through the gate.
     """
     options = whitelists(kind)
-    if keyframes:
-        options["avdiscard"] = "nonkey"
+    remote = kind is SourceKind.HTTP
+
+    def open_again() -> Decoded:
+        more = {"rw_timeout": str(round(settings.read_timeout_s * 1e6))} if remote else {}
+        container = open_container(location, options | more, settings, warned=remote)
+        return Decoded(container, shown_source(source), settings, keyframes, remote)
+
+    asked = options | ({"avdiscard": "nonkey"} if keyframes else {})
     # AV_LOG_ERROR: the reason of a failure, no chatter. A part of an HLS source that fails is a mere warning to FFmpeg.
-    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "24" if kind is SourceKind.HTTP else "16"
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(f"{name};{value}" for name, value in options.items())
-    return cv2.VideoCapture(
-        location,
-        cv2.CAP_FFMPEG,
-        [
-            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(settings.open_timeout_s * 1000)),
-            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(settings.read_timeout_s * 1000)),
-            *(cv2.CAP_PROP_N_THREADS, settings.threads),
-        ],
-    )
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "24" if remote else "16"
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(f"{name};{value}" for name, value in asked.items())
+    parameters = [
+        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(settings.open_timeout_s * 1000)),
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(settings.read_timeout_s * 1000)),
+        *(cv2.CAP_PROP_N_THREADS, settings.threads),
+    ]
+    return Capture(location, parameters, log, open_again, live)
 
 
 def camera_device(source: str) -> Path:
