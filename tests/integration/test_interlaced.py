@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from av.video.stream import VideoStream
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Sampling
 from streamtag.core.stream_state import OutcomeKind
+from streamtag.ingest.errorlog import ErrorLog
+from streamtag.ingest.interlaced import Capture, Decoded
+from streamtag.ingest.readers import CorruptFrame
 from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings
 
@@ -104,3 +107,26 @@ def test_an_interlaced_live_stream_goes_on_with_what_comes(tmp_path: Path) -> No
     told = numbers(found.pictures)
     steps = {(after - before) % FRAMES for before, after in pairwise(told)}
     assert steps <= {4, 5, 6}, told
+
+
+def test_where_pyav_cannot_take_over_it_is_not_tried_again_at_each_picture(tmp_path: Path) -> None:
+    tried: list[int] = []
+
+    class Log(ErrorLog):
+        def __init__(self) -> None:
+            """Leaves the outputs of this process alone."""
+
+        def listen_for(self, words: bytes) -> Callable[[], int]:
+            return lambda: 1
+
+    def open_again() -> Decoded:
+        tried.append(1)
+        raise av.FFmpegError(5, "it is gone")
+
+    capture = Capture(str(write(tmp_path / "broadcast.ts", "mpeg2video")), [], Log(), open_again, goes_on=False)
+    for _ in range(3):
+        assert capture.grab()
+        with pytest.raises(CorruptFrame, match="cannot be opened by PyAV"):
+            capture.retrieve()
+    capture.release()
+    assert len(tried) == 1

@@ -6,6 +6,7 @@ import av
 import av.audio.stream  # PyAV looks for these when a stream opens, and the cage is closed by then
 import av.subtitles.stream
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 
 from streamtag.settings import SourceSettings
 
@@ -30,3 +31,9 @@ def open_container(
     # None for reading: PyAV would look at the clock under Python's lock, a thousand times a second.
     timeout_s = (settings.open_timeout_s, None)
     return av.open(location, options=options, timeout=timeout_s, metadata_errors="replace")
+
+
+def bound(codec: VideoCodecContext, settings: SourceSettings) -> None:
+    """Hold a codec that is not open yet to the threads, and the size of pictures, that a source may have."""
+    codec.thread_count = settings.threads
+    codec.options = {"max_pixels": str(settings.max_pixels)}

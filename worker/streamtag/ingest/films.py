@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 from streamtag.core.sampler import FramePlan, Planned
 from streamtag.core.source import SourceKind
 from streamtag.ingest.colours import Converter
-from streamtag.ingest.containers import open_container
+from streamtag.ingest.containers import bound, open_container
 from streamtag.ingest.film_packets import Entry, FilmPackets
 from streamtag.ingest.nal_units import NalUnits, Picture
 from streamtag.ingest.readers import CorruptFrame, Opened, Reader, check_size
@@ -115,9 +115,8 @@ class FilmReader(Reader):
         self._units = units
         stream = self._stream = container.streams.video[0]
         codec = self._codec = stream.codec_context
-        codec.thread_count = settings.threads
+        bound(codec, settings)
         codec.copy_opaque = True  # a frame knows what is planned of its packet
-        codec.options = {"max_pixels": str(settings.max_pixels)}
         check_size(self.name, codec.width, codec.height, settings.max_pixels)
         self._beginning, on_its_side = self._look_at_first()
         size = (codec.height, codec.width) if on_its_side else (codec.width, codec.height)

@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 
 from streamtag.errors import RetryJob
 from streamtag.ingest.colours import Converter
+from streamtag.ingest.containers import bound
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.readers import CorruptFrame
 from streamtag.settings import SourceSettings
@@ -39,8 +40,7 @@ class Decoded:
         self._remote = remote
         self._stream = container.streams.video[0]
         codec = self._codec = self._stream.codec_context
-        codec.thread_count = settings.threads
-        codec.options = {"max_pixels": str(settings.max_pixels)}
+        bound(codec, settings)
         if keyframes:
             codec.skip_frame = "NONKEY"
         self._converter = Converter(name, settings.max_pixels)
@@ -115,6 +115,7 @@ class Capture:
         self._goes_on = goes_on
         self._grabbed = 0
         self._decoded: Decoded | None = None
+        self._hopeless = ""  # why PyAV cannot take over; to try again at each picture would read all of it each time
 
     def isOpened(self) -> bool:
         """Whether OpenCV could open it."""
@@ -160,12 +161,15 @@ class Capture:
         Raises:
             CorruptFrame: PyAV does not get as far.
         """
-        try:
-            decoded = self._open_again()
-        except av.FFmpegError as error:
-            raise CorruptFrame(f"interlaced, and it cannot be opened by PyAV ({error.strerror})") from None
-        if all(decoded.grab() for _ in range(1 if self._goes_on else self._grabbed)):
-            self._capture.release()
-            return decoded
-        decoded.close()
-        raise CorruptFrame("interlaced, and PyAV does not find it")
+        if not self._hopeless:
+            try:
+                decoded = self._open_again()
+            except av.FFmpegError as error:
+                self._hopeless = f"interlaced, and it cannot be opened by PyAV ({error.strerror})"
+            else:
+                if all(decoded.grab() for _ in range(1 if self._goes_on else self._grabbed)):
+                    self._capture.release()
+                    return decoded
+                decoded.close()
+                self._hopeless = "interlaced, and PyAV does not find it"
+        raise CorruptFrame(self._hopeless)

@@ -18,7 +18,7 @@ from av.video.reformatter import VideoReformatter
 
 from streamtag.core.live_clock import LiveTimeline
 from streamtag.errors import RetryJob
-from streamtag.ingest.containers import open_container
+from streamtag.ingest.containers import bound, open_container
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.group_decoder import GroupDecoder
 from streamtag.ingest.nal_units import is_whole_h264
@@ -73,9 +73,9 @@ class StreamReader(OneByOne):
             raise RetryJob(f"{self.name}: holds no video")
         stream = container.streams.video[0]
         codec = self._codec = stream.codec_context
-        codec.thread_type, codec.thread_count = "NONE", settings.threads
+        bound(codec, settings)
+        codec.thread_type = "NONE"
         codec.flags |= Flags.low_delay  # a picture comes with its packet, not some packets later
-        codec.options = {"max_pixels": str(settings.max_pixels)}
         check_size(self.name, codec.width, codec.height, settings.max_pixels)
         self.opened = Opened.told(codec.width, codec.height, float(stream.average_rate or 0), 0)
         self._feed = PacketFeed(

@@ -33,6 +33,7 @@ from streamtag.ingest.videos import (
     VideoReader,
     explain,
     open_ffmpeg,
+    pyav_options,
     whitelists,
 )
 from streamtag.ingest.web import WebSource, download, find
@@ -109,8 +110,7 @@ def open_http(
     connection = WebConnection(shown_source(source), web, log, gate)
     if by_packets and formats.is_mp4_or_matroska(web.first):
         log.forget()
-        options = whitelists(SourceKind.HTTP) | {"rw_timeout": str(round(settings.read_timeout_s * 1e6))}
-        if (opened := open_whole_frames(web.url, options, settings)) is not None:
+        if (opened := open_whole_frames(web.url, pyav_options(SourceKind.HTTP, settings), settings)) is not None:
             return WebFilmReader(*opened, source, settings, connection)
         gate.check()
     if is_picture(web.url) or web.content_type in formats.PICTURE_TYPES or formats.is_picture_content(web.first):

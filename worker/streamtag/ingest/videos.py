@@ -123,6 +123,12 @@ def whitelists(kind: SourceKind) -> dict[str, str]:
     return {"protocol_whitelist": _PROTOCOLS[kind], "format_whitelist": _FORMATS[kind]}
 
 
+def pyav_options(kind: SourceKind, settings: SourceSettings) -> dict[str, str]:
+    """FFmpeg's options for PyAV, which has no clock of its own for the silence of a web server as OpenCV has."""
+    silence = {"rw_timeout": str(round(settings.read_timeout_s * 1e6))} if kind is SourceKind.HTTP else {}
+    return whitelists(kind) | silence
+
+
 def open_ffmpeg(
     location: str, source: str, kind: SourceKind, settings: SourceSettings, log: ErrorLog, keyframes: bool, live: bool
 ) -> Capture:
@@ -131,18 +137,16 @@ def open_ffmpeg(
     Args:
         location: a path, or a URL whose requests go through the gate.
     """
-    options = whitelists(kind)
     remote = kind is SourceKind.HTTP
 
     def open_again() -> Decoded:
-        more = {"rw_timeout": str(round(settings.read_timeout_s * 1e6))} if remote else {}
-        container = open_container(location, options | more, settings, warned=remote)
+        container = open_container(location, pyav_options(kind, settings), settings, warned=remote)
         return Decoded(container, shown_source(source), settings, keyframes, remote)
 
-    asked = options | ({"avdiscard": "nonkey"} if keyframes else {})
+    options = whitelists(kind) | ({"avdiscard": "nonkey"} if keyframes else {})
     # AV_LOG_ERROR: the reason of a failure, no chatter. A part of an HLS source that fails is a mere warning to FFmpeg.
     os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "24" if remote else "16"
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(f"{name};{value}" for name, value in asked.items())
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(f"{name};{value}" for name, value in options.items())
     parameters = [
         *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(settings.open_timeout_s * 1000)),
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(settings.read_timeout_s * 1000)),

@@ -12,8 +12,8 @@ from typing import IO, Any
 _LOOK_S = 0.2
 
 
-def lock_within(file: IO[Any], limit_s: float) -> bool:
-    """Lock an open file, which closing it ends. False where another process has held it for so long."""
+def lock_within(file: IO[Any] | int, limit_s: float) -> bool:
+    """Lock an open file or folder, which closing it ends. False where another process has held it for so long."""
     until_s = time.monotonic() + limit_s
     while True:
         try:

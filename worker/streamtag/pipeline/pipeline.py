@@ -165,7 +165,7 @@ class Pipeline:
 
     def stop(self, deadline_s: float) -> None:
         """End everything, in the order of the frames; the leases last, so that what is flushed is still ours."""
-        self._wait_for_runs(deadline_s, lambda run: True)
+        self._wait_for_runs(deadline_s)
         self._stop.set()
         for sleeps in (self._intake, self._inference, self._mailbox, self._sharing):
             sleeps.wake()
@@ -306,7 +306,7 @@ class Pipeline:
             if run.outcome is None and wanted(run):
                 self._intake.stop(run.stream)
 
-    def _wait_for_runs(self, deadline_s: float, end: Callable[[Run], bool]) -> None:
+    def _wait_for_runs(self, deadline_s: float, end: Callable[[Run], bool] = lambda _: False) -> None:
         while len(self.runs) and time.monotonic() < deadline_s and self._threads.failure is None:
             self._stop_streams(end)
             time.sleep(0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamtag.errors import ConfigError, StreamtagError
+from streamtag.networks.file_lock import lock_within
 from streamtag.tools.split_record import NAME as SPLIT
 from streamtag.tools.split_record import forget_split
 
@@ -52,13 +52,13 @@ def held(folder: Path, force: bool) -> Iterator[None]:
 
 def _lock(number: int, folder: Path) -> None:
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        ours = lock_within(number, 0.0)
+    except OSError:  # a file system that has no locks
+        return
+    if not ours:
         raise ConfigError(
             f"{folder}: another command writes this bundle; wait until it has ended, or name another folder"
-        ) from None
-    except OSError:  # a file system that has no locks
-        pass
+        )
 
 
 @contextmanager
