@@ -13,7 +13,10 @@ from streamtag.client import Client
 from streamtag.errors import ConfigError
 from streamtag.extras import NEEDS, Package
 from streamtag.settings import Settings
+from streamtag.view import connections
+from streamtag.view.connections import MAX_CONNECTIONS
 from streamtag.view.server import Page
+from structlog.testing import capture_logs
 
 from tests.support import RedisServer, eventually, settings_for
 from tests.support.page import Told, ask, running
@@ -114,6 +117,70 @@ def test_who_asks_too_often_waits(settings: Settings) -> None:
                 break
     assert codes[-1] == 429
     assert len(codes) > 100
+
+
+def test_those_who_connect_and_say_nothing_keep_nobody_out(settings: Settings, plot: Plot) -> None:
+    with running(settings) as page:
+        told = Told(page)
+        plot.plant(Planted("still-told"))
+        told.know("still-told")
+        silent = [_connected(page) for _ in range(MAX_CONNECTIONS + 50)]
+        for slow in silent[::2]:
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: loc")  # and no more
+        assert ask(page, "/").status == 200
+        plot.plant(Planted("still-told", state="frozen"))
+        eventually(
+            lambda: told.next() and told.jobs["still-told"]["state"] == "frozen", "who watched before still does"
+        )
+        for one in silent:
+            one.close()
+
+
+def test_a_request_comes_whole_within_a_time_and_its_answer_may_take_longer(
+    settings: Settings, plot: Plot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ASK_S", 1.0)
+    with running(settings) as page:
+        told = Told(page)
+        begun = {
+            "silent": b"",
+            "slow": b"GET / HTTP/1.1\r\nHost: loc",
+            "kept": b"GET /static/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "posting": b"POST /api/submit HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{",
+        }
+        for said in begun.values():
+            with _connected(page) as one:
+                one.sendall(said)
+                while one.recv(65536):  # fails after 30 s
+                    pass
+        plot.plant(Planted("later"))
+        told.know("later")  # by who listens for longer than that
+
+
+def test_what_strangers_ask_wrongly_is_not_in_the_log_and_a_fault_of_ours_is(
+    page: Page, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(number: int) -> str:
+        raise RuntimeError("no figures")
+
+    monkeypatch.setattr(page.wall.feed, "job_id", broken)
+    with capture_logs() as logged:
+        for said in (b"garbage", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket"):
+            with _connected(page) as one:
+                one.sendall(said + b"\r\n\r\n")
+                assert one.recv(65536)
+        assert logged == []
+        assert ask(page, "/api/thumbs?of=1@").status == 500
+        eventually(lambda: logged, "what failed")
+    assert [(line["event"], str(line["exc_info"])) for line in logged] == [
+        ("an answer of the page failed", "no figures")
+    ]
+    assert capfd.readouterr() == ("", "")
+
+
+def _connected(page: Page) -> socket.socket:
+    host, _, port = page.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
 
 
 @pytest.mark.long

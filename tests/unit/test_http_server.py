@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import socket
 import struct
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 from streamtag.errors import ConfigError
-from streamtag.pipeline import health
+from streamtag.pipeline import health, listening
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.settings import HttpSettings
 from structlog.testing import capture_logs
@@ -80,6 +81,17 @@ def test_who_connects_and_never_asks_is_left(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(health, "ASK_S", 0.2)
     with serving() as server, socket.create_connection(address(server), timeout=5) as silent:
         assert silent.recv(1) == b"", "the server has closed it"
+
+
+def test_who_takes_nothing_of_what_is_sent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a one held its place among those who watch the page, and one of its few exports, for good."""
+    monkeypatch.setattr(listening, "TAKE_S", 1)
+    with listening.listen("http", "127.0.0.1", 0) as listens, socket.create_connection(listens.getsockname()):
+        sent, _ = listens.accept()
+        sent.settimeout(30)
+        with sent, pytest.raises(TimeoutError) as left:
+            sent.sendall(bytes(50_000_000))
+    assert left.value.errno == errno.ETIMEDOUT, "by the kernel"
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Final
 
 from streamtag.errors import ConfigError
+
+# After which the kernel ends a connection whose other side takes nothing more: it would hold what answers it for ever.
+# One that is slow is not meant, as long as it takes something.
+TAKE_S: Final = 60
 
 
 def listen(part: str, host: str, port: int) -> socket.socket:
@@ -31,6 +36,7 @@ def listen(part: str, host: str, port: int) -> socket.socket:
         raise ConfigError(f"{part}: cannot listen on {shown(host, port)}: {reason}; {remedy}") from None
     # asyncio does so only where a socket was made for TCP by name. Without, each answer waits 40 ms for its other half.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * TAKE_S)  # each connection inherits it
     return listening
 
 

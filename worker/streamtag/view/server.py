@@ -22,6 +22,7 @@ from streamtag.queue.keys import Keys
 from streamtag.settings import Settings
 from streamtag.view.answers import Answers
 from streamtag.view.changes import Changes
+from streamtag.view.connections import MAX_CONNECTIONS, AskingProtocol, log_faults
 from streamtag.view.events import EventLog
 from streamtag.view.files import PAGE, read_files
 from streamtag.view.guard import Guard
@@ -30,7 +31,6 @@ from streamtag.view.stories import Stories
 from streamtag.view.thumbs import Thumbs
 from streamtag.view.wall import Wall
 
-MAX_CONNECTIONS: Final = 400
 STOP_S: Final = 3
 
 
@@ -72,9 +72,12 @@ class Page:
             ],
             lifespan=self._lifespan,
         )
+        log_faults()
         self._server = _Server(
             uvicorn.Config(
                 Guard(app, settings.view.hosts),
+                http=AskingProtocol,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
