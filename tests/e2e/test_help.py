@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.markup import render
 from streamtag.cli import app
+from streamtag.cli.catalogue import COMMANDS, command_line
 from streamtag.client import Client
 from streamtag.settings import Settings
 from typer.core import TyperGroup
@@ -59,11 +60,40 @@ def test_completion_is_silent_where_redis_does_not_answer(settings: Settings) ->
 
 def test_completion_loads_no_framework() -> None:
     code = (
-        "import sys; from streamtag.cli.app import commands; commands();"
+        "import sys; from streamtag.cli.catalogue import command_line; command_line();"
         "print(sorted({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_a_list_of_commands_says_what_each_says_of_itself() -> None:
+    def listed(named: list[str]) -> dict[str, list[str]]:
+        tree = get_command(command_line(named))
+        assert isinstance(tree, TyperGroup)
+        return {name: (command.help or "").split("\n\n")[0].split() for name, command in tree.commands.items()}
+
+    assert listed([]) == listed(list(COMMANDS))
+
+
+def test_a_list_of_commands_imports_none_of_them(settings: Settings) -> None:
+    heavy = ("streamtag.pipeline", "streamtag.tools", "cv2")
+    code = (
+        "import atexit, sys; from streamtag.cli.app import main\n"
+        f"atexit.register(lambda: print([name for name in sys.modules if name.startswith({heavy})]))\n"
+        "main()"
+    )
+    for arguments, line in ((["--help"], ""), (["satus"], ""), ([], "streamtag s"), ([], "streamtag status --l")):
+        completed = {"_STREAMTAG_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        ran = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            env=environment(settings) | (completed if line else {}),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.stdout.splitlines()[-1] == "[]", (arguments, line, ran.stderr)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +139,7 @@ def test_a_mistyped_variable_of_the_environment_too(settings: Settings) -> None:
 
 def commands() -> list[list[str]]:
     """Every command there is, as it is typed."""
-    tree = get_command(app.commands())
+    tree = get_command(command_line())
     assert isinstance(tree, TyperGroup)
     paths = []
     for name, command in tree.commands.items():
@@ -120,7 +150,7 @@ def commands() -> list[list[str]]:
 
 def examples() -> list[str]:
     """What the help of all commands says that people type, as far as it is Streamtag's."""
-    tree = get_command(app.commands())
+    tree = get_command(command_line())
     assert isinstance(tree, TyperGroup)
     leaves = [tree.commands[path[0]] for path in commands() if len(path) == 1]
     for group in tree.commands.values():
@@ -132,7 +162,7 @@ def examples() -> list[str]:
 @pytest.mark.parametrize("line", examples())
 def test_an_example_of_the_help_can_be_typed(line: str) -> None:
     """``evaluate-stream film.mp4 truth.csv`` was one, and had an argument too many."""
-    tree: Any = get_command(app.commands())
+    tree: Any = get_command(command_line())
     arguments = shlex.split(line)[1:]
     with tree.make_context("streamtag", arguments, resilient_parsing=False) as outer:
         while isinstance(tree, TyperGroup):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from streamtag.cli.app import commands
+from streamtag.cli.catalogue import command_line
 from streamtag.configuration import load
 from streamtag.networks.registry import resolve
 from streamtag.settings import Settings
@@ -189,7 +189,7 @@ def test_labels_of_a_pod_say_what_it_serves(objects: tuple[Manifest, ...], monke
 
 
 def test_every_command_is_one_of_ours(objects: tuple[Manifest, ...]) -> None:
-    root: Any = get_command(commands())
+    root: Any = get_command(command_line())
     for template in pods(objects):
         for container in containers(template):
             if container["image"].startswith("streamtag:"):
