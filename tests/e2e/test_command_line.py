@@ -57,6 +57,10 @@ def test_results_and_events_of_a_job(served: tuple[Settings, Worker], clip: Path
         assert json_lines(last) == events[-3:]
     more = run_cli(settings, "tail", "tailed", "--events", "--lines", "2", "--follow", "--json").stdout
     assert json_lines(more) == events[-2:]
+    assert "state=running" in run_cli(settings, "tail", "--events").stdout, "a film is not live to people"
+    assert [event["state"] for event in events if event["kind"] == "state"] == ["live", "ended"], (
+        "programs read it as it was"
+    )
     assert run_cli(settings, "tail", "nobody", "--events").returncode == 1, "no such job is no job without events"
     assert [event["status"] for event in events if event["kind"] == "status"] == ["done"]
     enters = [event for event in events if event["kind"] == "enter"]

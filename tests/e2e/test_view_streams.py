@@ -89,9 +89,16 @@ def test_a_stream_s_page_is_kept_up_to_date(redis_server: RedisServer, tmp_path:
     plot = Plot(settings, redis_server.client())
     plot.past("camera", *ACTS)
     plot.plant(Planted("camera", stream="gate"), Planted("film", source="/a.mp4", lag_s=None, progress=0.3))
+    plot.past("film", *ACTS, live=False)
     with running(settings) as page, chromium(tmp_path) as browser:
         browser.get(f"{page.url}/stream/film")
         eventually(lambda: text(browser, ".badge") == "running", "a film that is read is no live stream to people")
+        eventually(lambda: "state: running" in text(browser, "tbody"), "nor is it in its events")
+        assert "running from 0:00.0" in str(
+            browser.execute_script("return document.querySelector('rect.at-well').textContent")
+        )
+        browser.get(f"{page.url}/search?kind=state")
+        eventually(lambda: "state: running" in text(browser, "tbody"), "nor where they are searched")
         browser.get(f"{page.url}/stream/camera")
         eventually(lambda: text(browser, ".badge") == "live", "its state")
         plot.plant(

@@ -78,7 +78,7 @@ COMMANDS: dict[str, _Command] = {
         ),
     ),
     "tail": _Command(
-        "jobs",
+        "tail",
         _JOBS,
         "Print the results or the events of a job, as they come with --follow.",
         (

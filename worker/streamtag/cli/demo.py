@@ -188,7 +188,7 @@ def _play(show: Demo, with_results: bool, is_opened: bool) -> Outcome:
         def on_news(news: Event | Result, view: JobView) -> None:
             progress.update(task, completed=view.progress or 0.0, description=f"{view.counters.published} samples")
             if isinstance(news, Event):
-                out.print(_event_line(news), soft_wrap=True)
+                out.print(_event_line(news, view), soft_wrap=True)
             elif with_results:
                 out.print(views.result_line(news), soft_wrap=True)
 
@@ -209,11 +209,12 @@ def _keep(page_url: str) -> None:
             time.sleep(1.0)
 
 
-def _event_line(event: Event) -> Text:
+def _event_line(event: Event, view: JobView) -> Text:
     """An event without the job's id: there is only one."""
     label = event.content.get("label")
     if event.kind in ("state", "status"):
-        return Text(f"{views.clock(event.pts_s)}  {event.kind:<6}  {event.content[event.kind]}", style="cyan")
+        what = view.told(event.content[event.kind])
+        return Text(f"{views.clock(event.pts_s)}  {event.kind:<6}  {what}", style="cyan")
     if event.kind not in ("enter", "exit") or not isinstance(label, dict):
         return views.event_line(event)
     line = Text.assemble(

@@ -1,13 +1,10 @@
-"""``submit``, ``tail`` and ``cancel``: jobs from the outside."""
+"""``submit`` and ``cancel``: jobs from the outside."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import chain, islice
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +28,7 @@ from streamtag.cli.common import (
 from streamtag.cli.progress import progress_bar
 from streamtag.cli.regions import Roi, regions_of
 from streamtag.client import Client
-from streamtag.core.records import Event, JobStatus, JobView, Result
+from streamtag.core.records import JobStatus, JobView
 from streamtag.errors import AccessDenied, ConfigError, QueueUnavailable, StreamtagError
 from streamtag.redaction import printable
 
@@ -222,74 +219,6 @@ def _done(view: JobView) -> float:
     if view.status is JobStatus.DONE:
         return 1.0
     return (view.progress or 0.0) if view.counters.decoded else 0.0
-
-
-def tail(
-    job_id: Annotated[
-        str | None,
-        typer.Argument(help="Job; with --events it may be left out for all jobs.", autocompletion=completion.jobs),
-    ] = None,
-    config: Config = None,
-    model: Model = None,
-    events: Annotated[bool, typer.Option("--events", "-e", help="Events instead of results.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,
-    lines: Annotated[
-        int | None, typer.Option("--lines", "-n", help="Begin with the last N results or events; default all.", min=0)
-    ] = None,
-    region: Annotated[str | None, typer.Option("--region", help="Those of one named region only.")] = None,
-    json: Json = False,
-    overrides: Overrides = None,
-) -> None:
-    """Print the results or the events of a job, as they come with --follow."""
-    if job_id is None and not events:
-        raise ConfigError("name a job, or give --events for the events of all jobs; `streamtag status` lists the jobs")
-    with Client(settings=settings_from(config, model, None, overrides)) as client:
-        if job_id is not None and not events:
-            _tail_results(client, job_id, lines, follow, region, json)
-        else:
-            _tail_events(client, job_id, lines, follow, region, json)
-
-
-def _tail_events(
-    client: Client, job_id: str | None, lines: int | None, follow: bool, region: str | None, json: bool
-) -> None:
-    def fitting(after: str, follow: bool) -> Iterator[Event]:
-        found = client.events(job_id, follow=follow, after=after)
-        return (event for event in found if region in (None, event.content.get("region")))
-
-    begin = fitting("0-0", follow=False)
-    stored = list(islice(begin, 1)) if lines is None else list(deque(begin, max(1, lines)))
-    if job_id is not None and not stored:
-        client.status(job_id)  # raises where there is no such job; events outlive theirs
-    last = stored[-1].id if stored else "0-0"
-    more = fitting(last, follow) if follow or lines is None else iter(())
-    for event in chain([] if lines == 0 else stored, more):
-        _print_record(event.to_dict(), views.event_line(event), json)
-
-
-def _tail_results(client: Client, job_id: str, lines: int | None, follow: bool, region: str | None, json: bool) -> None:
-    def show(results: Iterable[Result]) -> None:
-        for result in results:
-            if region in (None, result.region):
-                _print_record(result.to_dict(), views.result_line(result), json)
-
-    regions = client.status(job_id).counters.regions  # raises where there is no such job
-    after = "0-0"
-    if lines is not None:
-        newest = client.newest_results(job_id, max(1, lines * (regions if region else 1)))
-        wanted = [result for result in newest if region in (None, result.region)]
-        show(wanted[-lines:] if lines else [])
-        after = newest[-1].id if newest else "0-0"
-        if not follow:
-            return
-    show(client.results(job_id, follow=follow, after=after))
-
-
-def _print_record(content: dict[str, Any], line: Any, json: bool) -> None:
-    if json:
-        print_json(content)
-    else:
-        out.print(line, soft_wrap=True)
 
 
 def cancel(

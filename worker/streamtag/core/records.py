@@ -237,9 +237,13 @@ class JobView:
 
     @property
     def told_state(self) -> str:
-        """The state as people are told it: what has an end, and is read to it, is no live stream to them."""
-        is_read = self.state == StreamState.LIVE and self.progress is not None
-        return str(JobStatus.RUNNING) if is_read else self.state
+        """The state as people are told it."""
+        return self.told(self.state)
+
+    def told(self, state: str) -> str:
+        """A state of its stream in a word for people: what has an end, and is read to it, is no live stream to them."""
+        is_read = state == StreamState.LIVE and self.progress is not None
+        return str(JobStatus.RUNNING) if is_read else state
 
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)

@@ -49,6 +49,8 @@ export class Search {
     for (const input of Object.values(this.fields)) {
       for (const kind of ["input", "change"]) input.addEventListener(kind, () => this.#later(WAIT_MS), { signal });
     }
+    // What an event is of, a film or a camera, may be told after it was found.
+    this.#live.addEventListener("change", ({ detail }) => detail === null && this.#draw(), { signal });
     this.#more.addEventListener("click", () => this.#ask(this.#events.at(-1)?.id), { signal });
     this.#ask();
   }
@@ -103,7 +105,7 @@ export class Search {
       const link = el("a", { href: `/stream/${encodeURIComponent(event.job)}?at=${when.toFixed(2)}` }, event.stream);
       link.dataset.inside = "";
       return el("tr", {}, el("td", {}, clock(event.at, true)), el("td", {}, link), el("td", {}, position(event.pts)),
-        el("td", { className: "wide" }, saidOf(event)), el("td", {}, event.label), el("td", {}, event.score === null ? "" : event.score.toFixed(2)));
+        el("td", { className: "wide" }, saidOf(event, job?.done)), el("td", {}, event.label), el("td", {}, event.score === null ? "" : event.score.toFixed(2)));
     }));
   }
 }

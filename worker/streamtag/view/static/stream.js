@@ -4,7 +4,7 @@ import { actionsOf } from "./changes.js";
 import { el, say } from "./dom.js";
 import { Drawing } from "./svg.js";
 import { Thumbs } from "./thumbs.js";
-import { clock, counted, isSilent, percent, position, span, stateOf, tone, word } from "./words.js";
+import { clock, counted, isSilent, percent, position, span, stateOf, toldState, tone, word } from "./words.js";
 
 const PERIOD_MS = 2000, OVER_MS = 10000, READING_MS = 300;
 const FORMATS = ["jsonl", "csv", "parquet", "vtt", "srt", "edl"];
@@ -217,7 +217,7 @@ export class Stream {
   }
 
   #events() {
-    const { events, pictures } = this.#story;
+    const { events, pictures, job } = this.#story;
     const shown = JSON.stringify([events[0]?.id, events.length, pictures.length]);
     if (shown === this.#shownEvents) return;
     this.#shownEvents = shown;
@@ -228,14 +228,15 @@ export class Stream {
       const kept = event.kind === "enter" && pictures.some((one) => one[4] === "enter" && one[3] === event.label && Math.abs(one[1] - event.pts) < 1);
       const button = kept ? el("button", { type: "button" }, "show") : null;
       button?.addEventListener("click", () => this.#look(when));
-      return el("tr", {}, el("td", {}, clock(event.at)), el("td", {}, position(event.pts)), el("td", { className: "wide" }, saidOf(event)),
+      return el("tr", {}, el("td", {}, clock(event.at)), el("td", {}, position(event.pts)), el("td", { className: "wide" }, saidOf(event, job.progress)),
         el("td", {}, event.label), el("td", {}, event.score === null ? "" : event.score.toFixed(2)), el("td", {}, button || ""));
     }));
   }
 }
 
-/** What an event says, in words. */
-export function saidOf(event) {
+/** What an event says, in words; `done` is how far its job is read, where that has an end. */
+export function saidOf(event, done) {
   if (event.kind === "gap") return `gap: ${event.what}${event.missed === null ? "" : `, ${span(event.missed)} missed`}`;
-  return event.what ? `${event.kind}: ${word(event.what)}` : event.kind;
+  const what = event.kind === "state" ? toldState(event.what, done) : event.what;
+  return what ? `${event.kind}: ${word(what)}` : event.kind;
 }

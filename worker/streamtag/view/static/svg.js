@@ -1,6 +1,6 @@
 // Drawings over time: scores as lines, what was active as bars, states, gaps. One axis for all of them.
 
-import { clock, position, tone, word } from "./words.js";
+import { clock, position, toldState, tone, word } from "./words.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const CHART = 150, ROW = 20, AXIS = 22, STATES = 18, MOST_ROWS = 14;
@@ -82,7 +82,7 @@ export class Drawing {
   }
 
   #statesOf(events) {
-    const changes = events.filter((event) => event.kind === "state").map((event) => [this.#at(event), event.what]).sort((a, b) => a[0] - b[0]);
+    const changes = events.filter((event) => event.kind === "state").map((event) => [this.#at(event), toldState(event.what, this.#story.job.progress)]).sort((a, b) => a[0] - b[0]);
     return changes.map(([from, state], place) => [state, Math.max(from, this.begin), place + 1 < changes.length ? changes[place + 1][0] : this.end]).filter(([, from, to]) => to >= from);
   }
 

@@ -11,11 +11,15 @@ const ORDER = ["failed", "unreadable", "auth_failed", "reconnecting", "stalled",
 
 export const STATES = ["live", "running", "connecting", "stalled", "frozen", "black", "reconnecting", "auth_failed", "queued", "done", "failed", "cancelled", "unreadable"];
 
-/** What a stream does, in one of our words for it: its state while it runs, else what became of the job. What has an
- * end, and is read to it, is no live stream to people. */
+/** What a stream does, in one of our words for it: its state while it runs, else what became of the job. */
 export function stateOf(job) {
   if (job.status !== "running") return job.status;
-  return job.state === "live" && Number.isFinite(job.done) ? "running" : job.state || "connecting";
+  return toldState(job.state || "connecting", job.done);
+}
+
+/** A state for people: what has an end, and is read to it, is no live stream to them. `done` is how far it is read. */
+export function toldState(state, done) {
+  return state === "live" && Number.isFinite(done) ? "running" : state;
 }
 
 export function word(state) {
