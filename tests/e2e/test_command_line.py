@@ -250,6 +250,7 @@ def test_json_is_pure_and_logs_are_elsewhere(served: tuple[Settings, Worker], cl
         (["classify", "/none.jpg", "file:///none.mp4", "--model", "vgg99"], 1, "/none.mp4: no such file"),
         (["classify", "/none.jpg", "--compare", "vgg98,vgg99", "--json"], 1, '"vgg99":{"path":"/none.jpg","error"'),
         (["demo", "--source", "/none.mp4", "--set", "engine.name=null"], 1, "no such file"),
+        (["notify", "--status"], 0, "no sink is set: name webhooks and brokers under notify.sinks, in the file of"),
         (["frobnicate"], 2, "No such command"),
     ],
 )

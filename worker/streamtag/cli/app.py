@@ -13,40 +13,15 @@ from typer.core import TyperGroup
 from streamtag.cli.catalogue import command_line
 from streamtag.cli.common import (
     CRASHED,
-    DEVICE_MISSING,
     FAILED,
     INTERRUPTED,
-    MACHINE_TOO_SMALL,
-    NETWORK_UNUSABLE,
-    UNAVAILABLE,
     USAGE,
+    code_of,
     complain,
     err,
 )
-from streamtag.errors import (
-    AccessDenied,
-    ConfigError,
-    DeviceMissing,
-    MachineTooSmall,
-    NetworkUnusable,
-    NoTemporaryFolder,
-    QueueUnavailable,
-    StreamtagError,
-    is_want_of_temporary_folder,
-)
+from streamtag.errors import NoTemporaryFolder, StreamtagError, is_want_of_temporary_folder
 from streamtag.logs import traceback_text
-
-# The first that fits, so the narrower kinds come first.
-_CODES: tuple[tuple[type[StreamtagError], int], ...] = (
-    (ConfigError, USAGE),
-    (AccessDenied, USAGE),
-    (QueueUnavailable, UNAVAILABLE),
-    (NetworkUnusable, NETWORK_UNUSABLE),
-    (DeviceMissing, DEVICE_MISSING),
-    (MachineTooSmall, MACHINE_TOO_SMALL),
-    (StreamtagError, FAILED),
-)
-
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -73,7 +48,7 @@ def main() -> int:
         raise
     except StreamtagError as error:
         complain(error)
-        return next(code for kind, code in _CODES if isinstance(error, kind))
+        return code_of(error)
     except Exception as error:
         if hasattr(error, "format_message"):  # click's own: wrong options
             error.show()  # type: ignore[attr-defined]

@@ -18,6 +18,15 @@ from streamtag import logs
 from streamtag.cli import completion
 from streamtag.cli.terminal_log import TerminalLog
 from streamtag.configuration import forget_secrets, load, parse_override
+from streamtag.errors import (
+    AccessDenied,
+    ConfigError,
+    DeviceMissing,
+    MachineTooSmall,
+    NetworkUnusable,
+    QueueUnavailable,
+    StreamtagError,
+)
 from streamtag.redaction import printable
 from streamtag.settings import Settings
 
@@ -34,6 +43,21 @@ EXIT_CODES = (
     "Exit codes: 0 done; 1 a job or picture failed, or is not there; 2 wrong options or settings; "
     "3 Redis cannot be reached; 4, 5, 6 a worker's network, GPU or memory does not do; 70 a bug; 130 interrupted."
 )
+# The first that fits, so the narrower kinds come first.
+_CODES: tuple[tuple[type[StreamtagError], int], ...] = (
+    (ConfigError, USAGE),
+    (AccessDenied, USAGE),
+    (QueueUnavailable, UNAVAILABLE),
+    (NetworkUnusable, NETWORK_UNUSABLE),
+    (DeviceMissing, DEVICE_MISSING),
+    (MachineTooSmall, MACHINE_TOO_SMALL),
+    (StreamtagError, FAILED),
+)
+
+
+def code_of(error: StreamtagError) -> int:
+    """The exit code of a command that ends with this."""
+    return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
 def _is_same_terminal() -> bool:

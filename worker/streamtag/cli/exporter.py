@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from prometheus_client import generate_latest
 
-from streamtag.cli.common import FAILED, Config, Overrides, out, settings_from
+from streamtag.cli.common import Config, Overrides, code_of, out, settings_from
 from streamtag.logs import log
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.pipeline.signals import watch_signals
@@ -34,7 +34,7 @@ def exporter(
     registry = registry_of(collector)
     if once:
         out.file.write(generate_latest(registry).decode())
-        raise typer.Exit(0 if collector.reachable else FAILED)
+        raise typer.Exit(code_of(collector.failure) if collector.failure else 0)
     health = Health(settings.http.stuck_s)
     health.warm = health.redis = True  # it is of use while Redis is away, too: that is what it tells then
     stopping = threading.Event()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from streamtag.cli import views
-from streamtag.cli.common import FAILED, OUTPUT, Config, Json, Model, Overrides, out, print_json, settings_from
+from streamtag.cli.common import FAILED, OUTPUT, Config, Json, Model, Overrides, err, out, print_json, settings_from
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client
 from streamtag.errors import ConfigError
@@ -26,6 +26,11 @@ from streamtag.settings import Settings
 from streamtag.tools.notify.again import Retold, tell_again, webhook_of
 from streamtag.tools.notify.runner import Runner
 from streamtag.tools.notify.tls import trusted_by
+
+NO_SINK = (
+    "no sink is set: name webhooks and brokers under notify.sinks, in the file of --config or in "
+    "STREAMTAG_NOTIFY__SINKS (docs/notify.md)"
+)
 
 
 def notify(
@@ -93,7 +98,7 @@ def _check(settings: Settings) -> None:
     """What would fail later is said now."""
     sinks = settings.notify.sinks
     if not sinks:
-        raise ConfigError("no sink is set: notify.sinks names webhooks and brokers (docs/notify.md)")
+        raise ConfigError(NO_SINK)
     for sink in sinks:
         if isinstance(sink, MqttSink):
             require("notify to MQTT")
@@ -105,6 +110,9 @@ def _check(settings: Settings) -> None:
 
 
 def _print_status(sinks: list[SinkView], runner: str, json: bool) -> None:
+    if not sinks:
+        (err if json else out).print(NO_SINK, highlight=False, markup=False, soft_wrap=True)
+        return
     if json:
         for sink in sinks:
             print_json(asdict(sink) | {"runner": runner})

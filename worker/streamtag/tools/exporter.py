@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from streamtag.client import Client
 from streamtag.core.records import WorkerView
-from streamtag.errors import QueueRefused, QueueUnavailable
+from streamtag.errors import QueueRefused, QueueUnavailable, StreamtagError
 from streamtag.logs import log
 from streamtag.queue.depth import QueueDepth
 from streamtag.queue.memory import RedisMemory
@@ -47,7 +47,7 @@ class QueueCollector(Collector):
 
     def __init__(self, clients: Sequence[Client]) -> None:
         self._clients = clients
-        self._outages: set[Client] = set()
+        self._outages: dict[Client, StreamtagError] = {}
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         families = {
@@ -65,9 +65,9 @@ class QueueCollector(Collector):
         return ()  # nothing is asked of Redis when the collector is registered
 
     @property
-    def reachable(self) -> bool:
-        """Whether Redis answered for every queue when it was last asked."""
-        return not self._outages
+    def failure(self) -> StreamtagError | None:
+        """Why Redis did not answer for one of the queues when it was last asked."""
+        return next(iter(self._outages.values()), None)
 
     def _read(self, client: Client) -> dict[str, float]:
         began_s = time.monotonic()
@@ -76,11 +76,11 @@ class QueueCollector(Collector):
         except (QueueUnavailable, QueueRefused) as error:
             if client not in self._outages:
                 log.warning("Redis does not tell about the queue", model=client.settings.model.name, error=str(error))
-                self._outages.add(client)
+            self._outages[client] = error
             return {"queue_reachable": 0.0}
         if client in self._outages:
             log.info("Redis tells about the queue again", model=client.settings.model.name)
-            self._outages.discard(client)
+            del self._outages[client]
         return _figures(depth, workers, memory) | {"queue_read_seconds": time.monotonic() - began_s}
 
 
