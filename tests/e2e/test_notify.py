@@ -261,3 +261,12 @@ def test_what_is_set_wrong_ends_it_before_any_event(settings: Settings, tmp_path
         ran = run_cli(settings, "notify", *arguments, env=env)
         assert ran.returncode == 2, ran.stderr
         assert says in ran.stderr.replace("\n", " ")
+
+
+def test_a_status_without_sinks_says_how_to_set_one(settings: Settings) -> None:
+    ran = run_cli(settings, "notify", "--status")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("no sink is set: name webhooks and brokers under notify.sinks")
+    ran = run_cli(settings, "notify", "--status", "--json")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert "notify.sinks" in ran.stderr

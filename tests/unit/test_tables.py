@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 from streamtag.cli.tables import Column, Grid
@@ -49,6 +50,35 @@ def test_an_id_is_whole_on_any_terminal() -> None:
         lines, omitted = drawn(grid_of(LONG_ID), width, terminal=True)
         assert any(LONG_ID in line for line in lines)
         assert omitted == {"age", "reason"}
+
+
+def test_names_of_any_length_leave_room_for_what_is_said_of_them() -> None:
+    for name in (LONG_ID, "倉庫の北門" * 9, "🚗🎥" * 20):
+        grid = Grid(Column("job", gives=True), Column("state"), Column("done", rank=1), Column("note", rank=9))
+        grid.row(name, "reconnecting", "12%", "a reason of many words")
+        for width in (40, 60, 80):
+            lines, omitted = drawn(grid, width, terminal=True)
+            assert omitted == {"note"}, (name, width)
+            assert max(map(cell_len, lines)) <= width, (name, width)
+            assert sum("reconnecting  12%" in line for line in lines) == 1, "in one row"
+            folded = "".join(line.partition("reconnecting")[0].strip() for line in lines[2:] if "─" not in line)
+            assert name in folded, "nothing of it is lost"
+        assert any(name in line for line in drawn(grid, 200, terminal=True)[0])
+
+
+def test_on_a_screen_a_long_name_is_one_line_with_its_beginning_and_its_end() -> None:
+    grid = Grid(Column("job", gives=True), "state")
+    grid.row(f"north-gate-{'x' * 80}-left", "live")
+    grid.row(f"北門{'倉' * 40}左", "live")
+    file = io.StringIO()
+    console = Console(file=file, width=40, height=20, force_terminal=True, color_system=None)
+    console.print(grid.screen(console, 20))
+    rows = [line for line in file.getvalue().splitlines() if "live" in line]
+    assert [(row.split("…")[0][:6].strip(), row.split("…")[1].split()[0][-1]) for row in rows] == [
+        ("north", "t"),
+        ("北門倉倉倉", "左"),
+    ]
+    assert max(map(cell_len, rows)) <= 40
 
 
 def test_cells_are_text_and_nothing_else() -> None:

@@ -24,16 +24,16 @@ PERIOD_S = 0.5
 WHICH = "Which jobs"
 _ORDER = {JobStatus.RUNNING: 0, JobStatus.QUEUED: 1}
 _COLUMNS = (
-    Column("job"),
+    Column("job", gives=True),
     Column("status"),
-    Column("stream", rank=6),
-    Column("state", rank=2),
-    Column("done", right=True, rank=1),
+    Column("stream", gives=True, rank=6),
+    Column("state", rank=1),
+    Column("done", right=True, rank=2),
     Column("frames", right=True, rank=9),
     Column("samples", right=True, rank=3),
-    Column("drop", right=True, rank=7),
-    Column("fail", right=True, rank=7),
-    Column("active", rank=4),
+    Column("drop", right=True, rank=8),
+    Column("fail", right=True, rank=8),
+    Column("active", gives=True, rank=4),
     Column("lag", right=True, rank=5),
     Column("last", right=True, rank=5),
     Column("age", right=True, rank=8),
@@ -43,7 +43,7 @@ _COLUMNS = (
 
 
 _WORKER_COLUMNS = (
-    Column("worker"),
+    Column("worker", gives=True),
     Column("jobs", right=True),
     Column("streams", right=True, rank=5),
     Column("samples/s", right=True, rank=1),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +15,8 @@ from streamtag.cli.common import out
 from streamtag.redaction import printable
 
 LEAST_WRAPPED = 24  # characters that a column of sentences needs to stay readable
+LEAST_NAME = 12  # of a name, of which a narrow terminal shows less, or on several lines
+BEFORE_NAMES = 8  # columns of this rank and above leave before names are shown in less than they take
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Column:
     name: str
     right: bool = False
     wraps: bool = False  # sentences and paths; everything else stays on one line whatever the width
+    gives: bool = False  # names of any length: they give way to the other columns
     rank: int = 0  # 0 stays; of the others the highest leaves first
 
 
@@ -53,52 +56,66 @@ class Grid:
 
     def print(self, console: Console = out) -> frozenset[str]:
         """Print the table; the answer names the columns for which the terminal was too narrow."""
-        chosen, width = self._fitting(console)
+        widths = self._fitting(console)
+        width = max(console.width, self._width(widths))
         # Line by line, since a console would cut what is wider than itself.
         for segments in console.render_lines(
-            self._table(chosen, self._rows), console.options.update_width(width), pad=False
+            self._table(widths, self._rows), console.options.update_width(width), pad=False
         ):
             line = Text.assemble(" " * self._indent, *((segment.text, segment.style or "") for segment in segments))
             line.rstrip()
             if not line.plain and not self._title:
                 continue  # the box keeps a distance from a title that is not there
             console.print(line, soft_wrap=True)
-        return frozenset(column.name for column in self._columns) - {self._columns[at].name for at in chosen}
+        return frozenset(column.name for column in self._columns) - {self._columns[at].name for at in widths}
 
     def screen(self, console: Console, lines: int) -> Table:
         """The table as it fits a screen of so many lines; the last of them says how many rows are missing."""
-        chosen, _ = self._fitting(console)
+        widths = self._fitting(console)
         room = max(1, lines - 4 - bool(self._title))  # heading, rule, and what surrounds them
-        if len(self._rows) <= room:
-            return self._table(chosen, self._rows)
-        table = self._table(chosen, self._rows[: room - 1])
-        table.caption, table.caption_justify = f"and {len(self._rows) - room + 1} more", "left"
+        most = len(self._rows) if len(self._rows) <= room else room - 1
+        table = self._table(widths, [self._on_one_line(row, widths) for row in self._rows[:most]])
+        if most < len(self._rows):
+            table.caption, table.caption_justify = f"and {len(self._rows) - most} more", "left"
         return table
 
-    def _fitting(self, console: Console) -> tuple[list[int], int]:
-        """Which columns are shown, and how wide the table is. A pipe has room for everything."""
-        chosen = list(range(len(self._columns)))
-        natural = self._width(chosen, wrapped=False)
+    def _fitting(self, console: Console) -> dict[int, int]:
+        """The columns that are shown, and how wide each is at least. A pipe has room for everything."""
+        natural = {at: self._natural_width(at) for at in range(len(self._columns))}
         if not console.is_terminal:
-            return chosen, max(console.width, natural)
-        while self._width(chosen, wrapped=True) > console.width:
-            leaving = max(chosen, key=lambda at: (self._columns[at].rank, at))
-            if self._columns[leaving].rank == 0:
+            return natural
+        widths = {at: min(width, LEAST_WRAPPED) if self._columns[at].wraps else width for at, width in natural.items()}
+        names = {at for at, column in enumerate(self._columns) if column.gives}
+        narrow = False
+        while self._width(widths) > console.width:
+            leaving = max(widths, key=lambda at: (self._columns[at].rank, at))
+            if self._columns[leaving].rank < BEFORE_NAMES and not narrow:
+                widths |= {at: min(widths[at], LEAST_NAME) for at in names & widths.keys()}
+                narrow = True
+            elif self._columns[leaving].rank == 0:
                 break
-            chosen.remove(leaving)
-        return chosen, max(console.width, self._width(chosen, wrapped=True))
+            else:
+                del widths[leaving]
+        for _ in range(console.width - self._width(widths)):
+            lacking = [at for at in names & widths.keys() if widths[at] < natural[at]]
+            if lacking:
+                widths[min(lacking, key=lambda at: (widths[at], at))] += 1
+        return widths
 
-    def _width(self, chosen: Sequence[int], wrapped: bool) -> int:
-        widths = [self._column_width(at, wrapped) for at in chosen]
+    def _width(self, widths: Mapping[int, int]) -> int:
         padding, dividers = len(widths), len(widths) - 1
-        return self._indent + sum(widths) + padding + (dividers + 2 if self._headings else 0)  # 2: the edges of the box
+        # 2: the edges of the box
+        return self._indent + sum(widths.values()) + padding + (dividers + 2 if self._headings else 0)
 
-    def _column_width(self, at: int, wrapped: bool) -> int:
-        column = self._columns[at]
-        width = max([cell_len(column.name), *(cell_len(row[at].plain) for row in self._rows)])
-        return min(width, LEAST_WRAPPED) if wrapped and column.wraps else width
+    def _natural_width(self, at: int) -> int:
+        return max([cell_len(self._columns[at].name), *(cell_len(row[at].plain) for row in self._rows)])
 
-    def _table(self, chosen: Sequence[int], rows: Sequence[Sequence[Text]]) -> Table:
+    def _on_one_line(self, row: Sequence[Text], widths: Mapping[int, int]) -> Sequence[Text]:
+        return [
+            _cut(cell, widths[at]) if self._columns[at].gives and at in widths else cell for at, cell in enumerate(row)
+        ]
+
+    def _table(self, widths: Mapping[int, int], rows: Sequence[Sequence[Text]]) -> Table:
         table = Table(
             title=printable(self._title) or None,
             title_justify="left",
@@ -107,17 +124,18 @@ class Grid:
             box=box.SIMPLE_HEAD if self._headings else None,
             padding=(0, 1, 0, 0),
         )
-        for at in chosen:
+        for at, width in widths.items():
             column = self._columns[at]
             table.add_column(
                 self._aligned(Text(column.name), at),
                 justify="right" if column.right else "left",
-                no_wrap=not column.wraps,
-                overflow="fold" if column.wraps else "ignore",
-                min_width=self._column_width(at, wrapped=True),
+                no_wrap=not (column.wraps or column.gives),
+                overflow="fold" if column.wraps or column.gives else "ignore",
+                min_width=width,
+                max_width=width if column.gives else None,
             )
         for row in rows:
-            table.add_row(*(self._aligned(row[at], at) for at in chosen))
+            table.add_row(*(self._aligned(row[at], at) for at in widths))
         return table
 
     def _aligned(self, cell: Text, at: int) -> Text:
@@ -125,5 +143,15 @@ class Grid:
             return cell
         # By spaces: what may never be cut is not justified either.
         cell = cell.copy()
-        cell.pad_left(self._column_width(at, wrapped=False) - cell.cell_len)
+        cell.pad_left(self._natural_width(at) - cell.cell_len)
         return cell
+
+
+def _cut(cell: Text, width: int) -> Text:
+    """The beginning and the end of a name that is too long: of many that are alike, they differ in one of the two."""
+    text = cell.plain
+    if cell_len(text) <= width:
+        return cell
+    end = (width - 1) // 2
+    last = next(text[at:] for at in range(len(text)) if cell_len(text[at:]) <= end)
+    return Text(f"{chop_cells(text, width - 1 - end)[0]}…{last}", style=cell.style)

@@ -20,16 +20,16 @@ MAX_WORDS = 100  # characters
 LABELS = 3
 _COLOURS = ("bold red", "yellow", "green", "cyan", "red", "dim")
 _COLUMNS = (
-    Column("stream"),
+    Column("stream", gives=True),
     Column("state"),
-    Column("labels", rank=2),
+    Column("labels", gives=True, rank=2),
     Column("score", rank=4),
     Column("rate", right=True, rank=5),
     Column("lag", right=True, rank=3),
     Column("last", right=True, rank=1),
-    Column("worker", rank=7),
-    Column("job", rank=8),
-    Column("note", rank=6),
+    Column("worker", rank=9),
+    Column("job", rank=10),
+    Column("note", rank=8),
 )
 _AROUND = 4  # lines of a table that are no rows: its heading, a rule, and what surrounds them
 
