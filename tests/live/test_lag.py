@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
+from typing import Literal
 
 import psutil
 import pytest
@@ -84,6 +85,23 @@ def test_a_camera_is_open_with_its_first_frame_and_each_is_stamped_with_the_time
     assert statistics.median(one.error_s for one in watched) < SLACK_S  # the first waits for its encoder to start
     assert heard.unclassified == []
     assert [one.sample.pts_s for one in watched] == sorted({one.sample.pts_s for one in watched})
+
+
+@pytest.mark.parametrize(("codec", "transport"), [("h264", "tcp"), ("h264", "udp"), ("h265", "tcp")])
+def test_a_picture_does_not_wait_for_the_next_one(codec: str, transport: Literal["tcp", "udp"]) -> None:
+    """FFmpeg sees its end in the beginning of the next, and it was called new then: at this rate 2 s late."""
+    settings = PATIENT.model_copy(update={"rtsp_transport": transport})
+    with clock_cameras(cam={"codec": codec, "fps": 0.5, "key_frames": 3}) as cameras:
+        heard = watch(cameras.url("cam"), Sampling(fps=2), lambda heard: len(heard.samples) >= 6, settings)
+    watched = seen(heard)
+    assert statistics.median(one.lag_s for one in watched) < 1
+    assert all(-0.01 < one.error_s < 1 for one in watched[1:])
+    assert heard.unclassified == []
+    assert heard.gaps == []
+    for before, after in itertools.pairwise(watched[1:]):
+        assert after.sample.pts_s - before.sample.pts_s == pytest.approx(
+            after.shown_unix_s - before.shown_unix_s, abs=0.2
+        )
 
 
 def test_what_a_camera_had_kept_is_not_taken_for_new() -> None:

@@ -116,3 +116,19 @@ def test_a_camera_whose_clock_is_slow_and_that_sends_each_frame_at_once_is_not_l
     assert heard.unclassified == []
     lags_s = [taken - sample.captured_unix_s for taken, sample in zip(heard.taken_unix_s, heard.samples, strict=True)]
     assert max(lags_s[len(lags_s) // 2 :]) < budget_s / 2, lags_s
+
+
+SLICES = {"tune": "zerolatency", "x264-params": "keyint=10:min-keyint=10:scenecut=0:slices=4:sliced-threads=0"}
+
+
+@pytest.mark.parametrize("marks_all", [False, True], ids=["marks pictures", "marks slices"])
+@pytest.mark.parametrize("pause_s", [0.0, 0.07], ids=["at once", "with a pause"])
+def test_a_picture_of_several_slices_is_whole_wherever_its_camera_pauses(marks_all: bool, pause_s: float) -> None:
+    """Where a camera that marks each slice pauses between two, the first picture is taken for one that has ended."""
+    units = film_of_squares("libx264", SLICES, 200)
+    assert len(units[1].nals) >= 4
+    with odd_camera(units, marks_all=marks_all, pause_s=pause_s) as camera:
+        heard = watch(camera.url, Sampling(fps=10), lambda heard: len(heard.samples) >= 30)
+    misled = 10 if marks_all and pause_s else 0  # as far as the next key frame
+    assert max(map(damage, heard.pictures[misled:])) < 12
+    assert heard.unclassified[misled:] == []

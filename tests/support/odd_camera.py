@@ -95,6 +95,8 @@ class OddCamera:
         described: its description holds its parameters, which tell the size of its pictures.
         speed: of its clock.
         lose: of each so many packets of RTP one never comes, whatever it holds.
+        marks_all: also packets of RTP that are the last of a NAL unit, and not of a picture.
+        pause_s: within each picture.
     """
 
     def __init__(
@@ -106,8 +108,11 @@ class OddCamera:
         described: bool = True,
         speed: float = 1.0,
         lose: int | None = None,
+        marks_all: bool = False,
+        pause_s: float = 0.0,
     ) -> None:
         self._begin, self._speed, self._lose = begin, speed, lose
+        self._marks_all, self._pause_s = marks_all, pause_s
         self._h265 = codec == "H265"
         self._kept = [[nal for nal in unit.nals if self._type(nal) not in without] for unit in units]
         parameters = [nal for nal in units[0].nals if self._type(nal) in ((32, 33, 34) if self._h265 else (7, 8))]
@@ -177,14 +182,19 @@ class OddCamera:
                 turn, place = divmod(number, len(self._kept))
                 shown = turn * len(self._kept) + self._shown[place]
                 stamp = round(shown * self._speed * 90_000 / FPS) & 0xFFFFFFFF
-                parts = [part for nal in self._kept[place] for part in self._parts(nal)]
+                nals = [list(self._parts(nal)) for nal in self._kept[place]]
                 sent = b""
-                for part in parts:
-                    last = 0x80 if part is parts[-1] else 0
-                    count = next(numbers)
-                    packet = struct.pack(">BBHII", 0x80, last | 96, count & 0xFFFF, stamp, 1) + part
-                    if self._lose is None or (count + 1) % self._lose:
-                        sent += b"$\0" + len(packet).to_bytes(2, "big") + packet
+                for parts in nals:
+                    for part in parts:
+                        last = part is parts[-1] and (self._marks_all or parts is nals[-1])
+                        count = next(numbers)
+                        packet = struct.pack(">BBHII", 0x80, last << 7 | 96, count & 0xFFFF, stamp, 1) + part
+                        if self._lose is None or (count + 1) % self._lose:
+                            sent += b"$\0" + len(packet).to_bytes(2, "big") + packet
+                    if self._pause_s and parts is nals[-2]:
+                        connection.sendall(sent)
+                        time.sleep(self._pause_s)
+                        sent = b""
                 connection.sendall(sent)
 
     def _parts(self, nal: bytes) -> Iterator[bytes]:

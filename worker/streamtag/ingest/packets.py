@@ -28,6 +28,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamtag.core.live_clock import ArrivalClock, at_pace
+from streamtag.ingest.picture_ends import HEAD_BYTES, later_ticks
 from streamtag.ingest.readers import Fate
 
 # How long is looked at what comes at first, to tell what a server had kept from what is new.
@@ -206,6 +207,8 @@ class PacketFeed:
     def _camera_time(self, packet: Packet[VideoStream]) -> float | None:
         if packet.pts is None:
             return None
+        if later := later_ticks(bytes(memoryview(packet)[:HEAD_BYTES])):
+            packet.pts += later
         raw_s = packet.pts * self._tick_s
         if self._raw_s - REORDERED_S < raw_s < self._raw_s:
             return self._raw_s  # it is shown before one that was needed to decode it

@@ -2,7 +2,8 @@
 
 FFmpeg would follow a redirect to anywhere; here one ends the connection. Messages pass as they are, but for one header:
 where a camera sends over UDP only, it is asked for that, and what it sends is put into FFmpeg's TCP connection. So a
-decoder needs no UDP, and what waits for it can be seen.
+decoder needs no UDP, and what waits for it can be seen. Packets pass as they are until FFmpeg has to be told of the
+end of a picture (``picture_ends.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, cast
+
+from streamtag.ingest.interleaved import Interleaved
 
 _HEAD_BYTES = 65_536
 _BODY_BYTES = 1_048_576
@@ -49,6 +52,7 @@ class RtspRelay:
     def __init__(self, near: Connection, far: Connection, transport: Transport) -> None:
         self._near_reader, self._near_writer = near
         self._far_reader, self._far_writer = far
+        self._packets = Interleaved(self._near_writer)
         self._auto = transport == "auto"
         self._udp = transport == "udp"
         self._asked: bytes | None = None  # the last SETUP, as FFmpeg wrote it, until its answer has come
@@ -68,6 +72,7 @@ class RtspRelay:
         try:
             await either(self._requests(head), self._replies())
         finally:
+            self._packets.close()
             for port in self._ports.values():
                 port.close()
 
@@ -100,9 +105,22 @@ class RtspRelay:
                     self._far_writer.write(await self._for_udp(asked))
                     continue
                 reply = self._for_tcp(reply) if self._udp else reply
+            self._packets.describe(reply)
             self._near_writer.write(reply)
             await self._near_writer.drain()
-        await copy(self._far_reader, self._near_writer)
+        if self._packets.wants_packets:
+            await self._play()
+        else:
+            await copy(self._far_reader, self._near_writer)
+
+    async def _play(self) -> None:
+        """From the camera to FFmpeg, packets and replies."""
+        come = bytearray()
+        with suppress(ConnectionResetError):  # see ``copy``
+            while content := await self._far_reader.read(_CHUNK_BYTES):
+                come += content
+                self._packets.pass_on(come)
+                await self._near_writer.drain()
 
     async def _for_udp(self, setup: bytes) -> bytes:
         """FFmpeg's request with ports of ours in place of the channels that it wants."""
@@ -112,7 +130,7 @@ class RtspRelay:
         own_host, camera_host = (self._far_writer.get_extra_info(name)[0] for name in ("sockname", "peername"))
         pair = _bind_pair(own_host)
         for channel, sock in zip(map(int, channels.groups()), pair, strict=True):
-            make = partial(_Port, channel, camera_host, self._near_writer)
+            make = partial(_Port, channel, camera_host, self._near_writer, self._packets)
             _, self._ports[channel] = await asyncio.get_running_loop().create_datagram_endpoint(make, sock=sock)
         first = pair[0].getsockname()[1]
         return _TRANSPORT.sub(b"Transport: RTP/AVP;unicast;client_port=%d-%d\r" % (first, first + 1), setup, count=1)
@@ -136,10 +154,11 @@ class RtspRelay:
 class _Port(asyncio.DatagramProtocol):
     """A UDP port that one camera sends to: what comes goes into FFmpeg's connection, on its channel."""
 
-    def __init__(self, channel: int, camera_host: str, near_writer: asyncio.StreamWriter) -> None:
+    def __init__(self, channel: int, camera_host: str, near_writer: asyncio.StreamWriter, packets: Interleaved) -> None:
         self.channel = channel
         self._camera_host = camera_host
         self._near_writer = near_writer
+        self._packets = packets
         self._transport: asyncio.DatagramTransport | None = None
         self._camera: tuple[str, int] | None = None
 
@@ -149,7 +168,7 @@ class _Port(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, address: tuple[Any, ...]) -> None:
         waiting_bytes = self._near_writer.transport.get_write_buffer_size()
         if address[0] == self._camera_host and waiting_bytes < _WAITING_BYTES:
-            self._near_writer.write(b"$%c%b%b" % (self.channel, len(data).to_bytes(2, "big"), data))
+            self._packets.packet(self.channel, data)
 
     def greet(self, number: int, punch: bytes) -> None:
         """Send to the port that the camera has named."""
