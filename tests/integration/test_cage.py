@@ -40,7 +40,7 @@ def trap() -> Iterator[Trap]:
 
 def did(source: str, settings: SourceSettings) -> set[str]:
     """What a decoder that was taken over managed to do."""
-    request = Request(source, False, Sampling(), 5.0, Preprocessing(32), settings, 4, -1, 0, 0, 0.0)
+    request = Request(source, False, Sampling(), 5.0, Preprocessing(32), settings, 4, -1, 0, 0)
     with DecoderSession(request, break_out) as session:
         last = list(session.messages(60))[-1]
     assert isinstance(last, DecoderFailed)
@@ -85,7 +85,7 @@ def test_a_decoder_without_progress_runs_out_of_its_processor_time(folder: Path)
     """Also one that says it makes progress, or a parent that looks away: the kernel counts, and ends it."""
     settings = SourceSettings(watchdog_s=1.0)
     source = str(folder / "source.mp4")
-    request = Request(source, False, Sampling(), 5.0, Preprocessing(32), settings, 4, -1, 0, 0, 0.0)
+    request = Request(source, False, Sampling(), 5.0, Preprocessing(32), settings, 4, -1, 0, 0)
     with DecoderSession(request, spin) as session:
         last = list(session.messages(60))[-1]
         assert isinstance(last, DecoderFailed)

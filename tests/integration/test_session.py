@@ -35,7 +35,7 @@ PREPROCESSING = Preprocessing(32)
 
 
 def request(source: str = "none.mp4", slots: int = 4) -> Request:
-    return Request(source, False, Sampling(), 5.0, PREPROCESSING, SourceSettings(), slots, -1, 0, 0, 0.0)
+    return Request(source, False, Sampling(), 5.0, PREPROCESSING, SourceSettings(), slots, -1, 0, 0)
 
 
 def sample(slot: int, number: int = 1) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import statistics
 import time
 from typing import Literal
@@ -10,8 +11,12 @@ from typing import Literal
 import psutil
 import pytest
 from streamtag.core.job import Sampling
+from streamtag.core.records import StreamState
 from streamtag.core.stream_state import GapReason
+from streamtag.ingest import decoder
+from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession
+from streamtag.ingest.slots import SlotMemory
 from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings
 
@@ -130,3 +135,36 @@ def test_a_clock_that_is_set_moves_nothing() -> None:
     assert min(steps_s) > 0
     assert sum(steps_s) < 60
     assert heard.gaps == []
+
+
+def open_late(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
+    """A decoder whose later connections take their time to open."""
+    if request.decoded:
+        time.sleep(OPENING_S)
+    decoder.main(request, parent, memory)
+
+
+OPENING_S = 3.0
+
+
+def test_presentation_time_goes_on_by_our_clock_however_long_the_next_connection_takes_to_open() -> None:
+    """It went on with the beginning of each connection, and was that much too early."""
+    there = 10
+
+    def break_off(stream: Stream, heard: Heard) -> None:
+        if stream.session is not None and len(heard.samples) >= there and StreamState.RECONNECTING not in heard.states:
+            stream.session.kill()
+        if len(heard.samples) >= there + 10 and heard.gaps:
+            stream.stop()
+
+    with clock_cameras(cam={"fps": 10}) as cameras:
+        settings = PATIENT.model_copy(update={"backoff_s": 0.05})
+        heard = read(
+            cameras.url("cam"), Sampling(fps=5), settings, meddle=break_off, preprocessing=WHOLE, decode=open_late
+        )
+    assert heard.gaps == [GapReason.RECONNECT]
+    shown = [(one.sample.pts_s, one.shown_unix_s) for one in seen(heard)]
+    (first_pts_s, first_s), *later = shown
+    assert later[-1][1] - first_s > OPENING_S
+    assert max(abs((pts_s - first_pts_s) - (shown_s - first_s)) for pts_s, shown_s in later) < 1
+    assert [pts_s for pts_s, _ in shown] == sorted({pts_s for pts_s, _ in shown})

@@ -21,7 +21,7 @@ def main(request: Request, parent: socket.socket, memory: SlotMemory) -> None:
         number += 1
         time.sleep(max(0.0, began_s + number * period_s - time.monotonic()))
         index, counts = request.decoded + number - 1, (request.decoded + number, request.sampled + number)
-        pts_s, captured_unix_s = request.start_pts_s + number * period_s, time.time()
+        pts_s, captured_unix_s = number * period_s, time.time()
         slot = slots.take()
         message: wire.Message
         if slot is None:

@@ -235,25 +235,15 @@ def test_a_stream_never_seen_misses_nothing_however_often_it_failed() -> None:
 def test_a_handed_over_stream_goes_on_in_time_and_count() -> None:
     """The last owner's last sample was 60 s before this machine's start, at 100 s of the stream."""
     one = machine(live=True, checkpoint=SEEN)
-    assert (one.decoded, one.delivered, one.start_pts_s(5.0)) == (50, 10, 165.0)
+    assert (one.decoded, one.delivered) == (50, 10)
     one.connecting(5.0)
     assert GapNoticed(GapReason.HANDOVER) in show(one, 6.0, number=10)
     assert GapNoticed(GapReason.HANDOVER) not in show(one, 7.0, number=11)
 
 
-def test_live_time_never_goes_back_when_the_wall_clock_does() -> None:
-    early = StreamMachine(LIMITS, True, SEEN, 0.0, 1000.0, lambda: 1.0)  # before the last sample was taken
-    assert early.start_pts_s(0.0) == 100.0
-    fresh = machine(live=True)
-    assert fresh.start_pts_s(9.0) == 0.0
-    fresh.connecting(9.0)
-    show(fresh, 10.0)
-    assert fresh.start_pts_s(20.0) == 20.0
-
-
 def test_a_finite_source_starts_from_its_beginning() -> None:
     one = machine(checkpoint=SEEN)
-    assert (one.start_pts_s(9.0), one.decoded, one.last_index) == (0.0, 0, 49)
+    assert (one.placed(sample(0, 3.0), 9.0, 1e9).pts_s, one.decoded, one.last_index) == (3.0, 0, 49)
 
 
 def test_stopped_it_says_so_once_and_nothing_follows() -> None:

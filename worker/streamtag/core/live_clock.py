@@ -1,4 +1,4 @@
-"""The two clocks of a live stream: when each packet arrived, and what its time of presentation is. Pure.
+"""The clocks of a live stream: when each packet arrived, and what its time of presentation is. Pure.
 
 A worker that is short of processor time leaves a stream in the kernel's buffers for half a minute, and what it then
 reads looks as if it had come just now. But the camera's own times say how far apart two packets were made. So packets
@@ -181,3 +181,38 @@ class LiveTimeline:
             return step_s - ahead_s
         beyond_s = math.copysign(max(0.0, abs(ahead_s) - DEADBAND_S), ahead_s)
         return step_s - beyond_s * (1.0 - math.exp(-waited_s / PULL_S))
+
+
+class StreamTime:
+    """Presentation times of a live stream over all its connections and owners: seconds since its first frame ever.
+
+    Each connection counts from a first frame of its own. When that came is known with its first sample only: opening
+    takes now a moment, now ten seconds, and then the next frame may be as far off.
+
+    Args:
+        origin_s: when it was 0, by our clock, of a stream that another had before.
+        last_s: as far as it had come.
+    """
+
+    def __init__(self, origin_s: float | None = None, last_s: float = 0.0) -> None:
+        self._origin_s = origin_s
+        self._last_s = last_s
+        self._later_s: float | None = None  # than on this connection
+
+    def connecting(self) -> None:
+        """Another connection begins."""
+        self._later_s = None
+
+    def place_s(self, pts_s: float, arrived_s: float) -> float:
+        """The presentation time of a sample; never before that of the one before it.
+
+        Args:
+            pts_s: on its connection.
+            arrived_s: when it came, by our clock.
+        """
+        if self._origin_s is None:
+            self._origin_s, self._later_s = arrived_s - pts_s, 0.0
+        elif self._later_s is None:
+            self._later_s = max(self._last_s + LEAST_STEP_S, arrived_s - self._origin_s) - pts_s
+        self._last_s = pts_s + (self._later_s or 0.0)
+        return self._last_s

@@ -127,11 +127,10 @@ class Timeline:
         jumps: how often that was.
     """
 
-    def __init__(self, frame_s: float, start_s: float = 0.0) -> None:
+    def __init__(self, frame_s: float) -> None:
         self._frame_s = min(frame_s, MAX_STEP_S)
         self._last_s: float | None = None
-        self._offset_s = start_s
-        self._start_s = start_s
+        self._offset_s = 0.0
         self.jumps = 0
 
     def next(self, raw_s: float | None) -> float:
@@ -140,7 +139,7 @@ class Timeline:
         Args:
             raw_s: what the demuxer says, or None or NaN where it says nothing.
         """
-        due_s = self._start_s if self._last_s is None else self._last_s + self._frame_s
+        due_s = 0.0 if self._last_s is None else self._last_s + self._frame_s
         if raw_s is None or not math.isfinite(raw_s):
             pts_s = due_s
         else:
@@ -153,8 +152,8 @@ class Timeline:
 
     def _believable(self, pts_s: float) -> bool:
         if self._last_s is None:
-            return self._start_s <= pts_s <= self._start_s + MAX_STEP_S
-        return self._last_s < pts_s <= self._last_s + MAX_STEP_S and pts_s <= self._start_s + MAX_LENGTH_S
+            return 0.0 <= pts_s <= MAX_STEP_S
+        return self._last_s < pts_s <= min(self._last_s + MAX_STEP_S, MAX_LENGTH_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,18 +16,20 @@ between them is longer than usual (``continuity.py``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from streamtag.core.backoff import full_jitter_s
 from streamtag.core.continuity import Continuity
 from streamtag.core.failure import CAUSE_OF_KIND, Failure, FailureCause, FailureKind
+from streamtag.core.live_clock import StreamTime
 from streamtag.core.picture_watch import PictureWatch
 from streamtag.core.records import Checkpoint, Sample, StreamState
 
 READ_SLACK_S = 0.5  # for the decoder to say by itself that nothing comes
 AUTH_TRIES = 2  # refusals of a user or password after which it is tried seldom
 AUTH_JITTER = 0.25
+MAX_AGE_S = 5.0  # of a sample; more is a wall clock that was set since it came
 
 
 class GapReason(StrEnum):
@@ -139,9 +141,8 @@ class StreamMachine:
         self._continuity = Continuity(limits.read_timeout_s)
         self._pictures = PictureWatch(limits.frozen_s, limits.black_luma)
         self._first_index: int | None = None  # the connection's first frame with a sample, which has none before it
-        self._last_pts_s = checkpoint.last_pts_s
-        missed_s = max(0.0, unix_s - checkpoint.last_captured_unix_s) if self._handed_over else 0.0
-        self._origin_s = now_s - (checkpoint.last_pts_s + missed_s)  # when presentation time was 0
+        last_s, missed_s = checkpoint.last_pts_s, max(0.0, unix_s - checkpoint.last_captured_unix_s)
+        self._time = StreamTime(now_s - last_s - missed_s, last_s) if self._handed_over else StreamTime()
 
     # Questions.
 
@@ -160,15 +161,6 @@ class StreamMachine:
         """Whether the back-off is over."""
         return self.retry_s is not None and now_s >= self.retry_s
 
-    def start_pts_s(self, now_s: float) -> float:
-        """Presentation time of the next connection's first frame.
-
-        Live time goes on across connections and owners: seconds since the stream's first frame ever.
-        """
-        if not self.live or not (self._handed_over or self._had_sample):
-            return 0.0
-        return max(self._last_pts_s, now_s - self._origin_s)
-
     # What happened.
 
     def connecting(self, now_s: float) -> list[News]:
@@ -177,6 +169,7 @@ class StreamMachine:
         self.connected, self._opened, self._first_index = True, False, None
         self._heard_s = now_s
         self._continuity.connecting()
+        self._time.connecting()
         return [] if self.state is StreamState.RECONNECTING else self._enter(StreamState.CONNECTING)
 
     def heard(self, now_s: float) -> None:
@@ -196,6 +189,14 @@ class StreamMachine:
         self._continuity.packet(now_s, self._had_sample)
         return self._enter(self._pictures.state) if self.state is StreamState.STALLED else []
 
+    def placed(self, sample: Sample, now_s: float, unix_s: float) -> Sample:
+        """A sample that came, with its presentation time: as its decoder has it, it counts from this connection on."""
+        if not self.live:
+            return sample
+        age_s = min(max(0.0, unix_s - sample.captured_unix_s), MAX_AGE_S)
+        pts_s = self._time.place_s(sample.pts_s, now_s - age_s)
+        return sample if pts_s == sample.pts_s else replace(sample, pts_s=pts_s)
+
     def unclassifiable(self, sample: Sample, failed: bool = False) -> list[News]:
         """A sample came without a picture. Where that is its own fault, the stream sends all the same."""
         self._know(sample)
@@ -210,7 +211,6 @@ class StreamMachine:
         """
         self._know(sample)
         self._first_index = sample.index if self._first_index is None else self._first_index
-        self._last_pts_s = sample.pts_s
         self._failures = self._tries = self._refusals = 0
         news: list[News] = []
         if self.live:

@@ -100,7 +100,7 @@ class Decoder:
         self.tell(wire.Opened(opened.width, opened.height, opened.fps, opened.frames))
         # Each picture of a folder is a sample, unless the job says otherwise.
         sampling = Sampling(every=1) if reader.still and not request.sampling.chooses else request.sampling
-        timeline = opened.timeline(request.start_pts_s)
+        timeline = opened.timeline()
         self._cpu_s = time.process_time()
         plan = FramePlan(self._sampler(reader, sampling), timeline, self._decoded, request.resume_index)
         for planned in reader.planned(plan):

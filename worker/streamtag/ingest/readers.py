@@ -35,9 +35,9 @@ class Opened:
         frames = int(frames) if believable and 0 < frames < 1e9 else 0
         return cls(int(width), int(height), fps if believable else 0.0, frames)
 
-    def timeline(self, start_s: float = 0.0) -> Timeline:
-        """Of its frames, the first of which is shown at ``start_s``."""
-        return Timeline(1.0 / (self.fps or 25.0), start_s)
+    def timeline(self) -> Timeline:
+        """Of its frames."""
+        return Timeline(1.0 / (self.fps or 25.0))
 
 
 class Fate(Enum):

@@ -23,7 +23,6 @@ class Request:
     resume_index: int  # samples up to this frame index are done already; -1 none (finite sources)
     decoded: int  # frames before this connection (live sources)
     sampled: int  # samples before this connection, those of earlier owners included
-    start_pts_s: float  # presentation time of the first frame (live sources)
     pictures: tuple[str, ...] = ()  # image files to read in this order, in place of the source
     gate_port: int = 0  # where the gate of a source on the network listens
     may_turn_live: bool = False  # the job leaves it to the source whether it goes on for ever

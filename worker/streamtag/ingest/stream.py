@@ -178,7 +178,6 @@ class Stream:
             resume_index=-1 if machine.live else machine.last_index,
             decoded=machine.decoded if machine.live else 0,
             sampled=machine.delivered,
-            start_pts_s=machine.start_pts_s(self._now_s()),
             may_turn_live=job.live is None,
             decode=self._sampling.decode,
             regions=regions,
@@ -199,6 +198,7 @@ class Stream:
         match message:
             case wire.SampleMessage(sample, motion, luma, decode_s):
                 now_s = self._now_s()
+                sample = machine.placed(sample, now_s, time.time())
                 news = machine.count(sample.decoded, now_s)
                 if news := news + machine.sample(sample, motion, luma, now_s):
                     self._tell(news)
@@ -208,12 +208,14 @@ class Stream:
             case wire.Opened():
                 machine.opened(message.frames, self._now_s())
             case wire.FrameFailed() | wire.FrameDropped():
-                self._tell(machine.count(message.decoded, self._now_s()))
+                now_s = self._now_s()
+                self._tell(machine.count(message.decoded, now_s))
                 dropped = isinstance(message, wire.FrameDropped)
-                self._tell(machine.unclassifiable(message.sample, failed=not dropped))
+                sample = machine.placed(message.sample, now_s, time.time())
+                self._tell(machine.unclassifiable(sample, failed=not dropped))
                 if dropped and message.reason == decoder.LAGGING:
                     machine.gave_up()
-                self._emit(Unclassified(message.sample, dropped, message.reason, message.detail))
+                self._emit(Unclassified(sample, dropped, message.reason, message.detail))
             case wire.Ended(decoded, _, note):
                 machine.count(decoded, self._now_s())
                 self._tell(machine.ended(note, self._now_s()))

@@ -139,7 +139,7 @@ def _decoders(settings: Settings) -> Iterator[Finding]:
 def _decoded(path: str, settings: Settings) -> int:
     """Samples that a decoder process makes of a clip."""
     preprocessing = Preprocessing(32)
-    request = Request(path, False, Sampling(every=1), 1.0, preprocessing, settings.source, 8, -1, 0, 0, 0.0)
+    request = Request(path, False, Sampling(every=1), 1.0, preprocessing, settings.source, 8, -1, 0, 0)
     samples = 0
     with DecoderSession(request) as session:
         for message in session.messages(DECODE_LIMIT_S):

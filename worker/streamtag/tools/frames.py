@@ -121,7 +121,6 @@ class Reading:
             resume_index=-1,
             decoded=0,
             sampled=0,
-            start_pts_s=0.0,
             pictures=pictures,
             regions=self._regions,
             credential=self._credential if "://" in source else "",

@@ -117,7 +117,6 @@ def _request(wanted: Wanted, settings: Settings, live: bool, longer_px: int) -> 
         resume_index=-1,
         decoded=0,
         sampled=0,
-        start_pts_s=0.0,
         may_turn_live=not live,
         regions=(wanted.region,),
         credential=wanted.credential if "://" in wanted.source else "",

@@ -88,7 +88,7 @@ def decoder_cpu(settings: Settings, film: Path, sampling: Sampling, preprocessin
     Raises:
         StreamtagError: it cannot be read, or there is no frame in it.
     """
-    request = Request(str(film), False, sampling, float(FPS), preprocessing, settings.source, 8, -1, 0, 0, 0.0)
+    request = Request(str(film), False, sampling, float(FPS), preprocessing, settings.source, 8, -1, 0, 0)
     samples, cpu_s = 0, 0.0
     with DecoderSession(request) as session:
         for message in session.messages(settings.source.watchdog_s):
