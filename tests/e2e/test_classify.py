@@ -168,6 +168,18 @@ def test_copies_of_one_name_are_two_and_a_name_may_look_like_a_pattern(tmp_path:
     assert "would overwrite" in ran.stderr
 
 
+def test_what_is_not_there_is_told_first_and_a_folder_with_a_picture_s_name_is_one_picture_that_fails(
+    tmp_path: Path, settings: Settings
+) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), Scene("star", 3).frame(0.2))
+    (tmp_path / "2.png").mkdir()
+    ran = run_cli(settings, "classify", str(tmp_path), "/none.png", "--json")
+    assert ran.returncode == 1
+    rows = json_lines(ran.stdout)
+    told = [(Path(row["path"]).name, row.get("error")) for row in rows]
+    assert told == [("none.png", "no such file"), ("1.png", None), ("2.png", "Is a directory")]
+
+
 def test_bundles_of_one_name_in_two_folders_are_compared(tmp_path: Path, settings: Settings) -> None:
     cv2.imwrite(str(tmp_path / "star.png"), Scene("star", 3).frame(0.2))
     both = [str(shutil.copytree(DEMO_BUNDLE, tmp_path / folder / "bundle")) for folder in ("a", "b")]

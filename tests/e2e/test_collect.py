@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 from streamtag.client import Client
-from streamtag.networks.bundles import read_bundle_file
+from streamtag.networks.bundle_file import read_bundle_file
 from streamtag.settings import Settings
 from streamtag.tools.demo.drawing import plan, write_clip
 

@@ -246,6 +246,7 @@ def test_json_is_pure_and_logs_are_elsewhere(served: tuple[Settings, Worker], cl
         # Told before a network is asked for, which this one shows by not being there.
         (["classify", "/none.jpg", "file:///none.mp4", "--model", "vgg99"], 1, "/none.mp4: no such file"),
         (["classify", "/none.jpg", "--compare", "vgg98,vgg99", "--json"], 1, '"vgg99":{"path":"/none.jpg","error"'),
+        (["classify", __file__, "/none.jpg", "--model", "vgg99"], 2, "/none.jpg: no such file"),
         (["demo", "--source", "/none.mp4", "--set", "engine.name=null"], 1, "no such file"),
         (["frobnicate"], 2, "No such command"),
     ],

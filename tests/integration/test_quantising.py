@@ -15,7 +15,8 @@ import pytest
 from streamtag.core.bundle import Bundle, Quantised
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.networks import loading
-from streamtag.networks.bundles import read_bundle, read_bundle_file
+from streamtag.networks.bundle_file import read_bundle_file
+from streamtag.networks.bundles import read_bundle
 from streamtag.networks.conversions import KeptConversion
 from streamtag.networks.engines.openvino_engine import Converted
 from streamtag.networks.engines.silence import forbid_telemetry

@@ -12,7 +12,8 @@ import pytest
 from streamtag.core.bundle import WHOLE, Bundle, OutputKind, Preprocessing
 from streamtag.errors import ConfigError
 from streamtag.networks.building import build, features, load_features
-from streamtag.networks.bundles import read_bundle, read_bundle_file
+from streamtag.networks.bundle_file import read_bundle_file
+from streamtag.networks.bundles import read_bundle
 from streamtag.networks.engines.base import calibrated
 from streamtag.networks.loading import compile_model
 from streamtag.networks.outputs import find_kind, last_activation
@@ -106,6 +107,13 @@ def test_a_bundle_is_made_of_a_network_with_logits_and_says_so(tmp_path: Path, s
     command = ("models", "bundle", str(tmp_path / "own.keras"), "--labels", str(tmp_path / "labels.txt"))
     ran = run_cli(settings, *command, "--out", str(tmp_path / "bundle"))
     assert ran.returncode == 0, ran.stderr
+    wrong = {
+        (*command, "--size", "64"): "own.keras: --size 64: it takes 32 pixels and nothing else; leave --size out",
+        ("models", "bundle", "xception", "--size", "64", "--mode", "tf"): "--size, --mode: for .keras files alone",
+    }
+    for arguments, says in wrong.items():
+        refused = run_cli(settings, *arguments, "--out", str(tmp_path / "none"))
+        assert (refused.returncode, says in refused.stderr) == (2, True), refused.stderr
     assert ran.stderr == "note: its outputs are no probabilities; a softmax is added, so that they are\n"
     assert read_bundle_file(tmp_path / "bundle").outputs == "logits"
     (row,) = json_lines(run_cli(settings, "models", "verify", str(tmp_path / "bundle"), "--json").stdout)

@@ -54,6 +54,7 @@ def test_the_demo_bundle_is_small_and_knows_nothing() -> None:
         ({"arguments": {"head": {}}}, "arguments.head: .*valid array"),
         ({"arguments": {"head": [1] * 100_000}}, "arguments.head: .*at most 16"),
         ({"arguments": {"head": [], "head_inputs": "power+top", "top": [7, 10**12]}}, "arguments.top.1: .*30000"),
+        ({"architecture": "VGG16", "arguments": {}, "size": 2048}, "size 2048 is too large for VGG16.*at most 512"),
         ({"arguments": {"width": 10**9}}, "arguments.width: .*less than or equal to 512"),
         ({"arguments": {"wdith": 24}}, "arguments.wdith: Extra inputs"),
     ],

@@ -37,6 +37,13 @@ def test_folders_are_classes_and_subfolders_are_groups(tmp_path: Path) -> None:
     assert [item.is_video for item in found.items if item.label == "dog"] == [True]
 
 
+def test_a_link_to_nothing_is_told_of_when_it_is_read_and_what_is_no_file_is_no_material(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.jpg", "dog/1.jpg", "dog/folder.jpg/notes.txt")
+    (tmp_path / "cat" / "2.jpg").symlink_to("gone.jpg")
+    os.mkfifo(tmp_path / "dog" / "pipe.jpg")
+    assert read_folders(tmp_path).counts() == {"cat": 2, "dog": 1}
+
+
 def test_hidden_files_are_no_material(tmp_path: Path) -> None:
     """Such as ``._1.jpg``, which macOS puts beside each file of a foreign disk, and folders of previews."""
     touch(tmp_path, "cat/1.jpg", "cat/._1.jpg", "cat/.previews/1.jpg", "dog/v.mp4", "dog/._v.mp4")

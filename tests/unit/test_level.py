@@ -12,7 +12,8 @@ from streamtag.core.bundle import Bundle, Preprocessing
 from streamtag.core.groups import Groups, LabelGroup
 from streamtag.core.labelling import make_smoother
 from streamtag.core.options import SmoothingSettings
-from streamtag.networks.bundles import read_bundle, read_bundle_file, write_bundle_file
+from streamtag.networks.bundle_file import read_bundle_file, write_bundle_file
+from streamtag.networks.bundles import read_bundle
 from streamtag.networks.registry import DEMO_BUNDLE, resolve
 from streamtag.settings import ModelSettings
 from streamtag.tools.evaluation.level_choice import LevelChoice, choose_level, doubt, refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -99,10 +100,30 @@ def test_a_bundle_has_one_label_more_and_the_class_means_are_checked(bundle: Pat
     assert after.labels == (*before.labels, "unknown")
     assert after.thresholds == before.thresholds
     assert isinstance(after.unknown, Unknown)
-    assert (after.unknown.by, after.unknown.file) == ("distance", str(bundle / "unknown.npy"))
-    (bundle / "unknown.npy").write_bytes(b"other")
+    assert after.unknown.by == "distance"
+    Path(after.unknown.file).write_bytes(b"other")
     with pytest.raises(ConfigError, match="missing or not what"):
         read_bundle(bundle)
+
+
+def test_class_means_that_a_worker_may_read_now_stay_until_the_new_ones_are_there(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(bundle, fit())
+    before = read_bundle(bundle)
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        if target.name == "bundle.json":
+            assert read_bundle(bundle) == before
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    other = fit()
+    assert other.means is not None
+    write(bundle, dataclasses.replace(other, means=other.means + 1))
+    assert read_bundle(bundle) != before
+    assert len(list(bundle.glob("*.npy"))) == 1, "those of before are gone"
 
 
 def test_a_line_that_loses_most_of_the_classes_is_not_written(bundle: Path) -> None:

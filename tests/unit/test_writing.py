@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from streamtag.networks.bundles import read_bundle_file, write_bundle_file
+from streamtag.networks.bundle_file import read_bundle_file, write_bundle_file
 from streamtag.networks.registry import DEMO_BUNDLE
 from streamtag.tools.evaluation.measures import Measures, measure
 from streamtag.tools.evaluation.writing import Fitted, doubts, write_fitted

@@ -157,8 +157,10 @@ def classify(
     if len(regions) > 1 and (plot or show or compare or timeline):
         raise ConfigError("--plot, --show, --compare and --timeline are of one region; give one --roi")
     networks = {} if compare is None else _networks(compare, settings)
-    if all(map(is_absent, chosen)):
-        _tell_absent(chosen, networks, look, outputs)
+    if absent := [source for source in chosen if is_absent(source)]:
+        _tell_absent(absent, networks, look, outputs)
+        chosen = [source for source in chosen if source not in absent]
+    if not chosen:
         raise typer.Exit(FAILED)
     if not networks:
         found = {settings.model.name: _classified(settings, chosen, look, outputs)}
@@ -166,7 +168,7 @@ def classify(
         found = {name: _answers(one, chosen, look, json) for name, one in networks.items()}
         answers.print_side_by_side(chosen, found, json)
     draw(chosen, found, settings, plot, show, quiet=json or outputs.silent)
-    if any(answer.error for given in found.values() for answer in given):
+    if absent or any(answer.error for given in found.values() for answer in given):
         raise typer.Exit(FAILED)
 
 

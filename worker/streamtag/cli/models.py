@@ -25,7 +25,8 @@ from streamtag.cli.progress import progress_bar
 from streamtag.cli.quantise import quantise
 from streamtag.cli.tables import Column, Grid
 from streamtag.errors import ConfigError, StreamtagError, did_you_mean
-from streamtag.networks.bundles import read_bundle_file, sha256
+from streamtag.networks.bundle_file import LEAST_SIZE, MOST_SIZE, read_bundle_file
+from streamtag.networks.bundles import sha256
 from streamtag.networks.loading import convert_ahead
 from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, fetch_weights, find_weights, published
 from streamtag.networks.weights import fetching
@@ -178,11 +179,13 @@ def bundle(
     weights: Annotated[str, typer.Option("--weights", help="imagenet, or a file.")] = "imagenet",
     labels: Annotated[Path | None, typer.Option("--labels", help="Class names: a text file or JSON.")] = None,
     size: Annotated[
-        int | None, typer.Option("--size", help="Input of a .keras file, pixels. Default: its own.")
+        int | None,
+        typer.Option("--size", help="Input of a .keras file, pixels. Default: its own.", min=LEAST_SIZE, max=MOST_SIZE),
     ] = None,
     mode: Annotated[
-        str, typer.Option("--mode", help="Normalisation of a .keras file: tf, caffe, caffe-rounded, torch, lite.")
-    ] = "tf",
+        str | None,
+        typer.Option("--mode", help="Normalisation of a .keras file: tf (default), caffe, caffe-rounded, torch, lite."),
+    ] = None,
     outputs: Annotated[
         str,
         typer.Option("--outputs", help="Of a .keras file: logits, probabilities, sigmoid. Default: found out."),
@@ -195,15 +198,18 @@ def bundle(
     """Make a bundle: a folder with the network, its labels and its preprocessing, ready to serve."""
     settings = settings_from(config, overrides=overrides).model
     settings = settings.model_copy(update={"name": name, "weights": weights, "labels": labels})
+    brought = {"size": size, "mode": mode, "outputs": outputs}
     with held(out_folder, force):
         if name.endswith(".keras"):
             if outputs not in ("", "logits", "probabilities", "sigmoid"):
                 raise ConfigError(f"--outputs {outputs}: logits, probabilities or sigmoid")
-            kind = bundling.make_whole(Path(name), settings, size, mode, outputs, out_folder)
+            kind = bundling.make_whole(Path(name), settings, size, mode or "tf", outputs, out_folder)
             if not json and kind in _TOLD:
                 err.print(f"[yellow]note:[/] {_TOLD[kind]}", highlight=False, soft_wrap=True)
-        elif outputs:
-            raise ConfigError("--outputs is for .keras files; the networks of the registry give probabilities")
+        elif given := [f"--{option}" for option, value in brought.items() if value]:
+            raise ConfigError(
+                f"{', '.join(given)}: for .keras files alone; the networks of the registry have their own"
+            )
         else:
             _spec(name)
             bundling.make(settings, out_folder, {"weights": weights})

@@ -27,13 +27,13 @@ from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.extras import require
 from streamtag.logs import quiet_stderr
-from streamtag.networks.bundles import MOST_LAYERS
+from streamtag.networks.bundle_file import MOST_LAYERS
 from streamtag.networks.loading import LoadStep, bundle_with_weights, import_keras
 from streamtag.networks.registry import resolve
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.redaction import printable
 from streamtag.settings import ModelSettings, Settings
-from streamtag.tools.bundle_folder import held
+from streamtag.tools.bundle_folder import BESIDE, held
 from streamtag.tools.dataset import Dataset, other_pictures, read_folders, read_spans
 from streamtag.tools.split_record import read_split
 
@@ -104,6 +104,7 @@ def train(
     units, cache = _units(head), cache_folder(settings.model).parent / "features"
     _check(settings, dataset, others)
     with held(out_folder, force):
+        _check_tables(out_folder, force)
         _print_dataset(dataset, crops, json)
         with _Bars(json) as bars:
             chosen = bundle_with_weights(settings.model, bars.on_step)
@@ -127,6 +128,15 @@ def _check(settings: Settings, dataset: Dataset, others: Path | None) -> None:
     if UNKNOWN in dataset.classes:
         raise ConfigError(f"--others: {UNKNOWN} is a class of the pictures already; name one of them differently")
     other_pictures(others)
+
+
+def _check_tables(out_folder: Path, force: bool) -> None:
+    """See that what is written beside the bundle is written over nothing of somebody else's."""
+    there = [name for name in BESIDE if (out_folder / name).exists()]
+    if there and not force and not (out_folder / "bundle.json").exists():
+        raise ConfigError(
+            f"{out_folder / there[0]}: is there, without a bundle; name another --out, or give --force to replace it"
+        )
 
 
 def _command() -> tuple[str, ...]:

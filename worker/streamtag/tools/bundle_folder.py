@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -11,11 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from streamtag.errors import ConfigError, StreamtagError
+from streamtag.networks.bundle_file import BundleFile, read_bundle_file, write_bundle_file
+from streamtag.networks.bundles import files_of, sha256
 from streamtag.networks.file_lock import lock_within
 from streamtag.tools.split_record import NAME as SPLIT
-from streamtag.tools.split_record import forget_split
 
+HISTORY = "history.png"  # drawn of a training
+BESIDE = (SPLIT, HISTORY)  # what training writes beside a bundle
 _LAST = "bundle.json"
+_STAGE = ".new-"
+# Names that nobody but these commands gives. Where one ended in the middle, some may lie there that no bundle has.
+_OURS = re.compile(
+    r"(network-[0-9a-f]{12}\.(weights\.h5|keras)|network\.int8-[0-9a-f]{12}\.(xml|bin)|unknown-[0-9a-f]{12}\.npy)"
+)
+_OUR_STAGE = re.compile(re.escape(_STAGE) + r"[a-z0-9_]{8}")
 
 
 @contextmanager
@@ -39,9 +50,11 @@ def held(folder: Path, force: bool) -> Iterator[None]:
             f"{folder}: cannot be written: {error.strerror}; make it writable, or name another folder"
         ) from None
     try:
-        _lock(number, folder)
+        alone = _lock(number, folder)
         if (folder / _LAST).exists() and not force:
             raise ConfigError(f"{folder}: holds a bundle; name another --out, or give --force to replace it")
+        if alone:
+            _sweep(folder)
         yield
     finally:
         if new:
@@ -50,37 +63,101 @@ def held(folder: Path, force: bool) -> Iterator[None]:
         os.close(number)
 
 
-def _lock(number: int, folder: Path) -> None:
+def _lock(number: int, folder: Path) -> bool:
+    """Whether nobody else writes there, which a file system without locks does not tell."""
     try:
         ours = lock_within(number, 0.0)
-    except OSError:  # a file system that has no locks
-        return
+    except OSError:
+        return False
     if not ours:
         raise ConfigError(
             f"{folder}: another command writes this bundle; wait until it has ended, or name another folder"
         )
+    return True
 
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A folder to write a new bundle into, whose files then take their places in ``folder``, ``bundle.json`` last.
+    """A folder to write a new bundle into, whose files then take their places in ``folder``.
 
-    Whatever ends the writing before, what was there is as it was. What that was trained on is then forgotten.
+    At any moment the one or the other is there, whole: no file has the name of another one of the bundle before, and
+    ``bundle.json`` is replaced in one step. What only the bundle before had goes after that, but for what it was
+    trained on: a table of another training would be believed, and none is told of.
 
     Raises:
         StreamtagError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-", ignore_cleanup_errors=True) as name:
-            yield (new := Path(name))
+        with stage(folder) as new:
+            yield new
+            content = _with_free_names(new, folder)
             with _uninterrupted():
-                if not (new / SPLIT).exists():
-                    forget_split(folder)
-                for path in sorted(new.iterdir(), key=lambda path: path.name == _LAST):
+                for name in files_of(content):
+                    (new / name).replace(folder / name)
+                before = _files_before(folder)
+                if (folder / _LAST).exists() and (folder / SPLIT).exists():
+                    (folder / HISTORY).unlink(missing_ok=True)
+                    (folder / SPLIT).unlink()
+                (new / _LAST).replace(folder / _LAST)
+                for path in new.iterdir():
                     path.replace(folder / path.name)
+                _clear(folder, before, content)
     except OSError as error:
         raise StreamtagError(f"{folder}: {error.strerror}; name another folder with --out") from None
+
+
+@contextmanager
+def stage(folder: Path) -> Iterator[Path]:
+    """A folder in a bundle's, for files that take their places by being moved."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_STAGE, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def put(folder: Path, content: BundleFile) -> None:
+    """Replace ``bundle.json``, whose files lie in the folder by now; those that only the one before had go then.
+
+    Raises:
+        StreamtagError: it cannot be written.
+    """
+    before = _files_before(folder)
+    write_bundle_file(folder, content)
+    _clear(folder, before, content)
+
+
+def _clear(folder: Path, before: set[str], content: BundleFile) -> None:
+    """Remove what the bundle before had and this one has not."""
+    known = files_of(content)
+    for path in folder.iterdir():
+        if path.name not in known and (path.name in before or _OURS.fullmatch(path.name)):
+            with suppress(OSError):  # it is in nobody's way
+                path.unlink()
+
+
+def _files_before(folder: Path) -> set[str]:
+    try:
+        return files_of(read_bundle_file(folder))
+    except ConfigError:  # none is there, or one that nobody can read
+        return set()
+
+
+def _with_free_names(new: Path, folder: Path) -> BundleFile:
+    """The new bundle, whose weights have a name that is free in the folder; read again, since that checks it."""
+    content = read_bundle_file(new)
+    there = folder / content.weights
+    if there.exists() and sha256(there) != content.sha256:
+        name = f"network-{content.sha256[:12]}{'.keras' if there.suffix == '.keras' else '.weights.h5'}"
+        (new / content.weights).replace(new / name)
+        content = content.model_copy(update={"weights": name})
+        write_bundle_file(new, content)
+    return content
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a command that was killed had not moved yet."""
+    for path in folder.glob(f"{_STAGE}*"):
+        if _OUR_STAGE.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

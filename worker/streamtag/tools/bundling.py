@@ -117,10 +117,12 @@ def make_whole(
     asked = Bundle(file.stem, WHOLE, labels, Preprocessing(size or 16), weights=str(file))
     model = build_model(asked, EngineSettings())
     kind = _kind(model, outputs)
-    own = model.input_shape[1] or size
-    if own is None or (size is not None and model.input_shape[1] not in (None, size)):
-        raise ConfigError(f"{file}: its input is {model.input_shape}; give the size of it with --size")
-    preprocessing = Preprocessing(own, mode, settings.crop)  # type: ignore[arg-type]
+    own = model.input_shape[1]
+    if own is None and size is None:
+        raise ConfigError(f"{file}: takes pictures of any size; say with --size of how many pixels they shall be")
+    if own is not None and size not in (None, own):
+        raise ConfigError(f"{file}: --size {size}: it takes {own} pixels and nothing else; leave --size out")
+    preprocessing = Preprocessing(own or size or 0, mode, settings.crop)  # type: ignore[arg-type]
     groups = choose_groups(settings.groups, Groups(), labels) if settings.groups else Groups()
     bundle = replace(asked, preprocessing=preprocessing, groups=groups, output_kind=kind)
     with staged(folder) as new:

@@ -124,15 +124,14 @@ class Classifier:
         """An answer for each picture of the sources and for each video, in order; one for each region of it.
 
         Args:
-            sources: pictures, folders or globs of pictures, videos, URLs.
+            sources: pictures, videos, URLs; no folders (``expand``).
             top: labels in an answer.
             sampling: which frames of a video count.
             on_progress, on_moment: told after each sample.
         """
-        chosen = list(expand(sources))
-        watchers = _Watchers(len(chosen), on_progress, on_moment)
+        watchers = _Watchers(len(sources), on_progress, on_moment)
         pictures: list[str] = []
-        for source in chosen:
+        for source in sources:
             if is_one_picture(source):
                 pictures.append(source)
                 continue

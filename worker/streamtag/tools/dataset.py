@@ -62,7 +62,8 @@ def read_folders(folder: Path, group_by: str | None = None) -> Dataset:
     items = []
     for child in sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path, folder)):
         for path in sorted(path for path in child.rglob("*") if not _is_hidden(path, child)):
-            if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and path.is_file():
+            # A link to nothing is told of as what cannot be read; a pipe would never end.
+            if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and (path.is_file() or not path.exists()):
                 items.append(LabelledItem(path, child.name, _group(path, child, pattern)))
     return _checked(folder, items)
 

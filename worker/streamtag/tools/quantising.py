@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -15,18 +14,12 @@ import numpy as np
 from streamtag.core.engine_choice import GARBLED
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.extras import require
-from streamtag.networks.bundles import (
-    BundleFile,
-    QuantisedFile,
-    read_bundle,
-    read_bundle_file,
-    sha256,
-    write_bundle_file,
-)
+from streamtag.networks.bundle_file import BundleFile, QuantisedFile, read_bundle_file
+from streamtag.networks.bundles import read_bundle, sha256
 from streamtag.networks.engines.silence import forbid_telemetry
 from streamtag.networks.loading import build_model
 from streamtag.settings import Settings
-from streamtag.tools.bundle_folder import held
+from streamtag.tools.bundle_folder import held, put, stage
 from streamtag.tools.own_pictures import read_pictures, true_classes
 
 MOST = 600  # pictures taken of a folder; the odd ones judge
@@ -132,8 +125,8 @@ def _judge(method: str, best: np.ndarray, expected: np.ndarray, truth: list[int]
 def _store(folder: Path, content: BundleFile, found: Quantisation, save: Callable[[Path], None]) -> None:
     """The files first, under names of their own, then ``bundle.json`` in one step, then what was there before goes."""
     try:
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            made = Path(temporary) / "network.xml"
+        with stage(folder) as new:
+            made = new / "network.xml"
             save(made)
             hashes = sha256(made), sha256(made.with_suffix(".bin"))
             name = f"network.int8-{hashes[1][:12]}"
@@ -151,7 +144,4 @@ def _store(folder: Path, content: BundleFile, found: Quantisation, save: Callabl
         pictures=found.pictures,
         method=found.method,
     )
-    write_bundle_file(folder, content.model_copy(update={"quantised": entry}))
-    for old in folder.glob("network.int8-*"):
-        if old.stem != name:
-            old.unlink()
+    put(folder, content.model_copy(update={"quantised": entry}))

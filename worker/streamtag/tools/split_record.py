@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from streamtag.errors import ConfigError, StreamtagError
+from streamtag.errors import ConfigError
 from streamtag.networks.bundles import sha256
 from streamtag.tools.dataset import LabelledItem
 
@@ -77,18 +77,6 @@ def write_split(folder: Path, train: Sequence[LabelledItem], held_out: Sequence[
                 path = item.path.resolve()
                 end_s = "" if math.isinf(item.end_s) else item.end_s
                 writer.writerow((path, item.label, item.group, side, item.start_s, end_s, _digest(item)))
-
-
-def forget_split(folder: Path) -> None:
-    """Take the table of the bundle that was there before out of a folder: another network was trained on nothing of it.
-
-    Raises:
-        StreamtagError: it cannot be removed.
-    """
-    try:
-        (folder / NAME).unlink(missing_ok=True)
-    except OSError as error:
-        raise StreamtagError(f"{folder / NAME}: {error.strerror}") from None
 
 
 def read_split(folder: Path) -> Split | None:

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 from streamtag.core.bundle import UNKNOWN
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
-from streamtag.tools.classify import Classifier, Moment, Progress
+from streamtag.tools.classify import Classifier, Moment, Progress, expand
 from streamtag.tools.evaluation.intervals import Figure
 
 
@@ -39,7 +39,7 @@ def false_alarms(
         ends[moment.source] = (first, moment.pts_s)
 
     told: list[str] = []
-    for answer in classifier.classify(videos, 1, sampling, on_progress, on_moment):
+    for answer in classifier.classify(list(expand(videos)), 1, sampling, on_progress, on_moment):
         if answer.error:
             raise ConfigError(f"--without {answer.path}: {answer.error}")
         told += [segment.label for segment in answer.segments if segment.label != UNKNOWN]

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from streamtag.core.bundle import Bundle
+from streamtag.core.bundle import UNKNOWN, Bundle
 from streamtag.core.groups import Groups
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.networks.building import without_unknown
-from streamtag.networks.bundles import UnknownFile, read_bundle_file, sha256, write_bundle_file
+from streamtag.networks.bundle_file import UnknownFile, read_bundle_file
+from streamtag.networks.bundles import sha256
 from streamtag.networks.loading import OnStep, build_model, compile_model
 from streamtag.networks.unknown import Classifier as LastLayer
 from streamtag.networks.unknown import with_features
 from streamtag.settings import Settings
+from streamtag.tools.bundle_folder import put, stage
 from streamtag.tools.classify import Classifier
 from streamtag.tools.dataset import LEAST, LabelledItem, other_pictures
 from streamtag.tools.drawing.textures import TEXTURES, write_textures
@@ -28,7 +30,6 @@ from streamtag.tools.evaluation.pictures import class_of
 from streamtag.tools.evaluation.validation import folds_of
 from streamtag.tools.frames import Unreadable
 
-MEANS = "unknown.npy"
 _AGAIN = (
     "give more pictures of other things, unlike the classes, or ask for less: "
     "streamtag evaluate {} --others FOLDER --write unknown --precision 0.9"
@@ -123,14 +124,12 @@ def write(folder: Path, found: Fit) -> None:
             f"{folder}: without `unknown`: {line.lost.value:.0%} of the classes' own pictures would be that, too; "
             + _AGAIN.format(folder)
         )
+    content = read_bundle_file(folder)
+    if UNKNOWN in content.labels:
+        raise ConfigError(f"{folder}: unknown is a label already, so that there can be no other outcome of that name")
     file, digest = "", ""
     if best.by == "distance" and found.means is not None:
-        file = MEANS
-        try:
-            np.save(folder / MEANS, found.means)
-        except OSError as error:
-            raise StreamtagError(f"{folder / MEANS}: {error.strerror}") from None
-        digest = sha256(folder / MEANS)
+        file, digest = _store(folder, found.means)
     entry = UnknownFile(
         by=best.by,
         threshold=line.threshold,
@@ -140,10 +139,21 @@ def write(folder: Path, found: Fit) -> None:
         auroc=round(best.auroc.value, 6),
         others=f"{found.count} pictures: {found.others}"[:200],
     )
-    content = read_bundle_file(folder).model_copy(update={"unknown": entry, "quantised": None})
-    if "unknown" in content.labels:
-        raise ConfigError(f"{folder}: unknown is a label already, so that there can be no other outcome of that name")
-    write_bundle_file(folder, content)
+    content = content.model_copy(update={"unknown": entry, "quantised": None})
+    put(folder, content)
+
+
+def _store(folder: Path, means: np.ndarray) -> tuple[str, str]:
+    """Class means into a file of a name of its own, since a worker may read what is there now: name and SHA-256."""
+    try:
+        with stage(folder) as new:
+            np.save(new / "unknown.npy", means)
+            digest = sha256(new / "unknown.npy")
+            name = f"unknown-{digest[:12]}.npy"
+            (new / "unknown.npy").replace(folder / name)
+    except OSError as error:
+        raise StreamtagError(f"{folder}: the class means cannot be stored: {error.strerror}") from None
+    return name, digest
 
 
 def _labelled(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from streamtag.networks.bundles import BundleFile, read_bundle_file, write_bundle_file
+from streamtag.networks.bundle_file import BundleFile, read_bundle_file, write_bundle_file
 from streamtag.tools.evaluation.level_choice import LevelChoice, refusal
 from streamtag.tools.evaluation.measures import ENOUGH, Measures, Sweep
 

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
 from streamtag.core.bundle import Mode
+from streamtag.logs import quiet_stderr
 from streamtag.networks.building import head
 from streamtag.networks.engines.normalising import normalise
 from streamtag.networks.graph import graph_of
@@ -88,6 +89,7 @@ def stop_on_sigint() -> Iterator[list[bool]]:
         signal.signal(signal.SIGINT, before)
 
 
+@quiet_stderr()
 def fit_head(
     recipe: Recipe,
     classes: int,
@@ -120,6 +122,7 @@ def fit_head(
     return model
 
 
+@quiet_stderr()
 def fine_tune(
     recipe: Recipe,
     model: keras.Model,

@@ -21,7 +21,7 @@ from streamtag.networks.bundles import sha256, write_bundle
 from streamtag.networks.loading import LoadStep, build_model, compile_model
 from streamtag.redaction import printable
 from streamtag.settings import Settings
-from streamtag.tools.bundle_folder import staged
+from streamtag.tools.bundle_folder import HISTORY, staged
 from streamtag.tools.dataset import Dataset, LabelledItem, by_item, split
 from streamtag.tools.frames import Reading, Unreadable
 from streamtag.tools.split_record import with_copies_together, write_split
@@ -118,7 +118,7 @@ def train(plan: Plan, settings: Settings, cache: Path, out: Path, listener: List
     accuracy = _after_fine_tuning(history, accuracy)
     with staged(out) as new:
         write_split(new, kept, held)
-        draw_history(history, choice, new / "history.png")
+        draw_history(history, choice, new / HISTORY)
         _write(plan, model, choice, whole, history, accuracy, fingerprint, out, new)
     return Outcome(
         out,
