@@ -25,7 +25,8 @@ from streamtag.settings import ModelSettings, Settings
 from streamtag.tools.classify import Classifier
 from streamtag.tools.demo.drawing import Scene, write_clip
 from streamtag.tools.split_record import read_split
-from streamtag.tools.training.fitting import last_blocks
+from streamtag.tools.training.features import Examples
+from streamtag.tools.training.fitting import History, Recipe, fit_head, last_blocks
 
 from tests.support import RedisServer, Worker, environment, eventually, json_lines, run_cli, settings_for
 
@@ -140,6 +141,18 @@ def test_another_head_and_split_need_no_other_features(
     assert stored_features(trained) == before
     file = read_bundle_file(tmp_path / "b")
     assert (file.name, file.arguments.head) == ("b", [])
+
+
+def test_what_libraries_say_while_a_head_is_fitted_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    """TensorFlow wrote a line of its own, of no use to anybody, between the bars."""
+    random = np.random.default_rng(0)
+    sides = [Examples(random.normal(size=(12, 2, 4)).astype(np.float32), np.arange(12) % 2) for _ in range(2)]
+
+    def as_a_library(*_: object) -> None:
+        os.write(2, b"E0000 NodeDef mentions")
+
+    fit_head(Recipe((), epochs=1), 2, *sides, History(), as_a_library, [])
+    assert "NodeDef" not in capfd.readouterr().err
 
 
 @pytest.mark.long
