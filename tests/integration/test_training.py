@@ -146,12 +146,12 @@ def test_another_head_and_split_need_no_other_features(
 def test_what_libraries_say_while_a_head_is_fitted_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
     """TensorFlow wrote a line of its own, of no use to anybody, between the bars."""
     random = np.random.default_rng(0)
-    sides = [Examples(random.normal(size=(12, 2, 4)).astype(np.float32), np.arange(12) % 2) for _ in range(2)]
+    side = Examples(random.normal(size=(12, 2, 4)).astype(np.float32), np.arange(12) % 2)
 
     def as_a_library(*_: object) -> None:
         os.write(2, b"E0000 NodeDef mentions")
 
-    fit_head(Recipe((), epochs=1), 2, *sides, History(), as_a_library, [])
+    fit_head(Recipe((), epochs=1), 2, side, side, History(), as_a_library, [])
     assert "NodeDef" not in capfd.readouterr().err
 
 

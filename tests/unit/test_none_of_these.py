@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from streamtag.core.bundle import Unknown
 from streamtag.errors import ConfigError
+from streamtag.networks.bundle_file import QuantisedFile, read_bundle_file, write_bundle_file
 from streamtag.networks.bundles import read_bundle
 from streamtag.networks.registry import DEMO_BUNDLE, resolve
 from streamtag.settings import ModelSettings
@@ -124,6 +125,17 @@ def test_class_means_that_a_worker_may_read_now_stay_until_the_new_ones_are_ther
     write(bundle, dataclasses.replace(other, means=other.means + 1))
     assert read_bundle(bundle) != before
     assert len(list(bundle.glob("*.npy"))) == 1, "those of before are gone"
+
+
+def test_what_was_chosen_without_unknown_is_told_of_once(bundle: Path) -> None:
+    quantised = QuantisedFile(file="x.xml", sha256="0" * 64, weights_sha256="0" * 64, agreement=1, pictures=1)
+    write_bundle_file(bundle, read_bundle_file(bundle).model_copy(update={"quantised": quantised}))
+    stays, gone = write(bundle, fit())
+    assert "stays: thresholds; write it again" in stays
+    assert "8-bit form is gone" in gone
+    before = (bundle / "bundle.json").read_bytes()
+    assert write(bundle, fit()) == [], "the same again changes nothing"
+    assert (bundle / "bundle.json").read_bytes() == before
 
 
 def test_a_line_that_loses_most_of_the_classes_is_not_written(bundle: Path) -> None:

@@ -123,7 +123,8 @@ def evaluate(
             contents[0]["unknown"] = evaluate_unknown.fitted(named[0], *about)
         if without:
             contents[0]["false_alarms"] = evaluate_unknown.alarms(named[0], without, fps, json)
-        _write_fitted(contents[0], found[0][1], chosen - {"unknown"}, named[0], precision)
+        if "unknown" not in chosen:
+            _write_fitted(contents[0], found[0][1], chosen, named[0], precision)
     _tell(contents, found, json)
     if contents[0].get("refused"):
         raise typer.Exit(FAILED)
@@ -278,8 +279,9 @@ def _writes(names: list[str], settings: Settings) -> set[Fitted]:
         raise ConfigError(f"--write {', '.join(sorted(chosen - known))}: known are {', '.join(sorted(known))}")
     if chosen >= {"thresholds", "thresholds-precision"}:
         raise ConfigError("--write: thresholds and thresholds-precision exclude each other")
-    if chosen >= {"level", "unknown"}:
-        raise ConfigError("--write: write unknown first, then level in a second call: unknown changes every score")
+    if "unknown" in chosen and len(chosen) > 1:
+        rest = ", ".join(sorted(chosen - {"unknown"}))
+        raise ConfigError(f"--write: write unknown first, then {rest} in a second call: unknown changes every score")
     if "level" in chosen and settings.model.groups:
         raise ConfigError(
             "--write level: holds for the bundle's own groups; leave model.groups out, or put them into a bundle: "

@@ -66,9 +66,8 @@ def fitted(
             precision,
             lambda step: bar.update(task, description=str(step)),
         )
-    if write:
-        unknown_fit.write(folder, found)
-    return _content(found, written=write)
+    remarks = unknown_fit.write(folder, found) if write else []
+    return _content(found, written=write) | {"warnings": remarks}
 
 
 def alarms(settings: Settings, videos: Sequence[str], fps: float, quiet: bool) -> dict[str, Any]:
@@ -117,10 +116,12 @@ def show(content: dict[str, Any]) -> None:
                 highlight=False,
                 soft_wrap=True,
             )
+        warnings = list(unknown["warnings"])
         if unknown["others"] == TEXTURES:
-            text = (
+            warnings.append(
                 "drawn textures stood for other things, since none were given; --others FOLDER of real ones tells more"
             )
+        for text in warnings:
             err.print(f"[yellow]warning:[/] {text}", highlight=False, soft_wrap=True)
     if found := content.get("false_alarms"):
         said = f" ({', '.join(found['labels'])})" if found["labels"] else ""

@@ -15,7 +15,7 @@ from streamtag.core.groups import Groups
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError, StreamtagError
 from streamtag.networks.building import without_unknown
-from streamtag.networks.bundle_file import UnknownFile, read_bundle_file
+from streamtag.networks.bundle_file import BundleFile, UnknownFile, read_bundle_file
 from streamtag.networks.bundles import sha256
 from streamtag.networks.loading import OnStep, build_model, compile_model
 from streamtag.networks.unknown import Classifier as LastLayer
@@ -107,8 +107,11 @@ def fit(
     return Fit(tuple(scores), line_of(scores[0], precision), means, others[1], len(rows))
 
 
-def write(folder: Path, found: Fit) -> None:
+def write(folder: Path, found: Fit) -> list[str]:
     """Put it into a bundle. What was quantised without it goes.
+
+    Returns:
+        What to know of the rest of the bundle, in sentences.
 
     Raises:
         ConfigError: no threshold has the wanted precision, or a label of the bundle has the name.
@@ -139,8 +142,24 @@ def write(folder: Path, found: Fit) -> None:
         auroc=round(best.auroc.value, 6),
         others=f"{found.count} pictures: {found.others}"[:200],
     )
-    content = content.model_copy(update={"unknown": entry, "quantised": None})
-    put(folder, content)
+    if content.unknown == entry:
+        return []
+    put(folder, content.model_copy(update={"unknown": entry, "quantised": None}))
+    return _remarks(content)
+
+
+def _remarks(before: BundleFile) -> list[str]:
+    remarks = []
+    stay = {
+        "temperature": before.temperature != 1.0,
+        "thresholds": before.thresholds,
+        "exact": before.exact is not None,
+    }
+    if names := ", ".join(name for name, is_there in stay.items() if is_there):
+        remarks.append(f"what was chosen before unknown was written stays: {names}; write it again")
+    if before.quantised is not None:
+        remarks.append("the 8-bit form is gone, since it knows no unknown; make it again: streamtag models quantise")
+    return remarks
 
 
 def _store(folder: Path, means: np.ndarray) -> tuple[str, str]:
