@@ -241,7 +241,6 @@ def test_json_is_pure_and_logs_are_elsewhere(served: tuple[Settings, Worker], cl
         (["run", "--set", 'metrics.labels=["triangel"]', "--model", "demo"], 2, "did you mean 'triangle'"),
         (["run", "--model", "vgg99"], 4, "unknown model 'vgg99'"),
         (["status", "--config", "/none.yaml"], 2, "no such settings file"),
-        (["classify", "/none.jpg", "--set", "engine.name=null"], 1, "/none.jpg"),
         (["classify", "", "--model", "vgg99"], 2, "the source is empty"),
         # Told before a network is asked for, which this one shows by not being there.
         (["classify", "/none.jpg", "file:///none.mp4", "--model", "vgg99"], 1, "/none.mp4: no such file"),
