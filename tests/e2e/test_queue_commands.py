@@ -98,3 +98,8 @@ def test_an_idle_worker_counts_until_it_drains(
     assert client.workers() == []
     assert queue.connection.client.xinfo_consumers(queue.keys.jobs, GROUP) == []
     assert "no worker" in run_cli(settings, "submit", "nowhere.mp4", "--id", "again").stderr
+
+
+def test_several_jobs_are_not_asked_for_one_by_one_of_a_redis_that_is_away(settings: Settings) -> None:
+    ran = run_cli(settings, "cancel", "one", "two", "--set", "redis.url=redis://127.0.0.1:1/0")
+    assert (ran.returncode, len(ran.stderr.splitlines())) == (3, 1), ran.stderr

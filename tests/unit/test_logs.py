@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Iterator
 
 import pytest
 import streamtag.logs
 import structlog
-from streamtag.logs import MAX_FRAMES, configure, log, traceback_text
+from streamtag.logs import MAX_FRAMES, configure, log, quiet_stderr, traceback_text
 from streamtag.settings import LogSettings
 
 
@@ -84,3 +85,17 @@ def test_an_exception_whose_text_fails_is_told_too() -> None:
 def test_no_terminal_escape_gets_into_a_line(written: io.StringIO) -> None:
     log.error("it failed", job_id="\x1b]0;owned\x07")
     assert "\x1b]0" not in written.getvalue()
+
+
+@pytest.mark.parametrize(("end", "is_told"), [(KeyboardInterrupt, False), (ValueError, True)])
+def test_what_libraries_said_is_shown_of_a_failure_and_not_of_who_ends_it(
+    end: type[BaseException], is_told: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    @quiet_stderr()
+    def load() -> None:
+        os.write(2, b"a page of greetings")
+        raise end
+
+    with pytest.raises(end):
+        load()
+    assert ("greetings" in capfd.readouterr().err) is is_told

@@ -99,7 +99,8 @@ def _redacted(logger: Any, method: str, event: Any) -> Any:
 def quiet_stderr() -> Iterator[None]:
     """Keep what libraries write to standard error: TensorFlow greets with a page that no setting stops.
 
-    It is logged at level debug, and shown when the block fails. What goes to ``own_stderr`` passes.
+    It is logged at level debug, and shown when the block fails, but not when somebody ends it. What goes to
+    ``own_stderr`` passes.
     """
     python_stderr = sys.stderr
     python_stderr.flush()
@@ -109,7 +110,7 @@ def quiet_stderr() -> Iterator[None]:
         sys.stderr = io.TextIOWrapper(os.fdopen(os.dup(2), "wb"), errors="backslashreplace", line_buffering=True)
         try:
             yield
-        except StreamtagError:  # which says all there is to say
+        except (StreamtagError, KeyboardInterrupt):  # the one says all there is to say, of the other people know
             raise
         except BaseException:
             kept.seek(0)

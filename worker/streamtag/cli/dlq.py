@@ -23,7 +23,7 @@ from streamtag.cli.common import (
 )
 from streamtag.cli.tables import Column, Grid
 from streamtag.client import Client, DeadLetter
-from streamtag.errors import ConfigError, StreamtagError
+from streamtag.errors import ConfigError, QueueUnavailable, StreamtagError
 from streamtag.redaction import printable, without_name
 
 app = typer.Typer(no_args_is_help=True, help="Jobs that could not succeed: list them, try them again, drop them.")
@@ -69,6 +69,8 @@ def requeue(
         for letter in _chosen(client, ids, all_):
             try:
                 client.requeue(letter, source)
+            except QueueUnavailable:
+                raise  # nor would it answer for the next one
             except StreamtagError as error:
                 complain(error)
                 failed = True

@@ -235,7 +235,7 @@ def cancel(
             try:
                 answer = client.cancel(job_id)
             except StreamtagError as error:
-                if len(job_ids) == 1:
+                if len(job_ids) == 1 or isinstance(error, QueueUnavailable):
                     raise
                 complain(error)
                 missing = True
