@@ -13,8 +13,8 @@ from typing import Any
 
 import av
 import psutil
+from streamtag.core.gaps import GapReason
 from streamtag.core.job import Sampling
-from streamtag.core.stream_state import GapReason
 from streamtag.settings import Settings, SourceSettings
 from streamtag.tools.bench import plumbing
 

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 from streamtag.client import Client
+from streamtag.core.gaps import GapReason
 from streamtag.core.job import Sampling
 from streamtag.core.records import JobStatus, StreamState
-from streamtag.core.stream_state import GapReason, OutcomeKind
+from streamtag.core.stream_state import OutcomeKind
 from streamtag.ingest.stream import Stream
 from streamtag.settings import Settings, SourceSettings
 

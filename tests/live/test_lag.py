@@ -10,9 +10,9 @@ from typing import Literal
 
 import psutil
 import pytest
+from streamtag.core.gaps import GapReason
 from streamtag.core.job import Sampling
 from streamtag.core.records import StreamState
-from streamtag.core.stream_state import GapReason
 from streamtag.ingest import decoder
 from streamtag.ingest.request import Request
 from streamtag.ingest.session import DecoderSession

@@ -8,9 +8,9 @@ from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
+from streamtag.core.gaps import GapReason
 from streamtag.core.job import Sampling
 from streamtag.core.records import StreamState
-from streamtag.core.stream_state import GapReason
 from streamtag.ingest.stream import Stream
 from streamtag.settings import SourceSettings
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import psutil
 from streamtag.core.bundle import Preprocessing
+from streamtag.core.gaps import GapNoticed, GapReason
 from streamtag.core.job import Job, Sampling
 from streamtag.core.options import SamplingSettings
 from streamtag.core.records import Checkpoint, Claim, Counters, Sample, StreamState
-from streamtag.core.stream_state import GapNoticed, GapReason, Outcome, StateChanged
+from streamtag.core.stream_state import Outcome, StateChanged
 from streamtag.ingest import decoder
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 from streamtag.settings import SourceSettings

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from streamtag.core.gaps import GapNoticed, GapReason
 from streamtag.core.records import Checkpoint, Claim, Counters, Sample, StreamState
-from streamtag.core.stream_state import GapNoticed, GapReason, Outcome, OutcomeKind, StateChanged
+from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.ingest.stream import FramesDecoded, SampleReady, StreamEvent, Unclassified
 from streamtag.pipeline.ahead import Ahead
 

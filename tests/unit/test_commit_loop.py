@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from streamtag.core.gaps import GapNoticed
 from streamtag.core.options import SmoothingSettings
 from streamtag.core.records import StreamState
 from streamtag.core.smoothing import Smoother
-from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
+from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.ingest.stream import Unclassified
 from streamtag.metrics import Metrics

@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamtag.core.gaps import GapNoticed, GapReason
 from streamtag.core.records import Sample, StreamState
-from streamtag.core.stream_state import GapNoticed, GapReason, News
+from streamtag.core.stream_state import News
 
 from tests.unit.test_stream_state import machine, sample, show, states
 

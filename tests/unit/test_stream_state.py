@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streamtag.core.failure import Failure, FailureCause, FailureKind
+from streamtag.core.gaps import GapNoticed, GapReason
 from streamtag.core.records import Checkpoint, Counters, Sample, StreamState
-from streamtag.core.stream_state import (
-    GapNoticed,
-    GapReason,
-    News,
-    Outcome,
-    OutcomeKind,
-    StateChanged,
-    StreamLimits,
-    StreamMachine,
-)
+from streamtag.core.stream_state import News, Outcome, OutcomeKind, StateChanged, StreamLimits, StreamMachine
 
 LIMITS = StreamLimits(
     watchdog_s=30.0,

@@ -22,8 +22,8 @@ from streamtag import __version__
 from streamtag.collectors import SOURCES, BatchHistogram, ReadableCounter, Recompiles, SourceLabel, StreamLook, Streams
 from streamtag.core.engine_choice import EngineChoice
 from streamtag.core.failure import Failure, FailureCause
+from streamtag.core.gaps import GapReason
 from streamtag.core.records import DropReason, FailReason, JobEnd, StreamState, WorkerView
-from streamtag.core.stream_state import GapReason
 
 _FAST_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
 _SLOW_S = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60)

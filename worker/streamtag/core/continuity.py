@@ -1,8 +1,7 @@
-"""Whether a live stream stands still, and whether something of it was missed. Pure: times are arguments.
+"""Whether a live stream stands still. Pure: times are arguments.
 
 A stream that sends little is not one that stands still: what counts is when its last packet came, and how long it was
-silent before. Something was missed when the time between two samples that are known of, published or dropped, is longer
-than a few of the usual.
+silent before.
 """
 
 from __future__ import annotations
@@ -10,14 +9,12 @@ from __future__ import annotations
 import math
 
 STALLED_S = 5.0  # of silence at least, before a stream is called stalled ...
-GAP_S = 2.0  # ... and without a sample, before something was missed ...
 USUAL = 3.0  # ... and so many times what is usual for it
 MEMORY_S = 60.0  # how long the longest silence stays the usual one
-PACE_SHARE = 0.3  # of each interval between samples in what is usual
 
 
 class Continuity:
-    """Follows one stream's packets by the clock and its samples by their presentation times.
+    """Follows one stream's packets by the clock.
 
     Args:
         read_timeout_s: of silence, after which a stream is given up: it is called stalled before.
@@ -27,14 +24,10 @@ class Continuity:
         self._stalled_s = min(STALLED_S, read_timeout_s / 2)
         self._packet_s: float | None = None  # when the connection was opened or last brought a packet
         self._usual_silence_s: float | None = None  # once there were two packets
-        self._pts_s: float | None = None  # of the last sample of this connection
-        self._pace_s: float | None = None  # usual between two samples
-        self._doubted_s: float | None = None  # between the first two, until a third tells whether that is usual
-        self.first_missed = False  # something between the first two samples; known at the third, and told once
 
     def connecting(self) -> None:
         """Another connection begins: the time until it brings something says nothing."""
-        self._packet_s = self._pts_s = None
+        self._packet_s = None
 
     def opened(self, now_s: float) -> None:
         self._packet_s = now_s
@@ -66,21 +59,3 @@ class Continuity:
             heard_s: when anything was heard of it, packet or not.
         """
         return (heard_s if self._packet_s is None else min(heard_s, self._packet_s)) + self._stalled_s
-
-    def misses(self, pts_s: float) -> bool:
-        """Take in a sample, and tell whether some should have come before it."""
-        passed_s = pts_s - self._pts_s if self._pts_s is not None else None
-        self._pts_s, self.first_missed = pts_s, False
-        if passed_s is None:
-            return False
-        if self._pace_s is None:
-            self._pace_s = self._doubted_s = passed_s
-            return False
-        if self._doubted_s is not None:
-            self.first_missed = self._doubted_s > max(GAP_S, USUAL * passed_s)
-            self._doubted_s = None
-            if self.first_missed:
-                self._pace_s = passed_s
-        missed = passed_s > max(GAP_S, USUAL * self._pace_s)
-        self._pace_s += PACE_SHARE * (passed_s - self._pace_s)
-        return missed

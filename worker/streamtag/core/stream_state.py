@@ -7,8 +7,8 @@
         │ back-off over     ▼
         └────────── reconnecting, auth_failed ──attempts used up──▶ failed     (finite sources only)
 
-What a live stream missed is declared by one rule: whenever nobody may have looked between two samples, or the time
-between them is longer than usual (``continuity.py``).
+What a live stream missed is told before the sample with which it goes on (``gaps.py``); how long it may be silent is
+told from its packets (``continuity.py``).
 
 ``ended`` and ``failed`` are told by the ``Outcome``: the last samples are still on their way when it comes.
 """
@@ -22,6 +22,7 @@ from enum import StrEnum
 from streamtag.core.backoff import full_jitter_s
 from streamtag.core.continuity import Continuity
 from streamtag.core.failure import CAUSE_OF_KIND, Failure, FailureCause, FailureKind
+from streamtag.core.gaps import GapNoticed, Gaps
 from streamtag.core.live_clock import StreamTime
 from streamtag.core.picture_watch import PictureWatch
 from streamtag.core.records import Checkpoint, Sample, StreamState
@@ -30,15 +31,6 @@ READ_SLACK_S = 0.5  # for the decoder to say by itself that nothing comes
 AUTH_TRIES = 2  # refusals of a user or password after which it is tried seldom
 AUTH_JITTER = 0.25
 MAX_AGE_S = 5.0  # of a sample; more is a wall clock that was set since it came
-
-
-class GapReason(StrEnum):
-    """Why a live stream missed something."""
-
-    HANDOVER = "handover"  # another worker had it before
-    RECONNECT = "reconnect"
-    LAGGING = "lagging"  # its decoder was too late, and went on with what is new
-    SILENCE = "silence"  # the connection stood, and nothing came
 
 
 class OutcomeKind(StrEnum):
@@ -57,18 +49,6 @@ class StateChanged:
     state: StreamState
     detail: str = ""
     failure: Failure | None = None  # of the connection, after which there will be another
-
-
-@dataclass(frozen=True, slots=True)
-class GapNoticed:
-    """A live stream goes on after something was missed.
-
-    Attributes:
-        span_unix_s: from when to when, where that became clear only later; else from the last result to now.
-    """
-
-    reason: GapReason
-    span_unix_s: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +109,7 @@ class StreamMachine:
         self.last_index = checkpoint.last_index
         self._limits = limits
         self._chance = chance
-        self._handed_over = live and checkpoint.last_captured_unix_s > 0
-        self._missed: GapReason | None = None  # why something before the next sample is missing, if it is
-        self._late_gap: GapNoticed | None = None
-        self._captured_unix_s: list[float] = []  # of the last two frames with samples
-        self._had_sample, self._frames = False, 0
+        self._frames = 0
         self._failures = 0  # of the source, since the last sample
         self._tries = 0  # connections, since the last sample
         self._refusals = 0  # of user or password, since the last sample
@@ -141,8 +117,10 @@ class StreamMachine:
         self._continuity = Continuity(limits.read_timeout_s)
         self._pictures = PictureWatch(limits.frozen_s, limits.black_luma)
         self._first_index: int | None = None  # the connection's first frame with a sample, which has none before it
+        handed_over = live and checkpoint.last_captured_unix_s > 0
+        self._gaps = Gaps(handed_over)
         last_s, missed_s = checkpoint.last_pts_s, max(0.0, unix_s - checkpoint.last_captured_unix_s)
-        self._time = StreamTime(now_s - last_s - missed_s, last_s) if self._handed_over else StreamTime()
+        self._time = StreamTime(now_s - last_s - missed_s, last_s) if handed_over else StreamTime()
 
     # Questions.
 
@@ -169,6 +147,7 @@ class StreamMachine:
         self.connected, self._opened, self._first_index = True, False, None
         self._heard_s = now_s
         self._continuity.connecting()
+        self._gaps.connecting()
         self._time.connecting()
         return [] if self.state is StreamState.RECONNECTING else self._enter(StreamState.CONNECTING)
 
@@ -186,7 +165,7 @@ class StreamMachine:
         if decoded <= self.decoded:
             return []
         self.decoded = decoded
-        self._continuity.packet(now_s, self._had_sample)
+        self._continuity.packet(now_s, self._gaps.begun)
         return self._enter(self._pictures.state) if self.state is StreamState.STALLED else []
 
     def placed(self, sample: Sample, now_s: float, unix_s: float) -> Sample:
@@ -213,22 +192,17 @@ class StreamMachine:
         self._first_index = sample.index if self._first_index is None else self._first_index
         self._failures = self._tries = self._refusals = 0
         news: list[News] = []
+        missed = self._gaps.told()
         if self.live:
-            if self._handed_over and not self._had_sample:
-                news.append(GapNoticed(GapReason.HANDOVER))
-            elif self._missed is not None:
-                news.append(GapNoticed(self._missed))
-            if self._late_gap is not None:
-                news.append(self._late_gap)
+            news += missed
             news += self._enter(self._pictures.see(None if sample.index == self._first_index else motion, luma, now_s))
         elif self.state is not StreamState.LIVE:
             news += self._enter(StreamState.LIVE)
-        self._had_sample, self._missed, self._late_gap = True, None, None
         return news
 
     def gave_up(self) -> None:
         """The decoder was too far behind, and passes samples over up to what is new."""
-        self._missed = self._missed or GapReason.LAGGING
+        self._gaps.gave_up()
 
     def ended(self, note: str, now_s: float) -> list[News]:
         """The decoder has read the source to its end."""
@@ -252,7 +226,7 @@ class StreamMachine:
             return self._over(OutcomeKind.TURNED_LIVE, reason)
         self.connected = False
         failure = Failure(cause or CAUSE_OF_KIND[kind], self._opened)
-        self._missed = GapReason.RECONNECT if self._had_sample else None
+        self._gaps.broke_off()
         self._failures += counts
         self._tries += 1
         if kind is FailureKind.REJECT or (not self.live and self._failures >= self._limits.attempts):
@@ -302,15 +276,9 @@ class StreamMachine:
         return full_jitter_s(self._tries, self._limits.backoff_s, self._limits.backoff_cap_s, self._chance())
 
     def _know(self, sample: Sample) -> None:
-        another_frame = sample.index != self.last_index
+        if sample.index != self.last_index:  # a frame may have several
+            self._gaps.know(sample.pts_s, sample.captured_unix_s)
         self.last_index, self.delivered = sample.index, sample.sampled
-        if not another_frame:
-            return
-        if self._continuity.misses(sample.pts_s):
-            self._missed = self._missed or GapReason.SILENCE
-        if self._continuity.first_missed:
-            self._late_gap = GapNoticed(GapReason.SILENCE, (self._captured_unix_s[0], self._captured_unix_s[1]))
-        self._captured_unix_s = [*self._captured_unix_s[-1:], sample.captured_unix_s]
 
     def _enter(self, state: StreamState, detail: str = "", failure: Failure | None = None) -> list[News]:
         if state is self.state and not detail and failure is None:

@@ -12,16 +12,10 @@ from dataclasses import dataclass, fields
 
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.failure import FailureCause, FailureKind
+from streamtag.core.gaps import GapNoticed
 from streamtag.core.options import SamplingSettings
 from streamtag.core.records import Claim, DropReason, FailReason, Sample
-from streamtag.core.stream_state import (
-    GapNoticed,
-    News,
-    Outcome,
-    StateChanged,
-    StreamLimits,
-    StreamMachine,
-)
+from streamtag.core.stream_state import News, Outcome, StateChanged, StreamLimits, StreamMachine
 from streamtag.ingest import decoder, wire
 from streamtag.ingest.request import Request
 from streamtag.ingest.session import Decode, DecoderSession, cannot_start

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from streamtag.core.continuity import GAP_S, USUAL
+from streamtag.core.gaps import GAP_S, USUAL, GapNoticed, GapReason
 from streamtag.core.records import Checkpoint, Claim, Sample, StreamState
-from streamtag.core.stream_state import GapNoticed, GapReason, Outcome, StateChanged
+from streamtag.core.stream_state import Outcome, StateChanged
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
 
 LEAST_STEP_S = 0.001

@@ -11,9 +11,10 @@ from functools import partial
 import numpy as np
 
 from streamtag.core.boundary import JobBoundary
+from streamtag.core.gaps import GapNoticed
 from streamtag.core.recording import record_batch, record_reused
 from streamtag.core.records import Claim, JobEnd, JobStatus, StreamState
-from streamtag.core.stream_state import GapNoticed, Outcome, OutcomeKind, StateChanged
+from streamtag.core.stream_state import Outcome, OutcomeKind, StateChanged
 from streamtag.errors import JobCancelled, LeaseLost, QueueRefused, QueueUnavailable
 from streamtag.ingest.stream import Unclassified
 from streamtag.logs import log
@@ -283,9 +284,8 @@ class CommitLoop:
             self._commits.dead_letter(run.claim, reason, track.last_pts_s)
             self._leave(run, JobEnd.FAILED, reason)
             return
-        failed = sum(counters.failed.values())
         notes = [outcome.reason] if outcome.reason else []
-        if failed:
+        if failed := sum(counters.failed.values()):
             notes.append(f"{failed} of {counters.sampled} samples failed, the last: {track.last_failure}")
         self._commits.finish(run.claim, JobStatus.DONE, "; ".join(notes), StreamState.ENDED, track.last_pts_s)
         self._leave(run, JobEnd.DONE)

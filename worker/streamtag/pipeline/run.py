@@ -11,11 +11,12 @@ import numpy as np
 
 from streamtag.collectors import SourceLabel
 from streamtag.core.album import PictureGate
+from streamtag.core.gaps import GapNoticed
 from streamtag.core.motion_gate import MotionGate
 from streamtag.core.records import SUSPECT_CRASHES, Claim, Sample, StreamState
 from streamtag.core.sharing import Spared
 from streamtag.core.source import SourceKind
-from streamtag.core.stream_state import GapNoticed, Outcome, StateChanged
+from streamtag.core.stream_state import Outcome, StateChanged
 from streamtag.core.track import Track
 from streamtag.ingest.session import DecoderSession
 from streamtag.ingest.stream import Stream, Unclassified
