@@ -9,6 +9,7 @@ import socket
 import struct
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -17,6 +18,8 @@ from streamtag.pipeline import health, listening
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.settings import HttpSettings
 from structlog.testing import capture_logs
+
+from tests.support.waiting import eventually
 
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing sends a reset
 
@@ -81,6 +84,21 @@ def test_who_connects_and_never_asks_is_left(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(health, "ASK_S", 0.2)
     with serving() as server, socket.create_connection(address(server), timeout=5) as silent:
         assert silent.recv(1) == b"", "the server has closed it"
+
+
+def test_those_who_never_ask_leave_descriptors_for_the_worker_and_room_for_others() -> None:
+    """A thousand of them, and a worker reached Redis no more and could start no decoder."""
+    with serving() as server, contextlib.ExitStack() as stack:
+        before = descriptors()
+        silent = [stack.enter_context(socket.create_connection(address(server), timeout=5)) for _ in range(200)]
+        assert urllib.request.urlopen(f"{server.url}/livez", timeout=5).status == 200
+        assert silent[0].recv(1) == b"", "the oldest were left"
+        eventually(lambda: descriptors() - before - len(silent) <= health.MAX_ASKING, "their descriptors are free")
+
+
+def descriptors() -> int:
+    """How many this process has."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def test_who_takes_nothing_of_what_is_sent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

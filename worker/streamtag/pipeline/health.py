@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseServer
 from typing import Any, Final
@@ -22,6 +23,7 @@ from streamtag.settings import HttpSettings
 
 # How long who has connected may take to ask, and to take the answer. Each holds a thread and a descriptor meanwhile.
 ASK_S: Final = 10
+MAX_ASKING: Final = 50  # at once: of more the worker would have no descriptors left for Redis and decoders
 
 
 class Health:
@@ -76,6 +78,24 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, listening: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
         BaseServer.__init__(self, listening.getsockname(), handler)  # the others bind one of their own, of IPv4 only
         self.socket = listening
+        self._asking: dict[int, socket.socket] = {}  # by identity, the oldest first
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own. The oldest makes room: an answer takes far less time than a silent one has."""
+        with self._lock:
+            self._asking[id(request)] = request
+            if len(self._asking) > MAX_ASKING:
+                oldest = self._asking.pop(next(iter(self._asking)))
+                with suppress(OSError):  # it has gone by itself
+                    oldest.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and closes it
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """The end of one."""
+        with self._lock:
+            self._asking.pop(id(request), None)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Who hangs up in the middle, as a port scan or a scrape that is late, is no news."""
