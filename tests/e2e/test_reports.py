@@ -180,6 +180,7 @@ def test_how_sure_a_label_must_be_is_chosen_written_and_served(drawn: Path, tmp_
     assert now["level"]["choice"]["wanted"] == 0.95
     for wrong, says in (
         (["--write", "level,unknown"], "write unknown first, then level in a second call"),
+        (["--without", "/none.mp4"], "--without /none.mp4: no such file"),
         (["--write", "thresholds,unknown"], "write unknown first, then thresholds in a second call"),
         (["--write", "level", "--set", "model.groups=wordnet"], "the bundle's own groups"),
     ):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from streamtag.core.bundle import WHOLE, Bundle, Preprocessing
 from streamtag.core.groups import NO_GROUPS
 from streamtag.errors import ConfigError
-from streamtag.networks.building import build, cut, features, with_head
+from streamtag.networks.building import build, cut, features, save_weights, with_head
 from streamtag.networks.bundles import read_bundle, write_bundle
 from streamtag.networks.registry import DEMO_BUNDLE
 
@@ -148,3 +150,17 @@ def test_a_network_with_code_in_it_is_refused(tmp_path: Path, layer: Any, names:
     path = whole_file(tmp_path / "evil.keras", layer())
     with pytest.raises(ConfigError, match=f"refused.*{names}"):
         build(Bundle("own", "keras", ("cat", "dog"), Preprocessing(32), weights=str(path)))
+
+
+def test_a_disk_that_is_full_is_told_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """HDF5 raises errors of three kinds, with addresses in memory, and says them again when its objects end."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    model = build(random_bundle("mobilenetv2"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            save_weights(model, tmp_path / "network.weights.h5")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
+    assert capfd.readouterr().err == ""

@@ -37,6 +37,14 @@ def test_folders_are_classes_and_subfolders_are_groups(tmp_path: Path) -> None:
     assert [item.is_video for item in found.items if item.label == "dog"] == [True]
 
 
+def test_folders_of_classes_without_a_picture_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.jpg", "notes/read me.txt", ".hidden/1.jpg")
+    with pytest.raises(ConfigError, match=r"only 'cat' in it \(none in notes\); at least two"):
+        read_folders(tmp_path)
+    touch(tmp_path, "dog/1.jpg")
+    assert read_folders(tmp_path).empty == ("notes",)
+
+
 def test_a_link_to_nothing_is_told_of_when_it_is_read_and_what_is_no_file_is_no_material(tmp_path: Path) -> None:
     touch(tmp_path, "cat/1.jpg", "dog/1.jpg", "dog/folder.jpg/notes.txt")
     (tmp_path / "cat" / "2.jpg").symlink_to("gone.jpg")

@@ -17,8 +17,9 @@ from streamtag.cli.progress import progress_bar
 from streamtag.core.bundle import Bundle
 from streamtag.core.groups import Groups
 from streamtag.core.job import Sampling
-from streamtag.errors import ConfigError
+from streamtag.errors import ConfigError, StreamtagError
 from streamtag.extras import require
+from streamtag.ingest.pictures import is_absent
 from streamtag.networks import loading
 from streamtag.networks.registry import NAMES, resolve
 from streamtag.settings import Settings
@@ -108,8 +109,7 @@ def evaluate(
     chosen = _writes(write or [], named[0])
     require("evaluate" if report is None else "evaluate --report")
     # The material first: a wrong folder is known before a network is compiled.
-    if others is not None:
-        other_pictures(others)
+    _check(others, without or [])
     tasks, trained = _material(named, folder, spans, include_trained)
     with held(Path(named[0].model.name), force=True) if chosen else nullcontext():
         found = [_evaluated(task, fps, precision, json) for task in tasks]
@@ -121,13 +121,34 @@ def evaluate(
         if others is not None or "unknown" in chosen:
             about = (tasks[0].dataset.items, others, fps, precision, "unknown" in chosen, json)
             contents[0]["unknown"] = evaluate_unknown.fitted(named[0], *about)
-        if without:
-            contents[0]["false_alarms"] = evaluate_unknown.alarms(named[0], without, fps, json)
         if "unknown" not in chosen:
             _write_fitted(contents[0], found[0][1], chosen, named[0], precision)
+        trouble = _count_alarms(contents[0], named[0], without or [], fps, json)
     _tell(contents, found, json)
+    if trouble is not None:  # after what was written and found before
+        raise trouble
     if contents[0].get("refused"):
         raise typer.Exit(FAILED)
+
+
+def _check(others: Path | None, without: list[str]) -> None:
+    """See that what the pictures are held against is there."""
+    if others is not None:
+        other_pictures(others)
+    if gone := [video for video in without if is_absent(video)]:
+        raise ConfigError(f"--without {gone[0]}: no such file")
+
+
+def _count_alarms(
+    content: dict[str, Any], settings: Settings, without: list[str], fps: float, quiet: bool
+) -> StreamtagError | None:
+    """Into the content, or why they could not be counted."""
+    if without:
+        try:
+            content["false_alarms"] = evaluate_unknown.alarms(settings, without, fps, quiet)
+        except StreamtagError as error:
+            return error
+    return None
 
 
 def _write_fitted(

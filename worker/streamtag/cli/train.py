@@ -162,6 +162,9 @@ def _with_unknown(
 
 
 def _print_dataset(dataset: Dataset, crops: int, quiet: bool) -> None:
+    if dataset.empty:
+        none = escape(", ".join(map(printable, dataset.empty)))
+        err.print(f"[yellow]left out[/] {none}: no picture or video in it", highlight=False, soft_wrap=True)
     if quiet:
         return
     counts = dataset.counts()

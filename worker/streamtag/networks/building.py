@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import re
 import warnings
 import zipfile
 import zlib
@@ -16,6 +19,7 @@ import keras
 from streamtag.core.bundle import WHOLE, Bundle, HeadInputs
 from streamtag.core.groups import Groups
 from streamtag.errors import ConfigError, in_words
+from streamtag.logs import quiet_stderr
 from streamtag.networks.architectures.efficientnet_lite import efficientnet_lite0
 from streamtag.networks.architectures.heads import head_inputs
 from streamtag.networks.architectures.inception_v4 import inception_v4
@@ -75,6 +79,26 @@ def _with_arguments(bundle: Bundle) -> keras.Model:
     except (TypeError, ValueError, KeyError) as error:
         told = (str(error).strip() or repr(error)).splitlines()[0][:200]
         raise ConfigError(f"{bundle.name}: its arguments are not of {bundle.architecture}: {told}") from None
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write a network's weights in Keras's own form.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    number = 0
+    with quiet_stderr():  # HDF5 says it again, for each of its objects that come to their end
+        try:
+            model.save_weights(path)
+        except (OSError, RuntimeError) as error:  # the latter where the disk is full when the file is closed
+            found = re.search(r"errno = (\d+)", str(error))
+            if found is None:
+                raise
+            number = int(found[1])
+        gc.collect()
+    if number:
+        raise OSError(number, os.strerror(number))
 
 
 def without_unknown(bundle: Bundle) -> Bundle:

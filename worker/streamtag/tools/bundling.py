@@ -79,7 +79,10 @@ def _built_weights(settings: ModelSettings, folder: Path) -> Path:
     """A network's weights in Keras's own form, in a temporary folder."""
     asked = ensure_weights(resolve(settings), settings)
     path = folder / "network.weights.h5"
-    build_model(asked, EngineSettings()).save_weights(path)
+    model = build_model(asked, EngineSettings())
+    from streamtag.networks.building import save_weights  # noqa: PLC0415 - Keras, whose backend is chosen by now
+
+    save_weights(model, path)
     return path
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from streamtag.core.source import IMAGE_SUFFIXES
 from streamtag.errors import ConfigError
 from streamtag.extras import require
+from streamtag.redaction import printable
 from streamtag.tools.frames import InputFrame, Unreadable
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg"))
@@ -40,6 +41,7 @@ class Dataset:
 
     classes: tuple[str, ...]
     items: tuple[LabelledItem, ...]
+    empty: tuple[str, ...] = ()  # folders of classes without a picture or video
 
     def counts(self) -> dict[str, int]:
         return dict(sorted(Counter(item.label for item in self.items).items()))
@@ -60,12 +62,14 @@ def read_folders(folder: Path, group_by: str | None = None) -> Dataset:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; give one with a folder of pictures for each class")
     items = []
-    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path, folder)):
+    children = sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path, folder))
+    for child in children:
         for path in sorted(path for path in child.rglob("*") if not _is_hidden(path, child)):
             # A link to nothing is told of as what cannot be read; a pipe would never end.
             if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and (path.is_file() or not path.exists()):
                 items.append(LabelledItem(path, child.name, _group(path, child, pattern)))
-    return _checked(folder, items)
+    found = {item.label for item in items}
+    return _checked(folder, items, tuple(child.name for child in children if child.name not in found))
 
 
 def other_pictures(folder: Path) -> list[str]:
@@ -129,8 +133,8 @@ def split(items: Sequence[LabelledItem], share: float, seed: int) -> tuple[list[
     poor = [f"{label} ({len(names)})" for label, names in sorted(groups.items()) if len(names) < 2]
     if poor:
         raise ConfigError(
-            f"too few groups to hold some out: {', '.join(poor)}; pictures of one video or subfolder stay together, so "
-            "each class needs at least two of them"
+            f"too few groups to hold some out: {', '.join(poor)}; pictures of one video or subfolder stay together, "
+            "and so do copies of one picture, so each class needs at least two of them"
         )
     folds = max(2, min(round(1 / share), min(len(names) for names in groups.values())))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
@@ -223,11 +227,12 @@ def _span(row: dict[str, str], where: str, folder: Path, pattern: re.Pattern[str
     return LabelledItem(path, label, group, start_s, end_s)
 
 
-def _checked(origin: Path, items: list[LabelledItem]) -> Dataset:
+def _checked(origin: Path, items: list[LabelledItem], empty: tuple[str, ...] = ()) -> Dataset:
     classes = tuple(sorted({item.label for item in items}))
     if odd := [name for name in classes if name != name.encode("utf-8", "replace").decode()]:
         raise ConfigError(f"{origin}: the folder {odd[0]!r} has no name in UTF-8; name it as the class shall be called")
     if len(classes) < 2:
         content = f"only {classes[0]!r}" if classes else "no picture or video"
-        raise ConfigError(f"{origin}: {content} in it; at least two classes are needed")
-    return Dataset(classes, tuple(items))
+        none = f" (none in {', '.join(map(printable, empty))})" if classes and empty else ""
+        raise ConfigError(f"{origin}: {content} in it{none}; at least two classes are needed")
+    return Dataset(classes, tuple(items), empty)

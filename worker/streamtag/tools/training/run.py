@@ -16,7 +16,7 @@ from streamtag import __version__
 from streamtag.core.bundle import WHOLE, Bundle
 from streamtag.core.job import Sampling
 from streamtag.errors import ConfigError
-from streamtag.networks.building import build, cut, load_features, with_head
+from streamtag.networks.building import build, cut, load_features, save_weights, with_head
 from streamtag.networks.bundles import sha256, write_bundle
 from streamtag.networks.loading import LoadStep, build_model, compile_model
 from streamtag.redaction import printable
@@ -267,7 +267,7 @@ def _write(
     # A copy that was never compiled: the optimiser's state would triple the file.
     bare = build(replace(bundle, weights="random"))
     bare.set_weights(model.get_weights())
-    bare.save_weights(weights)
+    save_weights(bare, weights)
     write_bundle(into, bundle, weights, record)
 
 
