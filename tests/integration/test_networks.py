@@ -156,6 +156,7 @@ def test_a_disk_that_is_full_is_told_once(tmp_path: Path, capfd: pytest.CaptureF
     """HDF5 raises errors of three kinds, with addresses in memory, and says them again when its objects end."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     model = build(random_bundle("mobilenetv2"))
+    capfd.readouterr()
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, hard))
     try:
         with pytest.raises(OSError, match="File too large") as caught:
