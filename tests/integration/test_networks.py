@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -159,9 +158,8 @@ def test_a_disk_that_is_full_is_told_once(tmp_path: Path, capfd: pytest.CaptureF
     capfd.readouterr()
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, hard))
     try:
-        with pytest.raises(OSError, match="File too large") as caught:
+        with pytest.raises(OSError, match=r"^\[Errno \d+\] File too large$"):
             save_weights(model, tmp_path / "network.weights.h5")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert caught.value.errno == errno.EFBIG
     assert capfd.readouterr().err == ""
