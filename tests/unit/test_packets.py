@@ -15,6 +15,7 @@ import av
 import pytest
 from streamtag.ingest import packets
 from streamtag.ingest.packets import Arrived, PacketFeed
+from streamtag.ingest.picture_ends import UNITS
 
 
 @dataclass
@@ -156,3 +157,19 @@ def test_a_camera_that_numbers_its_packets_anew_is_connected_to_anew(monkeypatch
     feed = feed_of(FakeContainer(), passed_over=lambda: 2)
     with pytest.raises(av.FFmpegError, match="the numbers of its packets began anew"):
         feed.take()
+
+
+@pytest.mark.parametrize(("codec", "ticks"), [(b"H264", 45_000), (b"H265", 45_000), (b"H264", -3600)])
+def test_a_picture_whose_packet_says_that_it_is_shown_later_is(codec: bytes, ticks: int) -> None:
+    """It has the time of the delimiter that the gate put behind the one before it."""
+    units, container = UNITS[codec], FakeContainer()
+    feed = feed_of(container)
+    for begin in (b"", b"\0\0\0\1" + units.delimiter + b"\0\0\0\1" + units.later(ticks)):
+        packet = av.Packet(begin + b"\0\0\0\1picture")
+        packet.pts = 90_000
+        container.sent.put(cast(Any, packet))
+    container.sent.put(None)
+    arrived = [feed.take(), feed.take()]
+    assert [one and one.packet.pts for one in arrived] == [90_000, 90_000 + ticks]
+    assert arrived[1] is not None
+    assert arrived[1].raw_s == pytest.approx(1.0 + max(0, ticks) / 90_000)
