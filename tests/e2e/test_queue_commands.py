@@ -103,3 +103,32 @@ def test_an_idle_worker_counts_until_it_drains(
 def test_several_jobs_are_not_asked_for_one_by_one_of_a_redis_that_is_away(settings: Settings) -> None:
     ran = run_cli(settings, "cancel", "one", "two", "--set", "redis.url=redis://127.0.0.1:1/0")
     assert (ran.returncode, len(ran.stderr.splitlines())) == (3, 1), ran.stderr
+
+
+def test_of_several_jobs_those_that_are_there_are_shown(settings: Settings) -> None:
+    for job_id in ("gate:x:1", "yard"):  # no name is taken for a picture
+        assert run_cli(settings, "submit", "a.mp4", "--id", job_id).stdout == f"{job_id}  queued\n"
+    shown = run_cli(settings, "status", "gate:x:1", "nobody", "yard", "--json")
+    assert (shown.returncode, [view["job_id"] for view in json_lines(shown.stdout)]) == (1, ["yard", "gate:x:1"])
+    assert "no job 'nobody'" in shown.stderr
+    assert run_cli(settings, "cancel", "gate:x:1").stdout == "gate:x:1  cancelled\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--workers", "--memory"), "--workers and --memory"),
+        (("--workers", "yard"), "--workers and jobs"),
+        (("--memory", "--last", "3"), "--memory and jobs"),
+        (("--watch", "--workers", "--json"), "--workers is shown once"),
+        (("--model", ""), "model.name"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(settings: Settings, options: tuple[str, ...], names: str) -> None:
+    ran = run_cli(settings, "status", *options)
+    assert (ran.returncode, names in ran.stderr) == (2, True), ran.stderr
+
+
+def test_a_title_in_a_pipe_is_one_line_however_narrow_its_table(settings: Settings) -> None:
+    shown = run_cli(settings, "status", "--memory", env={"COLUMNS": "30"}).stdout
+    assert "(maxmemory)" in shown.splitlines()[0]

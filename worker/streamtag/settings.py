@@ -40,6 +40,7 @@ class ModelSettings(Group):
 
     name: str = Field(
         "efficientnet-lite0",
+        min_length=1,
         description="A network of `streamtag models list` (xception, vgg16, ...), or the folder of a bundle.",
     )
     weights: str = Field(

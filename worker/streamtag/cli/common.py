@@ -67,9 +67,9 @@ def _is_same_terminal() -> bool:
         return False
 
 
-out = Console()
+out = Console(emoji=False)  # of a job's id ":x:" is a part, and no picture
 # One console where both streams are the same terminal: lines are then printed above a progress bar and not into it.
-err = out if _is_same_terminal() else Console(file=logs.own_stderr())
+err = out if _is_same_terminal() else Console(file=logs.own_stderr(), emoji=False)
 
 
 def can_draw(console: Console) -> bool:

@@ -12,12 +12,26 @@ from rich.live import Live
 from rich.text import Text
 
 from streamtag.cli import completion, redis_memory, views
-from streamtag.cli.common import OUTPUT, Config, Json, Model, Overrides, can_draw, err, out, print_json, settings_from
+from streamtag.cli.common import (
+    FAILED,
+    OUTPUT,
+    Config,
+    Json,
+    Model,
+    Overrides,
+    can_draw,
+    complain,
+    err,
+    out,
+    print_json,
+    settings_from,
+)
 from streamtag.cli.tables import Column, Grid
+from streamtag.cli.worker_table import print_workers
 from streamtag.client import Client
 from streamtag.core.records import SUSPECT_CRASHES, JobStatus, JobView, WorkerView
-from streamtag.core.sharing import Load, Supply
-from streamtag.errors import ConfigError, QueueUnavailable
+from streamtag.core.sharing import Load
+from streamtag.errors import ConfigError, JobNotFound, QueueUnavailable
 from streamtag.redaction import printable
 
 PERIOD_S = 0.5
@@ -39,23 +53,6 @@ _COLUMNS = (
     Column("age", right=True, rank=8),
     Column("worker", rank=10),
     Column("note", rank=11),
-)
-
-
-_WORKER_COLUMNS = (
-    Column("worker", gives=True),
-    Column("jobs", right=True),
-    Column("streams", right=True, rank=5),
-    Column("samples/s", right=True, rank=1),
-    Column("asked", right=True, rank=3),
-    Column("supply", right=True, rank=4),
-    Column("busy", right=True, rank=6),
-    Column("lag", right=True, rank=7),
-    Column("state", rank=2),
-    Column("engine", rank=8),
-    Column("up", right=True, rank=9),
-    Column("version", rank=11),
-    Column("host", rank=10),
 )
 
 
@@ -92,18 +89,20 @@ def status(
 
     `last` is the age of the last sample, `lag` how long its result took from the camera, `age` that of the job.
     """
+    _check(watch, {"--workers": workers, "--memory": memory, "jobs": bool(job_ids or only or stream or last)})
     if watch and not json and not can_draw(out):
         raise ConfigError("--watch draws on a terminal; into a pipe or file, or with TERM=dumb, use --watch --json")
+    missing: list[str] = []
     with Client(settings=settings_from(config, model, None, overrides)) as client:
 
         def look() -> list[JobView]:
-            views_ = [client.status(job_id) for job_id in job_ids] if job_ids else client.jobs()
+            views_ = _named(client, job_ids, missing, watch) if job_ids else client.jobs()
             return _chosen(views_, only, stream, last)
 
         if memory:
             redis_memory.print_memory(client, json)
         elif workers:
-            _print_workers(client.workers(), json)
+            print_workers(client.workers(), json)
         elif json:
             redis_memory.warn(client, client.memory())
             for view in _changes(look) if watch else look():
@@ -112,6 +111,30 @@ def status(
             _watch(look, client.workers)
         else:
             _print_all(client, look(), whole=not job_ids)
+    if missing:
+        raise typer.Exit(FAILED)
+
+
+def _check(watch: bool, shown: dict[str, bool]) -> None:
+    given = [name for name, is_given in shown.items() if is_given]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)}: one of them is shown at a time")
+    if watch and given and given != ["jobs"]:
+        raise ConfigError(f"--watch keeps the table of jobs up to date; {given[0]} is shown once")
+
+
+def _named(client: Client, job_ids: list[str], missing: list[str], watch: bool) -> list[JobView]:
+    """The jobs that are there. Of several those that are not are told and counted, unless all are watched."""
+    found = []
+    for job_id in job_ids:
+        try:
+            found.append(client.status(job_id))
+        except JobNotFound as error:
+            if watch or len(job_ids) == 1:
+                raise
+            complain(error)
+            missing.append(job_id)
+    return found
 
 
 def _print_all(client: Client, jobs: list[JobView], whole: bool) -> None:
@@ -120,7 +143,7 @@ def _print_all(client: Client, jobs: list[JobView], whole: bool) -> None:
     _print(jobs, serving)
     if whole:
         if serving:
-            _print_workers(serving, json=False)
+            print_workers(serving, json=False)
         used = client.memory()
         redis_memory.print_line(used)
         redis_memory.warn(client, used)
@@ -141,42 +164,6 @@ def _print(jobs: list[JobView], workers: list[WorkerView]) -> None:
                 out.print(Text.assemble((printable(view.job_id), "bold"), ": ", printable(note)), soft_wrap=True)
 
 
-def _print_workers(workers: list[WorkerView], json: bool) -> None:
-    if json:
-        for worker in workers:
-            print_json(worker.to_dict())
-        return
-    grid = Grid(*_WORKER_COLUMNS, title=_counted(len(workers), "worker"))
-    now_unix_s = time.time()
-    for worker in workers:
-        grid.row(
-            worker.worker,
-            f"{worker.running} of {worker.slots}",
-            str(worker.streams),
-            f"{worker.samples_per_s:.1f}",
-            f"{worker.asked:.1f}",
-            f"{worker.supply:.0f}" if worker.supply >= 10 else f"{worker.supply:.1f}",
-            f"{worker.busy:.0%}",
-            f"{worker.lag_s:.1f} s" if worker.streams else "",
-            _doing(worker),
-            worker.engine,
-            _age(worker.started_unix_s, now_unix_s),
-            worker.version,
-            worker.host,
-        )
-    grid.print()
-
-
-def _doing(worker: WorkerView) -> str:
-    if worker.draining:
-        return "leaving"
-    if worker.short_of_memory:
-        return "waits for memory"
-    if worker.drop_share > Supply.DROPS:
-        return f"drops {worker.drop_share:.0%}"
-    return f"gives {len(worker.offers)} away" if worker.offers else ""
-
-
 def _watch(look: Callable[[], list[JobView]], workers: Callable[[], list[WorkerView]]) -> None:
     jobs, serving = look(), workers()
     trouble = ""
@@ -193,7 +180,7 @@ def _watch(look: Callable[[], list[JobView]], workers: Callable[[], list[WorkerV
 
 
 def _grid(jobs: list[JobView], workers: list[WorkerView]) -> Grid:
-    grid = Grid(*_COLUMNS, title=f"{_counted(len(jobs), 'job')}, {_counted(len(workers), 'worker')}")
+    grid = Grid(*_COLUMNS, title=f"{views.counted(len(jobs), 'job')}, {views.counted(len(workers), 'worker')}")
     now_unix_s = time.time()
     for view in jobs:
         counters = view.counters
@@ -210,8 +197,8 @@ def _grid(jobs: list[JobView], workers: list[WorkerView]) -> Grid:
             str(sum(counters.failed.values())),
             Text(", ".join(view.active), style="bold green"),
             f"{view.lag_s:.1f} s" if view.lag_s is not None else "",
-            _age(view.last_sample_unix_s, now_unix_s) if running else "",
-            _age(view.submitted_unix_s, now_unix_s),
+            views.age(view.last_sample_unix_s, now_unix_s) if running else "",
+            views.age(view.submitted_unix_s, now_unix_s),
             view.worker if running else "",
             _note(view, workers),
         )
@@ -244,14 +231,6 @@ def waits_for(view: JobView, workers: list[WorkerView]) -> str:
     if silent:
         return "waits: its worker is silent; another takes over (lease.seconds)"
     return ""
-
-
-def _age(since_unix_s: float, now_unix_s: float) -> str:
-    return views.duration(now_unix_s - since_unix_s) if since_unix_s else ""
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _changes(look: Callable[[], list[JobView]]) -> Iterator[JobView]:

@@ -58,9 +58,11 @@ class Grid:
         """Print the table; the answer names the columns for which the terminal was too narrow."""
         widths = self._fitting(console)
         width = max(console.width, self._width(widths))
+        if self._title:
+            console.print(Text(printable(self._title), style="table.title"), soft_wrap=True)
         # Line by line, since a console would cut what is wider than itself.
         for segments in console.render_lines(
-            self._table(widths, self._rows), console.options.update_width(width), pad=False
+            self._table(widths, self._rows, titled=False), console.options.update_width(width), pad=False
         ):
             line = Text.assemble(" " * self._indent, *((segment.text, segment.style or "") for segment in segments))
             line.rstrip()
@@ -115,9 +117,9 @@ class Grid:
             _cut(cell, widths[at]) if self._columns[at].gives and at in widths else cell for at, cell in enumerate(row)
         ]
 
-    def _table(self, widths: Mapping[int, int], rows: Sequence[Sequence[Text]]) -> Table:
+    def _table(self, widths: Mapping[int, int], rows: Sequence[Sequence[Text]], titled: bool = True) -> Table:
         table = Table(
-            title=printable(self._title) or None,
+            title=(printable(self._title) or None) if titled else None,
             title_justify="left",
             header_style="bold",
             show_header=self._headings,

@@ -87,6 +87,16 @@ def duration(seconds: float) -> str:
     return f"{seconds}s"
 
 
+def age(since_unix_s: float, now_unix_s: float) -> str:
+    """How long ago; empty where it never was."""
+    return duration(now_unix_s - since_unix_s) if since_unix_s else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def nested(value: Any, between: str = ", ") -> str:
     """A value for people; empty where there is none. What is in another one has slashes between its parts."""
     if isinstance(value, dict):

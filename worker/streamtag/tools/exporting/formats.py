@@ -95,4 +95,4 @@ def format_of(path: Path) -> ExportFormat:
         return ExportFormat(path.suffix.lower().removeprefix("."))
     except ValueError:
         known = ", ".join(ExportFormat)
-        raise ConfigError(f"{path.name}: its ending names no format ({known}); give --format") from None
+        raise ConfigError(f"{path}: its ending names no format ({known}); give --format") from None
