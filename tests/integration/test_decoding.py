@@ -189,15 +189,6 @@ def test_a_rotated_video_comes_out_upright(shared_data: Path) -> None:
         assert min(likeness[1], likeness[3]) < 5 < min(likeness[0], likeness[2])
 
 
-@pytest.mark.parametrize("group", ["Landscape", "Portrait"])
-def test_photos_come_out_upright_by_their_exif(shared_data: Path, group: str) -> None:
-    folder = shared_data / "images/exif_orientation"
-    pictures = read(folder / f"{group}_*.jpg").pictures
-    assert len(pictures) == 9
-    for picture in pictures[1:]:
-        assert np.abs(picture.astype(int) - pictures[0].astype(int)).mean() < 12
-
-
 def test_broken_images_of_a_folder_are_named_and_the_others_are_read(shared_data: Path) -> None:
     paths = sorted((shared_data / "odd/pngsuite").glob("*.png"))
     found = read(f"{shared_data / 'odd/pngsuite'}/")

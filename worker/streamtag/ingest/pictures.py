@@ -19,6 +19,7 @@ import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
+    ExifTags,
     GifImagePlugin,
     Image,
     Jpeg2KImagePlugin,
@@ -124,16 +125,19 @@ def read_image(path: Path, max_pixels: int) -> np.ndarray:
                 raise CorruptFrame(f"larger than {MAX_IMAGE_BYTES} bytes")
             if status.st_size == 0:
                 raise CorruptFrame("the file is empty")
-            check_size(file, max_pixels)
+            turn = check_size(file, max_pixels)
             file.seek(0)
             content = file.read(MAX_IMAGE_BYTES)
     except OSError as error:
         raise CorruptFrame(error.strerror or str(error)) from None
-    return _decode(content, max_pixels)
+    return _decode(content, max_pixels, turn)
 
 
-def check_size(file: IO[bytes], max_pixels: int) -> None:
+def check_size(file: IO[bytes], max_pixels: int) -> int:
     """Refuse a picture with more pixels than are allowed, before it is decoded.
+
+    Returns:
+        Its EXIF orientation where OpenCV does not heed it, otherwise 1, which is upright.
 
     Raises:
         CorruptFrame: the header names more pixels, or is none of a picture.
@@ -141,31 +145,52 @@ def check_size(file: IO[bytes], max_pixels: int) -> None:
     try:
         with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
+            turn = _orientation(image) if image.format == "AVIF" else 1
     except Exception as error:
         # Pillow's readers of headers raise whatever the damage makes of them.
         raise CorruptFrame(f"not an image, or its header is damaged ({type(error).__name__})") from None
     if width * height > max_pixels:
         raise CorruptFrame(f"{width} x {height} pixels is more than source.max_pixels ({max_pixels})")
+    return turn
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever the damage makes of it: the picture may be whole
+        return 1
 
 
 def decode_image(content: bytes, max_pixels: int) -> np.ndarray:
     """As ``read_image``, from the content of a file."""
     if not content:
         raise CorruptFrame("the file is empty")
-    check_size(io.BytesIO(content), max_pixels)
-    return _decode(content, max_pixels)
+    turn = check_size(io.BytesIO(content), max_pixels)
+    return _decode(content, max_pixels, turn)
 
 
-def _decode(content: bytes, max_pixels: int) -> np.ndarray:
+def _decode(content: bytes, max_pixels: int, turn: int) -> np.ndarray:
+    how = cv2.IMREAD_COLOR if turn == 1 else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), how)
     except (cv2.error, MemoryError) as error:
         raise CorruptFrame(f"cannot be decoded: {str(error).strip().splitlines()[-1]}") from None
     if picture is None:
         raise CorruptFrame("not an image that OpenCV can decode, or damaged")
     if picture.shape[0] * picture.shape[1] > max_pixels:
         raise CorruptFrame(f"more pixels than source.max_pixels ({max_pixels})")
-    return np.asarray(picture)
+    return _turned(np.asarray(picture), turn)
+
+
+def _turned(picture: np.ndarray, orientation: int) -> np.ndarray:
+    """A picture upright, by EXIF: from 5 on rows are columns, and then either may be the other way round."""
+    if orientation in (5, 6, 7, 8):
+        picture = picture.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        picture = picture[::-1]
+    if orientation in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture)
 
 
 def is_one_picture(source: str) -> bool:
