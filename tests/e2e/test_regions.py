@@ -33,6 +33,9 @@ def test_a_job_of_two_regions_is_two_streams_of_results(settings: Settings, work
     told = json_lines(run_cli(settings, "tail", "two", "--events", "--region", "right", "--json").stdout)
     assert {event["kind"] for event in told} == {"enter", "exit"}
     assert " right: " in run_cli(settings, "tail", "two").stdout
+    none = run_cli(settings, "tail", "two", "--region", "middle")
+    assert (none.returncode, none.stdout) == (2, "")
+    assert "two has the regions left, right" in none.stderr
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_precedence_and_origins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         ({"lease.secnds": 3}, "lease.secnds: unknown setting"),
         ({"foo.bar": 3}, "foo: unknown setting"),
+        ({"worker.slots": 0}, "worker.slots: Input should be greater than or equal to 1"),
         ({"lease.seconds": "soon"}, "lease.seconds"),
         ({"lease.seconds": 6}, "renew_s < stop_after_s < seconds"),
         ({"smoothing.exit": 0.9}, "must not be above smoothing.enter"),

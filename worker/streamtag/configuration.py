@@ -184,7 +184,10 @@ _REMEDIES = {
 
 
 def _explain(fault: dict[str, Any], origins: dict[str, str]) -> str:
-    name = ".".join(str(part) for part in fault["loc"])
+    group_and_field, inside = fault["loc"][:2], fault["loc"][2:]
+    # Of a setting that may be of several types, pydantic names one of them there: literal['auto'].
+    inside = tuple(part for part in inside if isinstance(part, int) or part.isidentifier())
+    name = ".".join(str(part) for part in (*group_and_field, *inside))
     origin = origins.get(name, "") or next((o for key, o in origins.items() if name.startswith(key + ".")), "")
     if fault["type"] == "extra_forbidden":
         text = _unknown(name)

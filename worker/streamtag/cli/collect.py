@@ -26,6 +26,7 @@ from streamtag.cli.common import (
     settings_from,
 )
 from streamtag.cli.progress import progress_bar
+from streamtag.cli.regions import check_region
 from streamtag.client import Client, located
 from streamtag.core.job import Sampling
 from streamtag.core.source import SourceKind, path_of, source_kind
@@ -147,9 +148,7 @@ def _of_job(
     """What the queue tells of a job: its source, what the network saw of it, which frames, and how sure it was."""
     with Client(settings=settings) as client:
         job = client.job(job_id)
-        if region not in job.regions:
-            names = ", ".join(job.regions)
-            raise ConfigError(f"--region {region!r}: {job_id} has {f'the regions {names}' if names else 'none'}")
+        check_region(job, region)
         if holds_secret(job.source):
             raise StreamtagError(
                 f"{job_id}: its source, {job.source}, may hold a password, which is not told; give the source in place "

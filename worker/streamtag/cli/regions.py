@@ -67,3 +67,14 @@ def _region(text: str, numbers: str) -> Region:
             f"--roi {text}: give four numbers from 0 to 1, as in 0.5,0,0.5,1 for the right half"
         ) from None
     return x, y, width, height
+
+
+def check_region(job: Job, region: str) -> None:
+    """See that a job has a region of that name.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if region not in job.regions:
+        names = ", ".join(filter(None, job.regions))
+        raise ConfigError(f"--region {region!r}: {job.job_id} has {f'the regions {names}' if names else 'none'}")

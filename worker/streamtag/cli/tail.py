@@ -12,6 +12,7 @@ import typer
 
 from streamtag.cli import completion, views
 from streamtag.cli.common import Config, Json, Model, Overrides, out, print_json, settings_from
+from streamtag.cli.regions import check_region
 from streamtag.client import Client
 from streamtag.core.records import Event, Result, StreamState
 from streamtag.errors import ConfigError, JobNotFound
@@ -38,6 +39,8 @@ def tail(
         raise ConfigError("name a job, or give --events for the events of all jobs; `streamtag status` lists the jobs")
     with Client(settings=settings_from(config, model, None, overrides)) as client:
         if job_id is not None and not events:
+            if region is not None:
+                check_region(client.job(job_id), region)
             _tail_results(client, job_id, lines, follow, region, json)
         else:
             _tail_events(client, job_id, lines, follow, region, json)
