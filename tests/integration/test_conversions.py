@@ -245,7 +245,7 @@ def test_doctor_tells_what_is_kept_and_what_makes_it(
     here = ("ok", f"{made.folder}, {size_mb:.1f} MB", "")
     assert told(bundle, name="openvino") == here
     assert told(bundle) == here, "measuring takes it, too"
-    assert told(bundle, measure_s=0) is None, "then TensorFlow's graph is taken"
+    assert told(bundle, measure_s=0) == here, "the default takes it"
     assert told(bundle, name="tf_graph") is None
     none_yet = ("ok", f"none in {tmp_path / 'other' / 'converted'} yet: the first start makes one")
     assert told(bundle, tmp_path / "other", name="openvino") == (*none_yet, "")

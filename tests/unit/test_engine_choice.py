@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamtag.core.bundle import Bundle, Preprocessing, Quantised
@@ -14,7 +15,7 @@ from streamtag.errors import ConfigError
 from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.choosing import agreement, choice_of
 from streamtag.networks.engine_choices import EngineChoices
-from streamtag.networks.engines.candidates import candidates, settled
+from streamtag.networks.engines.candidates import candidates, default_engine, settled
 from streamtag.networks.engines.machine import Machine, this_machine
 from streamtag.settings import EngineSettings, ModelSettings, Settings
 
@@ -195,6 +196,23 @@ def test_one_process_measures_at_a_time(kept: Kept) -> None:
     began_s = time.monotonic()
     with kept.of(BUNDLE).locked(30):
         assert time.monotonic() - began_s < 20
+
+
+@pytest.mark.parametrize(
+    ("libraries", "cards", "precision", "engine"),
+    [
+        (("openvino",), (), "auto", "openvino"),
+        (("openvino",), (), "float32", "openvino"),
+        ((), (), "auto", "auto"),
+        (("openvino",), ("H100",), "auto", "auto"),
+        (("openvino",), (), "bfloat16", "auto"),
+    ],
+)
+def test_where_nothing_is_measured_a_processor_has_openvino_and_a_card_tensorflow(
+    libraries: tuple[str, ...], cards: tuple[str, ...], precision: Any, engine: str
+) -> None:
+    machine = Machine("a processor", frozenset(), 2, cards, tuple((name, "1") for name in libraries))
+    assert default_engine(machine, EngineSettings(precision=precision)) == engine
 
 
 def test_named_engines_and_a_time_of_nought_measure_nothing(tmp_path: Path) -> None:

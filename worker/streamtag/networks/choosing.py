@@ -22,7 +22,7 @@ from streamtag.core.bundle import Bundle
 from streamtag.core.engine_choice import Agreement, EngineChoice, EngineFigure, choose
 from streamtag.logs import log
 from streamtag.networks.engine_choices import EngineChoices
-from streamtag.networks.engines.candidates import candidates, precision_of
+from streamtag.networks.engines.candidates import candidates, default_engine, precision_of
 from streamtag.networks.engines.machine import Machine
 from streamtag.settings import EngineSettings, ModelSettings, Settings
 
@@ -57,7 +57,9 @@ def choice_of(
     kept = choices.read()
     if kept is not None:
         return kept
-    default = EngineChoice("auto", engine.precision, "default", "not measured here yet")
+    default = EngineChoice(
+        default_engine(choices.machine, engine), engine.precision, "default", "not measured here yet"
+    )
     if not measure or not engine.measure_s:
         return default
     with choices.locked(engine.measure_s):
@@ -66,7 +68,8 @@ def choice_of(
             return kept
         chosen = choose(_measure(settings, bundle, choices.machine, on_candidate), agreement(engine))
         if chosen is None:
-            return replace(default, why=f"no engine was measured within {engine.measure_s:g} s")
+            # It may be OpenVINO that took all the time.
+            return replace(default, engine="auto", why=f"no engine was measured within {engine.measure_s:g} s")
         choices.keep(chosen)
     return chosen
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from streamtag.core.bundle import Bundle
 from streamtag.core.engine_choice import EngineChoice
-from streamtag.errors import DeviceMissing, StreamtagError
+from streamtag.errors import DeviceMissing, StreamtagError, in_words
 from streamtag.extras import require
-from streamtag.logs import quiet_stderr
+from streamtag.logs import log, quiet_stderr
 from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.choosing import choice_of
 from streamtag.networks.engines.base import Engine, WarmUp, warm_up
@@ -107,16 +107,27 @@ def load(
         measure,
         lambda what, done, total: on_step(LoadStep(LoadStage.MEASURING, what or bundle.name, done, total)),
     )
+    try:
+        network = _compiled(settings, choice, bundle, digest, on_step)
+    except RuntimeError as error:  # OpenVINO's: it cannot convert every layer, and nobody asked for it
+        if choice.origin != "default" or choice.engine == "auto":
+            raise
+        log.info("OpenVINO cannot take this network, TensorFlow computes", error=in_words(error)[:200])
+        network = _compiled(settings, replace(choice, engine="auto"), bundle, digest, on_step)
+    taken = replace(choice, engine=network.engine.name, precision=network.engine.precision)
+    return replace(network, choice=taken)
+
+
+def _compiled(
+    settings: Settings, choice: EngineChoice, bundle: Bundle, digest: Callable[[], str], on_step: OnStep
+) -> LoadedNetwork:
     engine = settings.engine.model_copy(update={"name": choice.engine, "precision": choice.precision})
     if is_openvino(engine):
         engine = settled(engine, gpu=False)
         kept = kept_conversion(settings.model, bundle, engine.precision, digest())
-        network = compile_converted(_converted(kept, bundle, on_step), bundle, engine, on_step)
-    else:
-        model = None if engine.name == "null" else build_model(bundle, engine, on_step)
-        network = compile_model(model, bundle, engine, on_step)
-    taken = replace(choice, engine=network.engine.name, precision=network.engine.precision)
-    return replace(network, choice=taken)
+        return compile_converted(_converted(kept, bundle, on_step), bundle, engine, on_step)
+    model = None if engine.name == "null" else build_model(bundle, engine, on_step)
+    return compile_model(model, bundle, engine, on_step)
 
 
 def bundle_with_weights(settings: ModelSettings, on_step: OnStep = _ignore, bundle: Bundle | None = None) -> Bundle:

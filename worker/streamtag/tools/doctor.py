@@ -25,7 +25,7 @@ from streamtag.ingest.session import DecoderSession
 from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.engine_choices import EngineChoices
-from streamtag.networks.engines.candidates import precision_of
+from streamtag.networks.engines.candidates import default_engine, precision_of
 from streamtag.networks.engines.machine import this_machine
 from streamtag.networks.loading import import_keras, kept_conversion
 from streamtag.networks.registry import SPECS, find_weights, resolve
@@ -226,9 +226,11 @@ def _engine(settings: Settings) -> Iterator[Finding]:
         yield _chosen(engine, kept)
         if kept is not None:
             engine = engine.model_copy(update={"name": kept.engine, "precision": kept.precision})
+    machine = this_machine()
     # What is measured at the first start is converted for it, too, and kept.
-    measures = engine.name == "auto" and engine.measure_s and this_machine().has("openvino")
-    if bundle and (engine.name == "openvino" or measures):
+    measures = engine.measure_s and machine.has("openvino")
+    open_to_it = engine.name == "auto" and (measures or default_engine(machine, engine) == "openvino")
+    if bundle and (engine.name == "openvino" or open_to_it):
         yield _conversion(settings.model, bundle, "int8" if engine.precision == "int8" else "float32", digest)
 
 

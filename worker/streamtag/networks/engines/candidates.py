@@ -49,6 +49,16 @@ def precision_of(settings: EngineSettings) -> str:
     return "float32" if settings.precision == "auto" else settings.precision
 
 
+def default_engine(machine: Machine, settings: EngineSettings) -> str:
+    """What computes where nothing was measured and ``auto`` is asked for; ``auto`` is TensorFlow, by what it finds.
+
+    Where there is no graphics card it is OpenVINO: as fast as TensorFlow or faster, and a network that was converted
+    once starts in a quarter of the processor time, which is most of what one picture takes.
+    """
+    has = machine.has("openvino") and not machine.cards
+    return "openvino" if has and precision_of(settings) == "float32" else "auto"
+
+
 def is_openvino(settings: EngineSettings) -> bool:
     """Whether OpenVINO computes, with a GPU here or without: nothing else has 8 bits."""
     return settings.name == "openvino" or (settings.name == "auto" and precision_of(settings) == "int8")
