@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from streamtag.cli import answers
-from streamtag.cli.classify_drawing import PLOT_ROWS, annotated, copies, draw, make_folder
+from streamtag.cli.classify_drawing import annotated, copies, draw
+from streamtag.cli.classify_outputs import (
+    Annotate,
+    Csv,
+    DrawTimeline,
+    Outputs,
+    Plot,
+    Show,
+    check,
+    table_file,
+)
 from streamtag.cli.common import (
     FAILED,
     NETWORK,
@@ -36,55 +43,16 @@ from streamtag.cli.credentials import check_credential
 from streamtag.cli.progress import progress_bar
 from streamtag.cli.regions import Regions, Roi, named_regions
 from streamtag.core.job import Sampling
-from streamtag.errors import ConfigError, StreamtagError
-from streamtag.extras import require
-from streamtag.ingest.pictures import is_absent, is_one_picture
+from streamtag.errors import ConfigError
+from streamtag.ingest.pictures import is_absent
 from streamtag.networks import loading
 from streamtag.redaction import printable
 from streamtag.settings import Settings
 from streamtag.tools.classify import Answer, Classifier, Moment, expand
 from streamtag.tools.classify import Progress as Done
-from streamtag.tools.drawing import charts
 from streamtag.tools.drawing.timeline import Timeline
 from streamtag.tools.sample_table import SampleTable
 
-DRAWING = "Drawing"
-STANDARD_OUTPUT = Path("-")
-
-
-Csv = Annotated[
-    Path | None,
-    typer.Option(
-        "--csv",
-        help="Write every sample with its --top labels, raw and smoothed: a file, or - for standard output.",
-        rich_help_panel=OUTPUT,
-    ),
-]
-Annotate = Annotated[
-    Path | None,
-    typer.Option(
-        "--annotate",
-        help="Write a copy with the label drawn on it: a file, or a folder for several.",
-        rich_help_panel=DRAWING,
-    ),
-]
-DrawTimeline = Annotated[
-    Path | None,
-    typer.Option(
-        "--timeline",
-        help="Draw the labels of a video over its time, raw against smoothed: .png, .svg, .pdf.",
-        rich_help_panel=DRAWING,
-    ),
-]
-Plot = Annotated[
-    Path | None,
-    typer.Option(
-        "--plot", help="Draw each picture with its labels as bars: .png, .svg, .pdf.", rich_help_panel=DRAWING
-    ),
-]
-Show = Annotated[
-    bool, typer.Option("--show", help="Open what was drawn, where a display exists.", rich_help_panel=DRAWING)
-]
 Compare = Annotated[
     str | None,
     typer.Option(
@@ -93,21 +61,6 @@ Compare = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Outputs:
-    """Where the answers go."""
-
-    json: bool
-    annotate: Path | None
-    csv: Path | None  # "-" is standard output
-    timeline: Path | None
-
-    @property
-    def silent(self) -> bool:
-        """Whether standard output belongs to the table of samples."""
-        return self.csv == STANDARD_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +100,9 @@ def classify(
 ) -> None:
     """Classify pictures and videos here and now, without Redis."""
     settings = settings_from(config, model, weights, overrides)
-    outputs = _Outputs(json, annotate, csv, timeline)
+    outputs = Outputs(json, annotate, csv, timeline)
     chosen = list(expand(sources))
-    _check(chosen, outputs, plot, show, compare)
+    check(chosen, outputs, plot, show, compare)
     if credential:
         check_credential(credential, chosen, settings, drawn=bool(annotate or plot))
     look = _Look(top, fps, named_regions(roi), credential)
@@ -172,27 +125,6 @@ def classify(
         raise typer.Exit(FAILED)
 
 
-def _check(chosen: list[str], outputs: _Outputs, plot: Path | None, show: bool, compare: str | None) -> None:
-    """See before the work that everything asked for can be had, and goes together."""
-    if show and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise ConfigError("--show: there is no display here; write files with --plot FILE.png or --annotate FOLDER")
-    asked = {"--plot": plot, "--timeline": outputs.timeline}
-    require(*(option for option, path in asked.items() if path is not None), *(["--show"] if show else []))
-    for option, path in asked.items():
-        if path is not None and path.suffix.lower() not in charts.SUFFIXES:
-            raise ConfigError(f"{option} {path}: name a file that ends in {', '.join(charts.SUFFIXES)}")
-    if plot is not None and len(chosen) > PLOT_ROWS:
-        raise ConfigError(f"--plot: {len(chosen)} pictures do not fit one plot; give at most {PLOT_ROWS}")
-    if outputs.timeline is not None and (len(chosen) != 1 or is_one_picture(chosen[0])):
-        raise ConfigError("--timeline draws one video; name one, and no pictures")
-    if outputs.json and outputs.silent:
-        raise ConfigError("--json and --csv - both want standard output; name a file for --csv")
-    if compare is not None and (outputs.annotate or outputs.csv or outputs.timeline):
-        raise ConfigError("--annotate, --csv and --timeline are of one network; leave out --compare")
-    if outputs.annotate is not None and len(chosen) > 1:
-        make_folder(outputs.annotate)
-
-
 def _networks(compare: str, settings: Settings) -> dict[str, Settings]:
     """Settings of each network named, under its name."""
     given = [part.strip().partition("=") for part in compare.split(",") if part.strip()]
@@ -206,11 +138,11 @@ def _networks(compare: str, settings: Settings) -> dict[str, Settings]:
     return networks
 
 
-def _classified(settings: Settings, chosen: list[str], look: _Look, outputs: _Outputs) -> list[Answer]:
+def _classified(settings: Settings, chosen: list[str], look: _Look, outputs: Outputs) -> list[Answer]:
     """Classify, print each answer as it comes, and write what else is asked for."""
     given: list[Answer] = []
     targets = copies(chosen, outputs.annotate) if outputs.annotate is not None else {}
-    with _table_file(outputs.csv) as file, _bar(outputs.json or outputs.silent) as bar:
+    with table_file(outputs.csv) as file, _bar(outputs.json or outputs.silent) as bar:
         task = bar.add_task("", total=None)
         network = _loaded(settings, bar, task)
         classifier = Classifier(settings, network, look.regions, look.credential)
@@ -238,7 +170,7 @@ def _classified(settings: Settings, chosen: list[str], look: _Look, outputs: _Ou
     return given
 
 
-def _tell(answer: Answer, copy: Path | None, timeline: Timeline | None, outputs: _Outputs) -> None:
+def _tell(answer: Answer, copy: Path | None, timeline: Timeline | None, outputs: Outputs) -> None:
     """Print an answer, after its timeline is drawn."""
     content = answers.json_of(answer)
     if copy is not None and not answer.error:
@@ -254,7 +186,7 @@ def _tell(answer: Answer, copy: Path | None, timeline: Timeline | None, outputs:
         answers.show(answer, content)
 
 
-def _tell_absent(chosen: list[str], networks: Collection[str], look: _Look, outputs: _Outputs) -> None:
+def _tell_absent(chosen: list[str], networks: Collection[str], look: _Look, outputs: Outputs) -> None:
     """Say of each source that it is not there, before a network is loaded for nothing."""
     gone = [Answer(source, error="no such file", region=region) for source in chosen for region in look.regions]
     if networks:
@@ -262,20 +194,6 @@ def _tell_absent(chosen: list[str], networks: Collection[str], look: _Look, outp
         return
     for answer in gone:
         _tell(answer, None, None, outputs)
-
-
-@contextmanager
-def _table_file(path: Path | None) -> Iterator[TextIO | None]:
-    """The file of the samples, opened before the work; None where nobody asked for one."""
-    if path is None or path == STANDARD_OUTPUT:
-        yield None if path is None else sys.stdout
-        return
-    try:
-        # A name of bytes that are no text is written as it is, rather than not at all.
-        with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            yield file
-    except OSError as error:
-        raise StreamtagError(f"--csv {path}: cannot be written: {error.strerror}") from None
 
 
 def _told(bar: Progress, task: TaskID) -> Callable[[Done], None]:
