@@ -27,7 +27,8 @@ from jax.experimental import topologies
 from streamtag.networks.building import build
 from streamtag.networks.engines.folding import fold_batch_norm
 from streamtag.networks.engines.jax_engine import Served
-from streamtag.networks.registry import SPECS, resolve
+from streamtag.networks.registry import resolve
+from streamtag.networks.specs import SPECS
 from streamtag.settings import ModelSettings
 
 from tests.bench import hlo

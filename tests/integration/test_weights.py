@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from streamtag.errors import ConfigError
 from streamtag.networks.building import build
-from streamtag.networks.registry import NAMES, SPECS, converted, ensure_weights, resolve
+from streamtag.networks.registry import NAMES, converted, ensure_weights, resolve
+from streamtag.networks.specs import SPECS
 from streamtag.networks.weights import fetching
 from streamtag.networks.weights.fetching import Download, FetchFailed, fetch
 from streamtag.settings import ModelSettings

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from streamtag import __version__
 from streamtag.configuration import load
 from streamtag.metrics import Metrics
-from streamtag.networks.registry import SPECS
+from streamtag.networks.specs import SPECS
 from streamtag.pipeline.health import Health, HttpServer
 from streamtag.queue.keys import Keys
 from streamtag.settings import HttpSettings, Settings

@@ -24,7 +24,8 @@ from streamtag.cli.common import (
     settings_from,
 )
 from streamtag.cli.tables import Column, Grid
-from streamtag.networks.registry import SPECS, resolve
+from streamtag.networks.registry import resolve
+from streamtag.networks.specs import SPECS
 from streamtag.tools.bench import decoding as bench_decoding
 from streamtag.tools.bench import engines as bench_engines
 from streamtag.tools.bench import memory as bench_memory

@@ -28,7 +28,8 @@ from streamtag.errors import ConfigError, StreamtagError, did_you_mean
 from streamtag.networks.bundle_file import LEAST_SIZE, MOST_SIZE, read_bundle_file
 from streamtag.networks.bundles import sha256
 from streamtag.networks.loading import convert_ahead
-from streamtag.networks.registry import DEMO_BUNDLE, SPECS, Spec, fetch_weights, find_weights, published
+from streamtag.networks.registry import DEMO_BUNDLE, fetch_weights, find_weights, published
+from streamtag.networks.specs import SPECS, Spec
 from streamtag.networks.weights import fetching
 from streamtag.settings import ModelSettings
 from streamtag.tools import bundling

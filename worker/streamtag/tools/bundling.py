@@ -15,7 +15,8 @@ from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import read_bundle, write_bundle
 from streamtag.networks.groups import choose_groups
 from streamtag.networks.loading import build_model, compile_model
-from streamtag.networks.registry import SPECS, converted, ensure_weights, find_weights, read_labels, resolve
+from streamtag.networks.registry import converted, ensure_weights, find_weights, read_labels, resolve
+from streamtag.networks.specs import SPECS
 from streamtag.networks.weights import fetching
 from streamtag.settings import EngineSettings, ModelSettings, Settings
 from streamtag.tools.bundle_folder import staged

@@ -28,7 +28,8 @@ from streamtag.networks.engine_choices import EngineChoices
 from streamtag.networks.engines.candidates import default_engine, precision_of
 from streamtag.networks.engines.machine import this_machine
 from streamtag.networks.loading import import_keras, kept_conversion
-from streamtag.networks.registry import SPECS, find_weights, resolve
+from streamtag.networks.registry import find_weights, resolve
+from streamtag.networks.specs import SPECS
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.queue.address import redis_cli
 from streamtag.queue.connection import OLDEST_REDIS, Connection, text
