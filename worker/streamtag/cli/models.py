@@ -19,31 +19,23 @@ from rich.progress import (
 from rich.text import Text
 
 from streamtag.cli import views
-from streamtag.cli.common import FAILED, Config, Json, Overrides, err, examples, out, print_json, settings_from
+from streamtag.cli.common import FAILED, Config, Json, Overrides, examples, out, print_json, settings_from
 from streamtag.cli.model_groups import groups
+from streamtag.cli.model_making import import_weights, make_bundle
 from streamtag.cli.progress import progress_bar
 from streamtag.cli.quantise import quantise
 from streamtag.cli.tables import Column, Grid
-from streamtag.errors import ConfigError, StreamtagError, did_you_mean
-from streamtag.networks.bundle_file import LEAST_SIZE, MOST_SIZE, read_bundle_file
+from streamtag.errors import StreamtagError
+from streamtag.networks.bundle_file import read_bundle_file
 from streamtag.networks.bundles import sha256
 from streamtag.networks.loading import convert_ahead
 from streamtag.networks.registry import DEMO_BUNDLE, fetch_weights, find_weights, published
-from streamtag.networks.specs import SPECS, Spec
+from streamtag.networks.specs import SPECS, Spec, spec_of
 from streamtag.networks.weights import fetching
 from streamtag.settings import ModelSettings
 from streamtag.tools import bundling
-from streamtag.tools.bundle_folder import held
 
 app = typer.Typer(no_args_is_help=True, help="Networks, their weights, and bundles.")
-
-_TOLD = {
-    "logits": "its outputs are no probabilities; a softmax is added, so that they are",
-    "sigmoid": "its outputs are probabilities of each label by itself: several may be true of a picture",
-    "sigmoid-logits": "its outputs are no probabilities; a sigmoid is added, for each label by itself",
-}
-Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")]
-Name = Annotated[str, typer.Argument(help="A network of `streamtag models list`.")]
 
 
 @app.command("list", epilog=examples("models list # with sizes and accuracies, and whether weights are here"))
@@ -87,7 +79,7 @@ def show(
     if (Path(name) / "bundle.json").is_file() or name == "demo":
         content = _bundle_content(DEMO_BUNDLE if name == "demo" else Path(name))
     else:
-        content = _row(name, _spec(name), settings)
+        content = _row(name, spec_of(name), settings)
     if json:
         print_json(content)
         return
@@ -112,7 +104,7 @@ def fetch(
     settings = settings_from(config, overrides=overrides).model
     chosen = [name for name, spec in SPECS.items() if spec.download] if names == ["all"] else names
     for name in chosen:  # a mistake in the last name is told before the first download
-        published(name, _spec(name))
+        published(name, spec_of(name))
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -138,86 +130,8 @@ def fetch(
             out.print(f"{name}: {escape(', '.join(found.values()))}", highlight=False, soft_wrap=True)
 
 
-@app.command("import", epilog=examples("models import inceptionv4 inception_v4.ckpt # from TF-slim"))
-def import_(
-    name: Name,
-    file: Annotated[
-        Path,
-        typer.Argument(help="TF-slim checkpoint (.ckpt, .tar.gz), PyTorch state dict (.pth, .pt), or arrays (.npz)."),
-    ],
-    out_folder: Annotated[
-        Path | None, typer.Option("--out", help="Write a bundle there. Default: into the cache, for use by name.")
-    ] = None,
-    force: Force = False,
-    config: Config = None,
-    json: Json = False,
-    overrides: Overrides = None,
-) -> None:
-    """Convert weights of another framework. Only tensors are read; a file that could run code is refused."""
-    settings = settings_from(config, overrides=overrides).model
-    _spec(name)
-    if not file.exists() and not file.with_name(file.name + ".index").is_file():
-        raise ConfigError(f"{file}: no such file")
-    if out_folder is None:
-        target = bundling.keep(name, file, settings)
-    else:
-        target = out_folder
-        with held(out_folder, force):
-            brought = settings.model_copy(update={"name": name, "weights": str(file)})
-            bundling.make(brought, out_folder, {"imported_from": file.name})
-    if json:
-        print_json({"name": name, "path": str(target)})
-    else:
-        out.print(f"{name}: {escape(str(target))}", highlight=False, soft_wrap=True)
-
-
-@app.command(epilog=examples("models bundle xception --out my-bundle # a folder ready to serve"))
-def bundle(
-    name: Annotated[
-        str, typer.Argument(help="A network of `streamtag models list`, or a whole network in a .keras file.")
-    ],
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
-    weights: Annotated[str, typer.Option("--weights", help="imagenet, or a file.")] = "imagenet",
-    labels: Annotated[Path | None, typer.Option("--labels", help="Class names: a text file or JSON.")] = None,
-    size: Annotated[
-        int | None,
-        typer.Option("--size", help="Input of a .keras file, pixels. Default: its own.", min=LEAST_SIZE, max=MOST_SIZE),
-    ] = None,
-    mode: Annotated[
-        str | None,
-        typer.Option("--mode", help="Normalisation of a .keras file: tf (default), caffe, caffe-rounded, torch, lite."),
-    ] = None,
-    outputs: Annotated[
-        str,
-        typer.Option("--outputs", help="Of a .keras file: logits, probabilities, sigmoid. Default: found out."),
-    ] = "",
-    force: Force = False,
-    config: Config = None,
-    json: Json = False,
-    overrides: Overrides = None,
-) -> None:
-    """Make a bundle: a folder with the network, its labels and its preprocessing, ready to serve."""
-    settings = settings_from(config, overrides=overrides).model
-    settings = settings.model_copy(update={"name": name, "weights": weights, "labels": labels})
-    brought = {"size": size, "mode": mode, "outputs": outputs}
-    with held(out_folder, force):
-        if name.endswith(".keras"):
-            if outputs not in ("", "logits", "probabilities", "sigmoid"):
-                raise ConfigError(f"--outputs {outputs}: logits, probabilities or sigmoid")
-            kind = bundling.make_whole(Path(name), settings, size, mode or "tf", outputs, out_folder)
-            if not json and kind in _TOLD:
-                err.print(f"[yellow]note:[/] {_TOLD[kind]}", highlight=False, soft_wrap=True)
-        elif given := [f"--{option}" for option, value in brought.items() if value]:
-            raise ConfigError(
-                f"{', '.join(given)}: for .keras files alone; the networks of the registry have their own"
-            )
-        else:
-            _spec(name)
-            bundling.make(settings, out_folder, {"weights": weights})
-    if json:
-        print_json({"path": str(out_folder)})
-    else:
-        out.print(f"{escape(str(out_folder))}: serve it with --model {escape(str(out_folder))}", highlight=False)
+app.command("import", epilog=examples("models import inceptionv4 inception_v4.ckpt # from TF-slim"))(import_weights)
+app.command("bundle", epilog=examples("models bundle xception --out my-bundle # a folder ready to serve"))(make_bundle)
 
 
 @app.command(epilog=examples("models verify my-bundle # hashes, schema, and a first prediction"))
@@ -262,12 +176,6 @@ app.command(
         '{"pet": ["wordnet:dog", "wordnet:cat", "hamster"], "*": "wordnet"}',
     ),
 )(groups)
-
-
-def _spec(name: str) -> Spec:
-    if name not in SPECS:
-        raise ConfigError(f"unknown network {name!r}; known: {', '.join(SPECS)}{did_you_mean(name, SPECS)}")
-    return SPECS[name]
 
 
 def _row(name: str, spec: Spec, settings: ModelSettings) -> dict[str, Any]:

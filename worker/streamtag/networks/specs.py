@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamtag.core.bundle import Mode
+from streamtag.errors import ConfigError, did_you_mean
 from streamtag.networks.weights.fetching import Download
 from streamtag.networks.weights.packages import PackagedFile
 
@@ -168,3 +169,14 @@ SPECS = {
         ),
     ),
 }
+
+
+def spec_of(name: str) -> Spec:
+    """The network of a name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in SPECS:
+        raise ConfigError(f"unknown network {name!r}; known: {', '.join(SPECS)}{did_you_mean(name, SPECS)}")
+    return SPECS[name]
