@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from streamtag.client import Client
 from streamtag.settings import Settings
+from streamtag.view import answers
+from streamtag.view.answers import MAX_EXPORTS
 from streamtag.view.server import Page
 
 from tests.support import RedisServer, eventually, settings_for
@@ -169,3 +174,23 @@ def test_an_export_that_cannot_be_made_says_why(page: Page, plot: Plot) -> None:
     assert (gone.status, b"no result of it is stored any more" in gone.read()) == (404, True)
     assert ask(page, "/api/export?id=film&format=exe").read().startswith(b"There is no such format; there are jsonl")
     assert ask(page, "/api/export?id=nobody&format=csv").status == 404
+
+
+def test_exports_that_wait_for_redis_count_too(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+
+    def slow(**given: Any) -> Client:
+        goes_on.wait(60)
+        return Client(**given)
+
+    monkeypatch.setattr(answers, "Client", slow)
+    with ThreadPoolExecutor(MAX_EXPORTS + 1) as threads:
+        asked = [threads.submit(lambda: ask(page, "/api/export?id=film&format=csv")) for _ in range(MAX_EXPORTS + 1)]
+        refused = next(as_completed(asked, 30))
+        goes_on.set()
+        assert refused.result().status == 503
+    assert [one.result().status for one in asked].count(200) == MAX_EXPORTS
+    assert [len(one.result().read()) > 1000 for one in asked].count(True) == MAX_EXPORTS
+    eventually(lambda: ask(page, "/api/export?id=film&format=csv").status == 200, "there is room again")
+    assert ask(page, "/api/export?id=nobody&format=csv").status == 404
+    assert ask(page, "/api/export?id=film&format=no").status == 400

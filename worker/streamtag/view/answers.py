@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
@@ -84,15 +85,22 @@ class Answers:
         if self._exports >= MAX_EXPORTS:
             text = f"{MAX_EXPORTS} exports are written already; try again when one is done.\n"
             return PlainTextResponse(text, 503, {"retry-after": "10"})
-        job_id = request.query_params.get("id", "")
+        self._exports += 1  # from now on, since Redis may be long in answering
         try:
-            format_ = ExportFormat(request.query_params.get("format", "jsonl"))
-            pieces = await run_in_threadpool(self._begun, job_id, format_)
+            return await self._exported(request.query_params)
+        except BaseException as error:
+            self._done()
+            if isinstance(error, StreamtagError):
+                return refused(error)
+            raise
+
+    async def _exported(self, query: QueryParams) -> Response:
+        job_id = query.get("id", "")
+        try:
+            format_ = ExportFormat(query.get("format", "jsonl"))
         except ValueError:
-            return PlainTextResponse(f"There is no such format; there are {', '.join(ExportFormat)}.\n", 400)
-        except StreamtagError as error:
-            return refused(error)
-        self._exports += 1
+            raise ConfigError(f"There is no such format; there are {', '.join(ExportFormat)}.") from None
+        pieces = await run_in_threadpool(self._begun, job_id, format_)
         name = re.sub(r"[^A-Za-z0-9._-]", "_", job_id)[:100]
         return _Export(
             self._done,
