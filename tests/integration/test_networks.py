@@ -19,7 +19,7 @@ from streamtag.networks.bundles import read_bundle, write_bundle
 from streamtag.networks.registry import DEMO_BUNDLE
 
 from tests.reference.engine_scores import randomise
-from tests.support.bundles import random_bundle
+from tests.support.bundles import random_bundle, whole_bundle
 
 
 @pytest.mark.parametrize(
@@ -163,3 +163,11 @@ def test_a_disk_that_is_full_is_told_once(tmp_path: Path, capfd: pytest.CaptureF
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert capfd.readouterr().err == ""
+
+
+def test_weights_that_are_gone_are_told_as_such(tmp_path: Path) -> None:
+    """A bundle may be replaced between the look at its hashes and the building."""
+    bundle = read_bundle(whole_bundle(tmp_path))
+    Path(bundle.weights).unlink()
+    with pytest.raises(ConfigError, match=r"network\.keras: gone since .*Start again"):
+        build(bundle)

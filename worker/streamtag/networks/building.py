@@ -51,6 +51,10 @@ def build(bundle: Bundle) -> keras.Model:
     """
     if bundle.unknown is not None:
         return with_unknown(build(without_unknown(bundle)), bundle.unknown)
+    if bundle.weights != "random" and not (Path(bundle.weights).exists() or Path(f"{bundle.weights}.index").exists()):
+        raise ConfigError(
+            f"weights {bundle.weights}: gone since they were looked for; was the bundle replaced? Start again"
+        )
     if bundle.architecture == WHOLE:
         if bundle.weights == "random":
             raise ConfigError(f"{bundle.name}: a .keras file holds its weights; there are no random ones of it")
