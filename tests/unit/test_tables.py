@@ -7,6 +7,7 @@ import io
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
+from streamtag.cli import dlq
 from streamtag.cli.tables import Column, Grid
 
 LONG_ID = "camera-" + "x" * 90
@@ -109,3 +110,13 @@ def test_figures_stand_under_each_other_on_the_right() -> None:
         lines, _ = drawn(grid, 80, terminal)
         head, *rows = [line for line in lines if line.strip() and "─" not in line]
         assert {len(line) for line in (head, *rows)} == {len(head)}, lines
+
+
+def test_dead_letters_are_readable_on_a_narrow_terminal() -> None:
+    grid = Grid(*dlq.COLUMNS)
+    grid.row(LONG_ID, "12m", "3", "/films/of/the/north/gate/lobby.mp4", "no such file on this worker's machine")
+    for width, left_out in ((40, {"age", "tries", "source"}), (60, {"tries"}), (80, set())):
+        lines, omitted = drawn(grid, width, terminal=True)
+        assert omitted == left_out, width
+        assert max(map(len, lines)) <= width
+        assert any("no such file on this" in line for line in lines)

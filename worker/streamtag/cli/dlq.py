@@ -31,6 +31,14 @@ app = typer.Typer(no_args_is_help=True, help="Jobs that could not succeed: list 
 Ids = Annotated[list[str] | None, typer.Argument(help="Job ids or letter ids.", autocompletion=completion.dead_letters)]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 
+COLUMNS = (
+    Column("job", gives=True),
+    Column("age", right=True, rank=2),
+    Column("tries", right=True, rank=3),
+    Column("source", gives=True, rank=1),
+    Column("reason", wraps=True),
+)
+
 
 @app.command("list", epilog=examples("dlq list # with reasons", "dlq list --json | jq .job_id # for scripts"))
 def list_(config: Config = None, model: Model = None, json: Json = False, overrides: Overrides = None) -> None:
@@ -41,8 +49,7 @@ def list_(config: Config = None, model: Model = None, json: Json = False, overri
         for letter in letters:
             print_json(asdict(letter))
         return
-    sentences = Column("source", wraps=True), Column("reason", wraps=True)
-    grid = Grid("job", Column("age", right=True), Column("tries", right=True), *sentences, title=_title(len(letters)))
+    grid = Grid(*COLUMNS, title=_title(len(letters)))
     for letter in letters:
         age = views.duration(time.time() - letter.at_unix_s)
         grid.row(letter.job_id, age, str(letter.deliveries), letter.source, without_name(letter.reason, letter.source))

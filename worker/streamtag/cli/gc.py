@@ -50,7 +50,7 @@ def _print(found: list[Orphan], removed: int, yes: bool) -> None:
     if not found:
         out.print("nothing that no job owns")
         return
-    grid = Grid("kind", "name", Column("takes", right=True), Column("why", wraps=True))
+    grid = Grid("kind", Column("name", gives=True), Column("takes", right=True, rank=1), Column("why", wraps=True))
     for orphan in found:
         grid.row(orphan.kind, orphan.name, size(orphan.bytes) if orphan.bytes else "", orphan.why)
     grid.print()

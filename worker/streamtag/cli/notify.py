@@ -117,9 +117,10 @@ def _print_status(sinks: list[SinkView], runner: str, json: bool) -> None:
         for sink in sinks:
             print_json(asdict(sink) | {"runner": runner})
         return
-    numbers = [Column(name, right=True) for name in ("behind", "heard", "delivered", "dead", "lost")]
+    ranks = {"behind": 0, "heard": 4, "delivered": 3, "dead": 1, "lost": 5}
+    numbers = [Column(name, right=True, rank=rank) for name, rank in ranks.items()]
     title = f"told by {runner}" if runner else "no runner tells events now"
-    grid = Grid("sink", *numbers, Column("trouble", wraps=True), title=title)
+    grid = Grid(Column("sink", gives=True), *numbers, Column("trouble", wraps=True), title=title)
     for sink in sinks:
         heard = f"{_age(sink.heard_unix_s)} ago" if sink.heard_unix_s else "never"
         behind = "" if sink.behind is None else str(sink.behind)
@@ -132,9 +133,15 @@ def _print_dead_letters(letters: list[UndeliveredEvent], json: bool) -> None:
         for letter in letters:
             print_json(_letter(letter))
         return
-    sentences = Column("event", wraps=True), Column("reason", wraps=True)
+    sentences = Column("event", wraps=True, rank=1), Column("reason", wraps=True)
     number = "1 event that was not taken" if len(letters) == 1 else f"{len(letters)} events that were not taken"
-    grid = Grid("sink", Column("age", right=True), Column("tries", right=True), *sentences, title=number)
+    grid = Grid(
+        Column("sink", gives=True),
+        Column("age", right=True, rank=2),
+        Column("tries", right=True, rank=3),
+        *sentences,
+        title=number,
+    )
     for letter in letters:
         line = views.event_line(letter.event).plain
         grid.row(letter.sink, _age(letter.at_unix_s), str(letter.tries), line, letter.reason)
