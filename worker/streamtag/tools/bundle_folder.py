@@ -145,7 +145,9 @@ def _with_free_names(new: Path, folder: Path) -> BundleFile:
     """The new bundle, whose weights have a name that is free in the folder; read again, since that checks it."""
     content = read_bundle_file(new)
     there = folder / content.weights
-    if there.exists() and sha256(there) != content.sha256:
+    same = there.is_file() and sha256(there) == content.sha256
+    # Where a bundle is, the new one's name is ours alone, also if nobody is left to remove it.
+    if not same and (there.exists() or (folder / _LAST).exists()):
         name = f"network-{content.sha256[:12]}{'.keras' if there.suffix == '.keras' else '.weights.h5'}"
         (new / content.weights).replace(new / name)
         content = content.model_copy(update={"weights": name})
