@@ -80,7 +80,7 @@ def _command() -> TyperGroup:
 def _named() -> list[str]:
     """The command that is typed, or that is being typed where a shell asks what may follow; none where none is yet."""
     words = sys.argv[1:]
-    if any(name.startswith("_STREAMTAG_COMPLETE") for name in os.environ):
+    if "_STREAMTAG_COMPLETE" in os.environ:
         # Bash hands over the whole line in one variable, the other shells in Typer's own.
         words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()[1:]
     return [word for word in words if not word.startswith("-")][:1]

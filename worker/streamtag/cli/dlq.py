@@ -49,7 +49,7 @@ def list_(config: Config = None, model: Model = None, json: Json = False, overri
         for letter in letters:
             print_json(asdict(letter))
         return
-    grid = Grid(*COLUMNS, title=_title(len(letters)))
+    grid = Grid(*COLUMNS, title=views.counted(len(letters), "dead letter"))
     for letter in letters:
         age = views.duration(time.time() - letter.at_unix_s)
         grid.row(letter.job_id, age, str(letter.deliveries), letter.source, without_name(letter.reason, letter.source))
@@ -101,10 +101,6 @@ def drop(
         for letter in _chosen(client, ids, all_):
             client.drop(letter)
             _say(letter, "dropped", json)
-
-
-def _title(letters: int) -> str:
-    return f"{letters} dead letter{'' if letters == 1 else 's'}"
 
 
 def _chosen(client: Client, ids: list[str] | None, all_: bool) -> list[DeadLetter]:

@@ -119,7 +119,7 @@ class Screen:
                 Text(sparkline(line.scores), style="cyan"),
                 f"{line.rate:.1f}" if line.is_running else "",
                 f"{view.lag_s:.1f} s" if view.lag_s is not None else "",
-                views.duration(now_unix_s - line.sampled_unix_s) if line.sampled_unix_s else "",
+                views.age(line.sampled_unix_s, now_unix_s),
                 line.worker,
                 view.job_id if view.job_id != line.name else "",
                 note,
@@ -145,7 +145,7 @@ class Screen:
 
 
 def _sentence(figures: dict[str, Any]) -> str:
-    workers = f"{figures['workers']} worker{'' if figures['workers'] == 1 else 's'}"
+    workers = views.counted(figures["workers"], "worker")
     parts = [workers + (f" ({figures['leaving']} leaving)" if figures["leaving"] else "")]
     parts.append(f"{figures['running']} of {figures['slots']} slots")
     parts.append(f"{figures['samples_per_s']:g} of {figures['supply']:g} samples/s")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 STALLED_S = 5.0  # of silence at least, before a stream is called stalled ...
-USUAL = 3.0  # ... and so many times what is usual for it
+USUAL = 3.0  # ... and so many times what is usual for it; for its samples, too (``gaps.py``)
 MEMORY_S = 60.0  # how long the longest silence stays the usual one
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-GAP_S = 2.0  # without a sample at least, before something was missed ...
-USUAL = 3.0  # ... and so many times what is usual
+from streamtag.core.continuity import USUAL
+
+GAP_S = 2.0  # without a sample at least, before something was missed, and ``USUAL`` times what is usual
 PACE_SHARE = 0.3  # of each interval between samples in what is usual
 
 

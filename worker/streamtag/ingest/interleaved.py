@@ -12,8 +12,8 @@ _PACKET = ord("$")  # what begins with it has its channel and its length behind 
 _LEAD_BYTES = 4
 _TYPE = re.compile(rb"^a=rtpmap:(\d{1,3}) (H26[45])/", re.IGNORECASE | re.MULTILINE)
 _HEAD_END = re.compile(rb"\n(\r?\n|(?=\$))")  # as FFmpeg takes it: a packet may begin with any line
-_HEAD_BYTES = 65_536
-_BODY_BYTES = 1_048_576
+HEAD_BYTES = 65_536  # of a message
+BODY_BYTES = 1_048_576
 _LENGTH = re.compile(rb"^content-length:\s*(\d{1,9})\s*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -90,14 +90,14 @@ def _length(content: bytearray, place: int) -> int:
     if content[place] == _PACKET:
         length = _LEAD_BYTES + (content[place + 2] << 8 | content[place + 3])
     else:
-        end = _HEAD_END.search(content, place, place + _HEAD_BYTES)
+        end = _HEAD_END.search(content, place, place + HEAD_BYTES)
         if end is None:
-            if len(content) - place >= _HEAD_BYTES:
+            if len(content) - place >= HEAD_BYTES:
                 raise ValueError("no RTSP header")
             return 0
         told = _LENGTH.search(content, place, end.end()) if end[1] else None
         body_bytes = int(told[1]) if told else 0
-        if body_bytes > _BODY_BYTES:
+        if body_bytes > BODY_BYTES:
             raise ValueError("no RTSP body")
         length = end.end() - place + body_bytes
     return length if place + length <= len(content) else 0

@@ -16,10 +16,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, cast
 
-from streamtag.ingest.interleaved import Interleaved
+from streamtag.ingest.interleaved import BODY_BYTES, HEAD_BYTES, Interleaved
 
-_HEAD_BYTES = 65_536
-_BODY_BYTES = 1_048_576
 _CHUNK_BYTES = 65_536
 _STATUS = re.compile(rb"RTSP/1\.\d (\d{3})(?: .*)?")
 _REQUEST = re.compile(rb"[A-Z_]{3,20} \S+ RTSP/1\.\d")
@@ -229,12 +227,12 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
     while lines[-1]:
         line = (await reader.readuntil(b"\n")).replace(b"\r", b"").rstrip(b"\n")
         size += len(line)
-        if line.startswith(b"$") or size > _HEAD_BYTES:
+        if line.startswith(b"$") or size > HEAD_BYTES:
             raise ValueError("no RTSP header")
         if line.lower().startswith(b"content-length:"):
             length = int(line[15:])
         lines.append(line)
-    if not 0 <= length <= _BODY_BYTES:
+    if not 0 <= length <= BODY_BYTES:
         raise ValueError("no RTSP body")
     return b"\r\n".join(lines) + b"\r\n" + await reader.readexactly(length)
 

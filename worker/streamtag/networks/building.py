@@ -25,6 +25,7 @@ from streamtag.networks.architectures.heads import head_inputs
 from streamtag.networks.architectures.inception_v4 import inception_v4
 from streamtag.networks.architectures.narrow_xception import narrow_xception
 from streamtag.networks.architectures.squeezenet import squeezenet
+from streamtag.networks.bundles import weights_file
 from streamtag.networks.outputs import as_probabilities, of_one_picture
 from streamtag.networks.unknown import with_unknown
 from streamtag.networks.weights.importing import import_weights, is_foreign
@@ -51,7 +52,7 @@ def build(bundle: Bundle) -> keras.Model:
     """
     if bundle.unknown is not None:
         return with_unknown(build(without_unknown(bundle)), bundle.unknown)
-    if bundle.weights != "random" and not (Path(bundle.weights).exists() or Path(f"{bundle.weights}.index").exists()):
+    if bundle.weights != "random" and weights_file(bundle.weights) is None:
         raise ConfigError(
             f"weights {bundle.weights}: gone since they were looked for; was the bundle replaced? Start again"
         )

@@ -166,6 +166,13 @@ def sha256(path: Path) -> str:
 
 def weights_sha256(bundle: Bundle) -> str:
     """Hexadecimal digest of the file that a bundle's weights are, or their name where they are none (``random``)."""
-    path = Path(bundle.weights)
-    index = Path(f"{bundle.weights}.index")  # of a TensorFlow checkpoint, which is several files
-    return next((sha256(file) for file in (path, index) if file.is_file()), bundle.weights)
+    file = weights_file(bundle.weights)
+    return bundle.weights if file is None else sha256(file)
+
+
+def weights_file(weights: str) -> Path | None:
+    """The file that weights are, None where there is none; of a TensorFlow checkpoint its index.
+
+    A newer one is named by the common beginning of its files.
+    """
+    return next((file for file in (Path(weights), Path(f"{weights}.index")) if file.is_file()), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from streamtag.core.bundle import UNKNOWN, Bundle, Preprocessing
 from streamtag.core.groups import Groups
 from streamtag.errors import ConfigError, did_you_mean
-from streamtag.networks.bundles import read_bundle
+from streamtag.networks.bundles import read_bundle, weights_file
 from streamtag.networks.groups import choose_groups, imagenet_classes
 from streamtag.networks.specs import SPECS, Spec
 from streamtag.networks.weights.fetching import Download, Progress, cache_folder, download_if_missing, find_download
@@ -57,17 +57,12 @@ def resolve(settings: ModelSettings) -> Bundle:
     if settings.labels is not None or groups != choose_groups("", bundle.groups, bundle.labels):
         bundle = replace(bundle, exact=None)  # it was chosen with other groups
     bundle = replace(bundle, groups=groups, level=settings.level)
-    if bundle.weights not in ("imagenet", "random") and not _is_there(bundle.weights):
+    if bundle.weights not in ("imagenet", "random") and weights_file(bundle.weights) is None:
         raise ConfigError(
             f"weights {bundle.weights!r}: no such file; give imagenet, random, or a .weights.h5, .h5, .keras, .npz, "
             ".pth or .ckpt file"
         )
     return bundle
-
-
-def _is_there(weights: str) -> bool:
-    """A newer TF checkpoint is named by the common beginning of its files."""
-    return Path(weights).is_file() or Path(f"{weights}.index").is_file()
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

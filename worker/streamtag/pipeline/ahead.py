@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from streamtag.core.gaps import GAP_S, USUAL, GapNoticed, GapReason
+from streamtag.core.continuity import USUAL
+from streamtag.core.gaps import GAP_S, GapNoticed, GapReason
 from streamtag.core.records import Checkpoint, Claim, Sample, StreamState
 from streamtag.core.stream_state import Outcome, StateChanged
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
