@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import selectors
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,3 +115,13 @@ class PeakMemory:
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):  # it has ended meanwhile
                 self.peak_bytes = max(self.peak_bytes, child.memory_info().rss)
+
+
+def assert_alike(pictures: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> None:
+    """Two readers have read the same frames; one may convert all and shrink that, and the other shrink at first."""
+    own, shown = (np.asarray(some, np.float32) for some in (pictures, others))
+    off = [float(np.abs(one - other).mean()) for one, other in zip(own, shown, strict=True)]
+    assert max(off, default=0.0) < 1.0  # of 255
+    for at, besides in itertools.permutations(range(len(own)), 2):
+        if abs(at - besides) == 1:
+            assert off[at] < np.abs(own[at] - shown[besides]).mean() + 0.1, "it is the picture of the frame beside it"

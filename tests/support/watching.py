@@ -12,6 +12,7 @@ from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Region, Sampling
 from streamtag.core.records import Sample
 from streamtag.ingest import decoder, geometry
+from streamtag.ingest.planes import Pixels
 from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory
 from streamtag.ingest.stream import Stream
@@ -76,7 +77,7 @@ def decode_slowly(request: Request, parent: socket.socket, memory: SlotMemory) -
     fit = geometry.fit
 
     def fit_slowly(
-        picture: np.ndarray, preprocessing: Preprocessing, out: np.ndarray, region: Region | None = None
+        picture: Pixels, preprocessing: Preprocessing, out: np.ndarray, region: Region | None = None
     ) -> None:
         time.sleep(SLOW_S)
         fit(picture, preprocessing, out, region)

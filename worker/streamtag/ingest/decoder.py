@@ -27,6 +27,7 @@ from streamtag.ingest.confined import confine_process, open_caged
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.likeness import Comparison, FrameMotion, Likeness
 from streamtag.ingest.live import StreamReader
+from streamtag.ingest.planes import Pixels
 from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
 from streamtag.ingest.readers import CorruptFrame, Fate, Reader
 from streamtag.ingest.remote import TurnsOutLive
@@ -195,9 +196,7 @@ class Decoder:
             self.tell(wire.SampleMessage(sample, max(moved, likeness.motion), likeness.luma, now_s - self._cpu_s))
             self._cpu_s = now_s
 
-    def _see(
-        self, frame: np.ndarray, region: int, picture: np.ndarray, thumbnail: np.ndarray | None = None
-    ) -> Likeness:
+    def _see(self, frame: Pixels, region: int, picture: np.ndarray, thumbnail: np.ndarray | None = None) -> Likeness:
         """Make a region of a frame the network's input, and compare it with the last."""
         geometry.fit(frame, self._request.preprocessing, picture, self._request.regions[region])
         return self._comparisons[region].see(picture, thumbnail)

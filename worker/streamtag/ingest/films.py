@@ -2,7 +2,7 @@
 
 A packet is a frame here, and says when it is shown before it is decoded. So which frames are samples is known some
 packets ahead, and what no sample needs is left out: frames that no other refers to, what follows the last sample of a
-group of pictures, and groups without one. The pictures are those of a reader that decodes everything.
+group of pictures, and groups without one. The frames are those of a reader that decodes everything.
 
 Of MP4 and Matroska with H.264 or H.265; all else goes by OpenCV (``videos.py``).
 """
@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -27,6 +26,7 @@ from streamtag.ingest.colours import Converter
 from streamtag.ingest.containers import bound, open_container
 from streamtag.ingest.film_packets import Entry, FilmPackets
 from streamtag.ingest.nal_units import NalUnits, Picture
+from streamtag.ingest.planes import Pixels
 from streamtag.ingest.readers import CorruptFrame, Opened, Reader, check_size
 from streamtag.ingest.videos import whitelists
 from streamtag.redaction import shown_source
@@ -158,7 +158,7 @@ class FilmReader(Reader):
             waited_s: for it.
         """
 
-    def retrieve(self) -> np.ndarray:
+    def retrieve(self) -> Pixels:
         assert self._packets is not None
         assert self._now is not None
         assert self._now.planned is not None
@@ -169,7 +169,7 @@ class FilmReader(Reader):
         self._failed = 0 if frame else self._failed + 1
         if frame is None:
             raise CorruptFrame("the codec could not decode it")
-        return self._converter.picture(frame)
+        return self._converter.planes(frame)
 
     def close(self) -> None:
         self._container.close()

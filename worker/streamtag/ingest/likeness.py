@@ -9,6 +9,7 @@ import numpy as np
 
 from streamtag.core.motion_gate import SIDE
 from streamtag.ingest.geometry import as_bgr
+from streamtag.ingest.planes import Pixels, Planes
 
 _SIGNATURE_SIZE = 32
 _ROWS = 4 * _SIGNATURE_SIZE  # of a frame that are looked at
@@ -68,9 +69,10 @@ class FrameMotion:
     def __init__(self) -> None:
         self._before: np.ndarray | None = None
 
-    def see(self, frame: np.ndarray) -> float:
+    def see(self, frame: Pixels) -> float:
         """The mean difference to the frame before, 0 to 1; 0 where that had another size."""
-        rows = as_bgr(frame)[:: max(1, frame.shape[0] // _ROWS)]
+        pixels = frame.brightness if isinstance(frame, Planes) else as_bgr(frame)
+        rows = pixels[:: max(1, len(pixels) // _ROWS)]
         height, width = rows.shape[:2]
         # Whole blocks, which OpenCV averages fast.
         down_y, down_x = max(1, height // _SIGNATURE_SIZE), max(1, width // _SIGNATURE_SIZE)

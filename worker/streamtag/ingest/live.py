@@ -11,18 +11,18 @@ import math
 import time
 
 import av
-import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
-from av.video.reformatter import VideoReformatter
 
 from streamtag.core.live_clock import LiveTimeline
 from streamtag.errors import RetryJob
+from streamtag.ingest.colours import Converter
 from streamtag.ingest.containers import bound, open_container
 from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.group_decoder import GroupDecoder
 from streamtag.ingest.nal_units import is_whole_h264
 from streamtag.ingest.packets import Arrived, Connections, PacketFeed
+from streamtag.ingest.planes import Pixels
 from streamtag.ingest.policy import NoAnswer
 from streamtag.ingest.readers import CorruptFrame, Facts, Fate, OneByOne, Opened, check_size
 from streamtag.redaction import shown_source
@@ -88,8 +88,7 @@ class StreamReader(OneByOne):
         self._since_s: float | None = None  # when it was to begin, and no key frame has come since
         self._renewed_s = -math.inf  # before that pictures are not whole
         self._now: Arrived | None = None
-        # One for all frames: each frame's own would begin anew, with a thread for each core.
-        self._converter = VideoReformatter()
+        self._converter = Converter(self.name, settings.max_pixels)
 
     def grab(self) -> bool:
         """
@@ -169,14 +168,13 @@ class StreamReader(OneByOne):
         assert self._now is not None
         return self._timeline.next_s(self._now.raw_s, self._now.arrived_s)
 
-    def retrieve(self) -> np.ndarray:
+    def retrieve(self) -> Pixels:
         frame = self._group.picture()
         if frame is None:
             raise CorruptFrame("the codec could not decode it")
         if self._group.damaged:
             raise CorruptFrame("it is damaged, or one that it needs")
-        check_size(self.name, frame.width, frame.height, self._settings.max_pixels)  # it may change at any time
-        return self._converter.reformat(frame, format="bgr24", threads=1).to_ndarray()
+        return self._converter.planes(frame)
 
     def _failure(self, error: av.FFmpegError) -> RetryJob:
         silent_s = time.monotonic() - self._feed.last_s

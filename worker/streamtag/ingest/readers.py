@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-import numpy as np
-
 from streamtag.core.sampler import FramePlan, Planned, Timeline
 from streamtag.errors import RejectJob
+from streamtag.ingest.planes import Pixels
 
 
 class CorruptFrame(Exception):
@@ -109,8 +108,8 @@ class Reader(ABC):
         return _NOTHING_KNOWN
 
     @abstractmethod
-    def retrieve(self) -> np.ndarray:
-        """(h, w, 3) uint8 BGR of the frame last told of, upright.
+    def retrieve(self) -> Pixels:
+        """The frame last told of, upright: (h, w, 3) uint8 BGR, or its planes.
 
         Raises:
             CorruptFrame: it cannot be decoded.

@@ -21,6 +21,7 @@ from streamtag.ingest.errorlog import ErrorLog
 from streamtag.ingest.gate import GateClient, gate_for
 from streamtag.ingest.geometry import as_bgr, cut
 from streamtag.ingest.opening import locate, open_reader
+from streamtag.ingest.planes import Pixels
 from streamtag.ingest.readers import CorruptFrame, Reader
 from streamtag.settings import SourceSettings
 from streamtag.tools.drawing.lettering import Font
@@ -115,7 +116,7 @@ def _write(path: Path, picture: np.ndarray) -> None:
     path.write_bytes(content.tobytes())
 
 
-def _drawn(frame: np.ndarray, picture: Picture, index: int) -> np.ndarray:
+def _drawn(frame: Pixels, picture: Picture, index: int) -> np.ndarray:
     """A copy of a frame with what there is to say about each of its areas."""
     drawn = as_bgr(frame).copy()
     for area in picture.areas:
