@@ -47,7 +47,7 @@ class FilmPackets:
     """A container's packets of video, some of them ahead.
 
     Args:
-        units: tell what the pictures are.
+        units: tell what the pictures are; None where only key frames are frames.
         plan: asked once of each frame, in the order of showing.
         failed: told of each packet that cannot be read, or not to its end (None), and how many seconds it took.
         beginning: packets that were read before.
@@ -57,7 +57,7 @@ class FilmPackets:
         self,
         container: InputContainer,
         stream: VideoStream,
-        units: NalUnits,
+        units: NalUnits | None,
         plan: FramePlan,
         failed: Callable[[av.FFmpegError | None, float], None],
         beginning: Iterable[Packet[VideoStream]] = (),
@@ -135,7 +135,8 @@ class FilmPackets:
             self._ended = True
             self._plan_until(math.inf)
             return True
-        picture = self._units.picture(memoryview(packet))
+        # Of key frames alone each is decoded by itself: FFmpeg loses those of open groups (H.264) behind one another.
+        picture = Picture.REFRESH if self._units is None else self._units.picture(memoryview(packet))
         went_back = packet.pts is not None and not packet.is_discard and packet.pts < self._planned_pts
         if went_back or picture is Picture.REFRESH:
             self._plan_until(math.inf)  # the codec lets out all that came before
@@ -174,7 +175,7 @@ class FilmPackets:
                 for packet in self._packets:
                     if packet.is_corrupt:
                         self._failed(None, time.monotonic() - began_s)
-                    if packet.size:  # an empty one says that it was the last
+                    if packet.size and (packet.is_keyframe or self._units):  # an empty one says that it was the last
                         return packet
             except av.FFmpegError as error:
                 self._failed(error, time.monotonic() - began_s)

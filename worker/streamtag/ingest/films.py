@@ -4,7 +4,8 @@ A packet is a frame here, and says when it is shown before it is decoded. So whi
 packets ahead, and what no sample needs is left out: frames that no other refers to, what follows the last sample of a
 group of pictures, and groups without one. The frames are those of a reader that decodes everything.
 
-Of MP4 and Matroska with H.264 or H.265; all else goes by OpenCV (``videos.py``).
+Of MP4 and Matroska with H.264 or H.265, and of transport streams with those where only key frames are wanted. All else
+goes by OpenCV (``videos.py``).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from streamtag.settings import SourceSettings
 # In these a packet is a whole frame, and each has its time.
 _MATROSKA = "matroska,webm"
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", _MATROSKA)
+_TRANSPORT_STREAM = "mpegts"  # of its key frames that can be said, too
+_CODECS = ("h264", "hevc")
 _PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE, and 0 is unknown; of others a packet may be half a frame
 # Packets after its own by which a frame is out: it waits for 16 at most that are decoded (H.264, H.265), and of each 17
 # all but one may be left out.
@@ -46,44 +49,52 @@ _HOPELESS = 500
 _ROUNDED_FRAMES = 5
 
 
-def open_film(path: Path, source: str, settings: SourceSettings) -> FilmReader | None:
+def open_film(path: Path, source: str, settings: SourceSettings, keyframes: bool = False) -> FilmReader | None:
     """A film that can be read so; None where OpenCV is to read it, or to tell why it cannot be read.
+
+    Args:
+        keyframes: the others are no frames of it.
 
     Raises:
         RejectJob: its pictures are too large.
     """
-    opened = open_whole_frames(str(path), whitelists(SourceKind.VIDEO), settings)
+    opened = open_whole_frames(str(path), whitelists(SourceKind.VIDEO), settings, keyframes)
     return FilmReader(*opened, source, settings) if opened is not None else None
 
 
 def open_whole_frames(
-    location: str, options: dict[str, str], settings: SourceSettings
-) -> tuple[InputContainer, NalUnits] | None:
+    location: str, options: dict[str, str], settings: SourceSettings, keyframes: bool
+) -> tuple[InputContainer, NalUnits | None] | None:
     """FFmpeg on a film whose packets are whole frames, and what tells them apart; None where it is none such.
 
     Args:
         options: FFmpeg's.
+        keyframes: only those are wanted, which nothing need tell apart.
     """
     try:
         container = open_container(location, options, settings)
     except av.FFmpegError:
         return None
-    if (units := _units(container)) is None:
-        container.close()
-        return None
-    return container, units
+    if _has_whole_frames(container, keyframes):
+        codec = container.streams.video[0].codec_context
+        units = None if keyframes else NalUnits.of(codec.name, codec.extradata or b"")
+        if keyframes or units is not None:
+            return container, units
+    container.close()
+    return None
 
 
-def _units(container: InputContainer) -> NalUnits | None:
-    if container.format.name not in _CONTAINERS or not container.streams.video:
-        return None
+def _has_whole_frames(container: InputContainer, keyframes: bool) -> bool:
+    containers = (*_CONTAINERS, _TRANSPORT_STREAM) if keyframes else _CONTAINERS
+    if container.format.name not in containers or not container.streams.video:
+        return False
     stream = container.streams.video[0]
     codec = stream.codec_context
     if codec is None or codec.field_order > _PROGRESSIVE:  # None: FFmpeg cannot decode it
-        return None
-    if _is_put_together((entry.pos, entry.is_keyframe, entry.is_discard) for entry in stream.index_entries):
-        return None
-    return NalUnits.of(codec.name, codec.extradata or b"")
+        return False
+    return codec.name in _CODECS and not _is_put_together(
+        (entry.pos, entry.is_keyframe, entry.is_discard) for entry in stream.index_entries
+    )
 
 
 def _is_put_together(index: Iterable[tuple[int, bool, bool]]) -> bool:
@@ -105,11 +116,17 @@ def _is_put_together(index: Iterable[tuple[int, bool, bool]]) -> bool:
 
 
 class FilmReader(Reader):
-    """A film, packet by packet. What is to become of a frame is asked some frames ahead."""
+    """A film, packet by packet. What is to become of a frame is asked some frames ahead.
+
+    Args:
+        units: None where only key frames are frames.
+    """
 
     counts_damaged = True
 
-    def __init__(self, container: InputContainer, units: NalUnits, source: str, settings: SourceSettings) -> None:
+    def __init__(
+        self, container: InputContainer, units: NalUnits | None, source: str, settings: SourceSettings
+    ) -> None:
         self.name = shown_source(source)
         self._container = container
         self._units = units

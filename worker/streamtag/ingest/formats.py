@@ -50,9 +50,12 @@ def is_picture_content(first: bytes) -> bool:
     return webp_or_avif or first.startswith(_PICTURES)
 
 
-def is_mp4_or_matroska(first: bytes) -> bool:
-    """Whether a content is a film of one of these, told by its first bytes. AVIF, a picture, begins as MP4 does."""
-    return (first[4:8] in _MP4_BOXES and not is_picture_content(first)) or first.startswith(b"\x1aE\xdf\xa3")
+def has_frames_in_packets(first: bytes, keyframes: bool) -> bool:
+    """Whether a content is MP4, Matroska or, for its key frames, a transport stream, told by its first bytes."""
+    # AVIF, a picture, begins as MP4 does.
+    if (first[4:8] in _MP4_BOXES and not is_picture_content(first)) or first.startswith(b"\x1aE\xdf\xa3"):
+        return True
+    return keyframes and any(first[at :: 188 + at][:2] == b"GG" for at in (0, 4))  # 4: a time before each (BDAV)
 
 
 PICTURE_TYPES = frozenset(f"image/{name}" for name in ("jpeg", "png", "webp", "bmp", "tiff", "gif", "avif", "jp2"))

@@ -98,7 +98,7 @@ def open_reader(
         return ImageReader(list(located.pictures), settings)
     if gate is not None and kind is SourceKind.RTSP:
         return open_rtsp(source, settings, sparse, log, gate)
-    by_packets = sparse and not (live or keyframes)
+    by_packets = sparse and not live
     if gate is not None:
         return open_http(source, live, settings, keyframes, by_packets, log, gate, again)
     if kind is SourceKind.CAMERA:
@@ -115,9 +115,9 @@ def _open_file(located: Located, settings: SourceSettings, keyframes: bool, by_p
         raise RejectJob(f"{name}: refers to other files or addresses, which a file may not: {reference}")
     if located.kind is SourceKind.IMAGE or formats.is_picture_content(first):
         return ImageReader([located.path], settings)
-    if by_packets and formats.is_mp4_or_matroska(first):
+    if by_packets and formats.has_frames_in_packets(first, keyframes):
         log.forget()
-        if (film := open_film(located.path, located.source, settings)) is not None:
+        if (film := open_film(located.path, located.source, settings, keyframes)) is not None:
             return film
     log.forget()
     capture = open_ffmpeg(str(located.path), located.source, SourceKind.VIDEO, settings, log, keyframes, live=False)

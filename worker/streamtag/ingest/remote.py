@@ -108,9 +108,10 @@ def open_http(
     gate.use_as_proxy()
     web = find(source, settings, gate)
     connection = WebConnection(shown_source(source), web, log, gate)
-    if by_packets and formats.is_mp4_or_matroska(web.first):
+    if by_packets and formats.has_frames_in_packets(web.first, keyframes):
         log.forget()
-        if (opened := open_whole_frames(web.url, pyav_options(SourceKind.HTTP, settings), settings)) is not None:
+        options = pyav_options(SourceKind.HTTP, settings)
+        if (opened := open_whole_frames(web.url, options, settings, keyframes)) is not None:
             return WebFilmReader(*opened, source, settings, connection)
         gate.check()
     if is_picture(web.url) or web.content_type in formats.PICTURE_TYPES or formats.is_picture_content(web.first):
@@ -244,7 +245,7 @@ class WebFilmReader(FilmReader):
     def __init__(
         self,
         container: InputContainer,
-        units: NalUnits,
+        units: NalUnits | None,
         source: str,
         settings: SourceSettings,
         connection: WebConnection,
