@@ -53,26 +53,49 @@ class Sampler:
         return True
 
 
+class DueFrames:
+    """Keeps the frame that is nearest to each moment at which a sample is due; so of a live stream.
+
+    On a fixed grid the frames of a camera of just the rate that is asked for would lie now before a line and now behind
+    it, for they tremble by a millisecond: a quarter of them were passed over. Here a sample is due a period after the
+    one before it was, or later where that one's frame was late by more than half a frame.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._period_s = 1.0 / fps
+        self._due_s: float | None = None
+        self._last_s = -math.inf
+        self._near_s = 0.0  # half of what lay between the last two frames
+
+    def keep(self, pts_s: float) -> bool:
+        self._due_s = pts_s if self._due_s is None else self._due_s
+        usual_s, self._near_s = self._near_s, min(pts_s - self._last_s, self._period_s) / 2
+        self._last_s = pts_s
+        if pts_s < self._due_s - self._near_s - EPSILON_S:
+            return False
+        self._due_s = max(self._due_s, pts_s - min(usual_s, self._near_s)) + self._period_s
+        return True
+
+
 class SparseSampler:
     """The same for a live stream of which not every frame needs to be decoded: prefers key frames, which cost little.
 
-    Where key frames come at least as often as samples are asked for, samples are key frames: the first in each period.
-    The periods are then laid so that key frames of just that rate fall into the middle of them. Where they stay out, or
+    Where key frames come at least as often as samples are asked for, samples are key frames. Where they stay out, or
     come too seldom, any frame will do.
 
     Args:
-        mode: ``auto`` as said; ``keyframes`` key frames only, however few; ``all`` the first frame of each period.
+        mode: ``auto`` as said; ``keyframes`` key frames only, however few; ``all`` any frame.
     """
 
     def __init__(self, sampling: Sampling, default_fps: float, mode: Decode) -> None:
         self._grid = Sampler(sampling, default_fps)
         self._fps = self._grid.fps
+        self._due = DueFrames(self._fps or 1.0)
         self._mode = mode
         self._intervals_s: deque[float] = deque(maxlen=4)  # between the last key frames
         self._key_s: float | None = None  # the last key frame
         self._kept_s = -math.inf
-        self._origin_s: float | None = None  # of the periods of key frames
-        self._key_period = -1
+        self.only_keys = mode == "keyframes"  # only a key frame can be the next to be kept, as things stand
 
     def keep(self, index: int, pts_s: float, key: bool) -> bool:
         if key:
@@ -84,27 +107,11 @@ class SparseSampler:
             self._kept_s = pts_s
         return kept
 
-    @property
-    def only_keys(self) -> bool:
-        """Whether only a key frame can be the next to be kept, as things stand."""
-        return self._mode == "keyframes" or self._origin_s is not None
-
     def _wants(self, index: int, pts_s: float, key: bool) -> bool:
         if self._fps is None:
             return (key or self._mode != "keyframes") and self._grid.keep(index, pts_s)
-        if self._mode == "all" or not (self._mode == "keyframes" or self._keys_suffice(pts_s)):
-            self._origin_s = None
-            return self._grid.keep(index, pts_s)
-        if not key:
-            return False
-        if self._origin_s is None:
-            just_kept = (pts_s - self._kept_s) * self._fps < 0.5
-            self._origin_s, self._key_period = pts_s, 0 if just_kept else -1
-        period = math.floor((pts_s - self._origin_s) * self._fps + 0.5)
-        if period <= self._key_period:
-            return False
-        self._key_period = period
-        return True
+        self.only_keys = self._mode == "keyframes" or (self._mode == "auto" and self._keys_suffice(pts_s))
+        return (key or not self.only_keys) and self._due.keep(pts_s)
 
     def _keys_suffice(self, pts_s: float) -> bool:
         assert self._fps is not None

@@ -113,10 +113,13 @@ class Decoder:
         self.tell(wire.Ended(self._decoded, self._sampled, self._note(reader, timeline)))
 
     def _sampler(self, reader: Reader, sampling: Sampling) -> Callable[[int, float, bool], bool]:
-        if not isinstance(reader, StreamReader):
+        if not self._request.live:
             sampler = Sampler(sampling, self._request.default_fps)
             return lambda index, pts_s, _key: sampler.keep(index, pts_s)
-        sparse = SparseSampler(sampling, self._request.default_fps, self._request.decode_mode)
+        mode = self._request.decode_mode if isinstance(reader, StreamReader) else "all"
+        sparse = SparseSampler(sampling, self._request.default_fps, mode)
+        if not isinstance(reader, StreamReader):
+            return sparse.keep
 
         def keep(index: int, pts_s: float, key: bool) -> bool:
             kept = sparse.keep(index, pts_s, key)
