@@ -1,7 +1,8 @@
 """Interlaced films and streams, as broadcasts, DVDs and camcorders have them. Runs in the decoder process only.
 
 OpenCV 5.0 cannot convert their pictures: it says that all is well and hands out what its memory held before. FFmpeg
-says so in the log, at each of them. So the first that is wanted is looked at, and PyAV takes over.
+says so in the log, at each of them. So the first that is wanted is looked at, and PyAV takes over. Of AV1 it takes over
+at once: OpenCV's own FFmpeg decodes it by graphics cards alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from streamtag.ingest.readers import CorruptFrame
 from streamtag.settings import SourceSettings
 
 _CANNOT_CONVERT = b"Cannot convert interlaced"
+_AV1 = cv2.VideoWriter.fourcc(*"AV01")
 
 
 class Decoded:
@@ -93,12 +95,15 @@ class Decoded:
 
 
 class Capture:
-    """OpenCV on a film or a stream, and PyAV from its first interlaced picture on.
+    """OpenCV on a film or a stream, and PyAV from its first interlaced picture on, or on all of it where it is AV1.
 
     Args:
         parameters: OpenCV's.
         open_again: by PyAV.
         goes_on: it is live: PyAV goes on with what comes, where of a film it goes to the same frame.
+
+    Raises:
+        av.FFmpegError: it is AV1, and PyAV cannot open it.
     """
 
     def __init__(
@@ -116,6 +121,8 @@ class Capture:
         self._grabbed = 0
         self._decoded: Decoded | None = None
         self._hopeless = ""  # why PyAV cannot take over; to try again at each picture would read all of it each time
+        if self._capture.get(cv2.CAP_PROP_FOURCC) == _AV1:
+            self._decoded = open_again()
 
     def isOpened(self) -> bool:
         """Whether OpenCV could open it."""
@@ -127,6 +134,8 @@ class Capture:
         Raises:
             RetryJob: the connection broke.
         """
+        if self._decoded is not None and self._capture.isOpened():
+            self._capture.release()  # it was asked what the source is, and a server would wait for it
         grabbed = self._capture.grab() if self._decoded is None else self._decoded.grab()
         self._grabbed += grabbed
         return grabbed
@@ -168,7 +177,6 @@ class Capture:
                 self._hopeless = f"interlaced, and it cannot be opened by PyAV ({error.strerror})"
             else:
                 if all(decoded.grab() for _ in range(1 if self._goes_on else self._grabbed)):
-                    self._capture.release()
                     return decoded
                 decoded.close()
                 self._hopeless = "interlaced, and PyAV does not find it"

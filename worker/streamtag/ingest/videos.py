@@ -7,6 +7,7 @@ import re
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -136,6 +137,9 @@ def open_ffmpeg(
 
     Args:
         location: a path, or a URL whose requests go through the gate.
+
+    Raises:
+        RetryJob: it could at first, and then not any more.
     """
     remote = kind is SourceKind.HTTP
 
@@ -152,7 +156,10 @@ def open_ffmpeg(
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(settings.read_timeout_s * 1000)),
         *(cv2.CAP_PROP_N_THREADS, settings.threads),
     ]
-    return Capture(location, parameters, log, open_again, live)
+    try:
+        return Capture(location, parameters, log, open_again, live)
+    except av.FFmpegError as error:
+        raise RetryJob(f"{shown_source(source)}: cannot be opened ({error.strerror})") from None
 
 
 def camera_device(source: str) -> Path:
