@@ -22,21 +22,17 @@ SIDE, STEP = 128, 2  # pixels; so much wider is the white bar with each frame
 ALL_OF_IT = Preprocessing(SIDE, crop="squash")
 
 
-def _write(path: Path, codec: str, pixels: str = "yuv420p", times: Iterable[int] = (), **options: str) -> Path:
-    """A film of 25 frames a second whose pictures have a bar that becomes wider with each frame.
-
-    Args:
-        times: of each frame, in frames; one after the other where there are none.
-    """
+def _write(path: Path, codec: str, **options: str) -> Path:
+    """A film of 25 frames a second whose pictures have a bar that becomes wider with each frame."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, Fraction(25), options={"g": str(KEYS)} | options)
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, pixels
-        for number, pts in enumerate(times or range(FRAMES)):
+        stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
+        for number in range(FRAMES):
             picture = np.zeros((SIDE, SIDE, 3), np.uint8)
             picture[:, : STEP * (number + 1)] = 255
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-            frame.pts, frame.time_base = pts, Fraction(1, 25)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -65,3 +61,46 @@ def test_samples_of_av1_are_its_pictures(tmp_path: Path, name: str) -> None:
             assert [one.pts_s for one in found.samples] == pytest.approx([at / 25 for at in range(0, FRAMES, 3)])
     keys = _read(path, Sampling(keyframes=True))
     assert _numbers(keys.pictures) == list(range(0, FRAMES, KEYS))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("film.avi", "libx264", {"bf": "2", "flags": "+cgop"}),
+        ("other.avi", "mpeg4", {"bf": "2", "b": "4M"}),
+        ("film.mpg", "mpeg2video", {"bf": "2", "b": "4M"}),
+        ("film.m2v", "mpeg2video", {"bf": "2", "b": "4M"}),
+        ("film.webm", "libvpx-vp9", {"lag-in-frames": "16", "cpu-used": "8", "b": "1M"}),
+        ("film.mkv", "ffv1", {}),
+    ],
+)
+def test_samples_and_key_frames_are_at_their_own_times(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    """OpenCV gave key frames at the times of those at which the codec let them out, and of VP9 and FFV1 all frames.
+
+    In AVI all was late by the frames that the codec holds back, and said to have jumped at its end.
+    """
+    path = _write(tmp_path / name, codec, **options)
+    found = _read(path, Sampling(every=1))
+    assert _numbers(found.pictures) == list(range(FRAMES))
+    assert [one.pts_s for one in found.samples] == pytest.approx([at / 25 for at in range(FRAMES)], abs=0.002)
+    with served(tmp_path) as web:
+        for source in (path, f"{web.url}/{name}"):
+            keys = _read(source, Sampling(keyframes=True))
+            assert [one.pts_s * 25 for one in keys.samples] == pytest.approx(_numbers(keys.pictures), abs=0.05)
+            assert 2 < len(keys.samples) < 6
+
+
+def test_frames_without_times_are_said_to_be_counted(tmp_path: Path) -> None:
+    """As of a bare codec: their times were said to have jumped, each of them, and its key frames were a frame apart."""
+    path = _write(tmp_path / "film.h264", "libx264", flags="+cgop")
+    found = read(path, Sampling(every=1), preprocessing=ALL_OF_IT)
+    assert [one.pts_s for one in found.samples] == pytest.approx([at / 25 for at in range(FRAMES)])
+    assert found.outcome is not None
+    assert "frames without times" in found.outcome.reason
+    assert "jumped" not in found.outcome.reason
+    keys = read(path, Sampling(keyframes=True), preprocessing=ALL_OF_IT)
+    assert [one.pts_s * 25 for one in keys.samples] == pytest.approx(_numbers(keys.pictures))
+    assert keys.outcome is not None
+    assert "key frames without times" in keys.outcome.reason

@@ -132,13 +132,14 @@ class Timeline:
 
     Attributes:
         jumps: how often that was.
+        untimed: how many had no time.
     """
 
     def __init__(self, frame_s: float) -> None:
         self._frame_s = min(frame_s, MAX_STEP_S)
         self._last_s: float | None = None
         self._offset_s = 0.0
-        self.jumps = 0
+        self.jumps = self.untimed = 0
 
     def next(self, raw_s: float | None) -> float:
         """The presentation time of the next frame, in seconds.
@@ -149,6 +150,7 @@ class Timeline:
         due_s = 0.0 if self._last_s is None else self._last_s + self._frame_s
         if raw_s is None or not math.isfinite(raw_s):
             pts_s = due_s
+            self.untimed += 1
         else:
             pts_s = raw_s + self._offset_s
             if not self._believable(pts_s):

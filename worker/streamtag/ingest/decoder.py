@@ -37,6 +37,8 @@ from streamtag.ingest.slots import SlotMemory, Slots, pauses_s
 PROGRESS_S = 0.5
 QUIET_S = 1.0  # at most, before a decoder says how far it is
 FILM_NICENESS = 5
+# Frames that come without a time at the end of a film whose times are told with those before (B-frames), and are right.
+_HELD_BACK = 16
 LAGGING: Final = "lagging"  # why a sample was dropped: the stream was too far behind its camera
 
 
@@ -138,6 +140,8 @@ class Decoder:
             notes.append(f"ended after {self._decoded} of {frames} frames: damaged or incomplete")
         if reader.bad_packets:
             notes.append(f"damaged packets passed over: {reader.bad_packets}")
+        if timeline.untimed > _HELD_BACK:
+            notes.append(f"frames without times, one taken to follow the other at the usual rate: {timeline.untimed}")
         if timeline.jumps:
             notes.append(f"times that jumped and were joined: {timeline.jumps}")
         return "; ".join(notes)

@@ -68,7 +68,14 @@ class FilmPackets:
         self._plan = plan
         self._failed = failed
         self._tick_s = float(stream.time_base or 0)
-        self._start = stream.start_time  # None where FFmpeg did not find out: then the first that is shown
+        # None where FFmpeg did not find out: then the first that is shown, or of key frames alone the first of all. Of AVI
+        # it does not know what codecs hold back.
+        self._start = None if container.format.name == "avi" else stream.start_time
+        rate = stream.average_rate or stream.guessed_rate or 25
+        self._frame_ticks = round(1 / (rate * stream.time_base)) if stream.time_base else 1
+        self._read_packets = 0
+        self._timeless = stream.start_time is None
+        self.counted = 0  # key frames whose times were told by how many frames come before them
         self._packets: Iterator[Packet[VideoStream]] = itertools.chain(beginning, container.demux(stream))
         self._ended = False
         self._count = 0
@@ -175,7 +182,7 @@ class FilmPackets:
                 for packet in self._packets:
                     if packet.is_corrupt:
                         self._failed(None, time.monotonic() - began_s)
-                    if packet.size and (packet.is_keyframe or self._units):  # an empty one says that it was the last
+                    if packet.size and self._is_wanted(packet):  # an empty one says that it was the last
                         return packet
             except av.FFmpegError as error:
                 self._failed(error, time.monotonic() - began_s)
@@ -184,3 +191,16 @@ class FilmPackets:
             else:
                 return None
         return None
+
+    def _is_wanted(self, packet: Packet[VideoStream]) -> bool:
+        if self._units is not None:
+            return True
+        if packet.pts is None and packet.dts is None and self._timeless:
+            # A frame or two too early, where pictures that are decoded later are shown before it.
+            packet.pts = self._read_packets * self._frame_ticks
+            self.counted += packet.is_keyframe
+        elif packet.pts is None:
+            packet.pts = packet.dts
+        self._read_packets += 1
+        self._start = packet.pts if self._start is None else self._start
+        return packet.is_keyframe

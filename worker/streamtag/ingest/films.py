@@ -4,8 +4,9 @@ A packet is a frame here, and says when it is shown before it is decoded. So whi
 packets ahead, and what no sample needs is left out: frames that no other refers to, what follows the last sample of a
 group of pictures, and groups without one. The frames are those of a reader that decodes everything.
 
-Of MP4 and Matroska with H.264 or H.265, and of transport streams with those where only key frames are wanted. All else
-goes by OpenCV (``videos.py``).
+Of MP4 and Matroska with H.264 or H.265, and of all films where only key frames are wanted: OpenCV gives them at the
+times of others, where a codec holds them back, and of some codecs gives all frames. All else goes by OpenCV
+(``videos.py``).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from streamtag.settings import SourceSettings
 # In these a packet is a whole frame, and each has its time.
 _MATROSKA = "matroska,webm"
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", _MATROSKA)
-_TRANSPORT_STREAM = "mpegts"  # of its key frames that can be said, too
+_IN_PARTS = ("hls", "mpjpeg", "jpeg_pipe")  # or pictures in a row
 _CODECS = ("h264", "hevc")
 _PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE, and 0 is unknown; of others a packet may be half a frame
 # Packets after its own by which a frame is out: it waits for 16 at most that are decoded (H.264, H.265), and of each 17
@@ -85,14 +86,15 @@ def open_whole_frames(
 
 
 def _has_whole_frames(container: InputContainer, keyframes: bool) -> bool:
-    containers = (*_CONTAINERS, _TRANSPORT_STREAM) if keyframes else _CONTAINERS
-    if container.format.name not in containers or not container.streams.video:
+    if container.format.name in _IN_PARTS or not container.streams.video:
         return False
     stream = container.streams.video[0]
     codec = stream.codec_context
-    if codec is None or codec.field_order > _PROGRESSIVE:  # None: FFmpeg cannot decode it
+    if codec is None:  # FFmpeg cannot decode it
         return False
-    return codec.name in _CODECS and not _is_put_together(
+    if codec.name not in _CODECS or container.format.name not in _CONTAINERS:
+        return keyframes and (codec.name not in _CODECS or codec.field_order <= _PROGRESSIVE)
+    return codec.field_order <= _PROGRESSIVE and not _is_put_together(
         (entry.pos, entry.is_keyframe, entry.is_discard) for entry in stream.index_entries
     )
 
@@ -152,6 +154,11 @@ class FilmReader(Reader):
     def bad_packets(self) -> int:
         """That could not be read, or not decoded."""
         return self._undecodable + (self._packets.bad if self._packets else 0)
+
+    @property
+    def note(self) -> str:
+        counted = self._packets.counted if self._packets else 0
+        return f"key frames without times, told by how many frames come before them: {counted}" if counted else ""
 
     def planned(self, plan: FramePlan) -> Iterator[Planned]:
         """See ``Reader``; a picture can be retrieved only of a frame that is wanted."""

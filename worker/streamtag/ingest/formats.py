@@ -51,11 +51,21 @@ def is_picture_content(first: bytes) -> bool:
 
 
 def has_frames_in_packets(first: bytes, keyframes: bool) -> bool:
-    """Whether a content is MP4, Matroska or, for its key frames, a transport stream, told by its first bytes."""
+    """Whether a content is MP4, Matroska or, for its key frames, any film, told by its first bytes."""
     # AVIF, a picture, begins as MP4 does.
     if (first[4:8] in _MP4_BOXES and not is_picture_content(first)) or first.startswith(b"\x1aE\xdf\xa3"):
         return True
-    return keyframes and any(first[at :: 188 + at][:2] == b"GG" for at in (0, 4))  # 4: a time before each (BDAV)
+    other = is_picture_content(first) or reference_format(first) or first.startswith((b"\xff\xd8", b"GIF8", b"--"))
+    return keyframes and not other  # a film of nothing but pictures has no other frames
+
+
+def has_no_times(first: bytes) -> bool:
+    """Whether frames are merely counted: FFmpeg's times of AVI and of bare codecs are late by what the codec holds."""
+    return (first[:4] == b"RIFF" and first[8:12] == b"AVI ") or _is_bare(first)
+
+
+def _is_bare(first: bytes) -> bool:
+    return first.startswith((b"\0\0\0\1", b"\0\0\1")) and not first.startswith(b"\0\0\1\xba")
 
 
 PICTURE_TYPES = frozenset(f"image/{name}" for name in ("jpeg", "png", "webp", "bmp", "tiff", "gif", "avif", "jp2"))
@@ -63,5 +73,4 @@ PICTURE_TYPES = frozenset(f"image/{name}" for name in ("jpeg", "png", "webp", "b
 
 def has_times(content_type: str, first: bytes) -> bool:
     """Whether the frames of a stream carry times of their own: pictures in a row and bare codecs have none."""
-    bare = first.startswith((b"\0\0\0\1", b"\0\0\1")) and not first.startswith(b"\0\0\1\xba")
-    return not (content_type.startswith("multipart/") or first.startswith(b"\xff\xd8") or bare)
+    return not (content_type.startswith("multipart/") or first.startswith(b"\xff\xd8") or _is_bare(first))

@@ -122,7 +122,7 @@ def _open_file(located: Located, settings: SourceSettings, keyframes: bool, by_p
     log.forget()
     capture = open_ffmpeg(str(located.path), located.source, SourceKind.VIDEO, settings, log, keyframes, live=False)
     _check(capture, located, log)
-    return VideoReader(capture, located.source, settings)
+    return VideoReader(capture, located.source, settings, counted=formats.has_no_times(first))
 
 
 def _check(capture: cv2.VideoCapture | Capture, located: Located, log: ErrorLog) -> None:

@@ -108,13 +108,14 @@ def open_http(
     gate.use_as_proxy()
     web = find(source, settings, gate)
     connection = WebConnection(shown_source(source), web, log, gate)
-    if by_packets and formats.has_frames_in_packets(web.first, keyframes):
+    picture = is_picture(web.url) or web.content_type in formats.PICTURE_TYPES or formats.is_picture_content(web.first)
+    if by_packets and formats.has_frames_in_packets(web.first, keyframes and not picture):
         log.forget()
         options = pyav_options(SourceKind.HTTP, settings)
         if (opened := open_whole_frames(web.url, options, settings, keyframes)) is not None:
             return WebFilmReader(*opened, source, settings, connection)
         gate.check()
-    if is_picture(web.url) or web.content_type in formats.PICTURE_TYPES or formats.is_picture_content(web.first):
+    if picture:
         return ContentReader(download(web.url, MAX_IMAGE_BYTES, settings.read_timeout_s, gate), settings.max_pixels)
     if playlists.is_playlist(web.first):
         if live is None and _is_live_playlist(web.url, settings, gate):
@@ -127,7 +128,7 @@ def open_http(
     capture = _opened(web.url, source, settings, keyframes, bool(live), log, gate)
     if live:
         return LiveReader(capture, source, settings, formats.has_times(web.content_type, web.first))
-    return WebVideoReader(capture, source, settings, connection)
+    return WebVideoReader(capture, source, settings, connection, formats.has_no_times(web.first))
 
 
 def _is_live_playlist(url: str, settings: SourceSettings, gate: GateClient) -> bool:
@@ -214,8 +215,10 @@ class WebConnection:
 class WebVideoReader(VideoReader):
     """A film of a web server that is read from its start to its end."""
 
-    def __init__(self, capture: Capture, source: str, settings: SourceSettings, connection: WebConnection) -> None:
-        super().__init__(capture, source, settings)
+    def __init__(
+        self, capture: Capture, source: str, settings: SourceSettings, connection: WebConnection, counted: bool
+    ) -> None:
+        super().__init__(capture, source, settings, counted=counted)
         self._connection = connection
         self._grabbed = 0
 
@@ -281,4 +284,4 @@ class WebFilmReader(FilmReader):
 
     @property
     def note(self) -> str:
-        return self._connection.note(self.opened)
+        return "; ".join(filter(None, (super().note, self._connection.note(self.opened))))

@@ -44,6 +44,7 @@ class VideoReader(OneByOne):
 
     Args:
         tries: at the next frame before it is the end.
+        counted: its frames have no times but those that FFmpeg counts, from wherever.
     """
 
     bad_packets = 0
@@ -54,7 +55,10 @@ class VideoReader(OneByOne):
         source: str,
         settings: SourceSettings,
         tries: int = MAX_FAILURES_IN_A_ROW,
+        counted: bool = False,
     ) -> None:
+        self._counted = counted
+        self._first_s: float | None = None
         self.name = shown_source(source)
         self._capture = capture
         # Written again for each sample: new memory made one of 1080p 0.2 ms dearer (of 1.8 for this step).
@@ -81,7 +85,12 @@ class VideoReader(OneByOne):
         return False
 
     def pts_s(self) -> float | None:
-        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+        pts_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+        if self._first_s is None:
+            self._first_s = pts_s
+        elif pts_s == 0.0:
+            return None  # that is what OpenCV says of frames without a time
+        return pts_s - self._first_s if self._counted else pts_s
 
     def retrieve(self) -> np.ndarray:
         ok, picture = self._capture.retrieve(self._picture)  # another array where the size has changed
