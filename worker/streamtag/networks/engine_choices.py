@@ -23,7 +23,7 @@ from streamtag.networks.file_lock import locked
 from streamtag.networks.weights.fetching import cache_folder
 from streamtag.settings import EngineSettings, ModelSettings
 
-MEASURED_AS = 1  # a change of what is measured, or how, makes all earlier choices another machine's
+MEASURED_AS = 2  # a change of what is measured, or how, makes all earlier choices another machine's
 MAX_BYTES = 64 * 1024
 _CHOICE = TypeAdapter(EngineChoice)
 
