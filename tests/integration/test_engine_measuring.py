@@ -8,12 +8,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from streamtag.networks import choosing
 from streamtag.networks.choosing import choice_of
+from streamtag.networks.drawn import blots
+from streamtag.networks.engines.normalising import normalise
+from streamtag.networks.measuring import Measured
+from streamtag.networks.random_weights import build_to_compare
 from streamtag.networks.registry import resolve
-from streamtag.settings import Settings
+from streamtag.settings import EngineSettings, ModelSettings, Settings
 
 from tests.support import LIMIT_S, Worker, eventually
 from tests.support.bundles import whole_bundle
@@ -62,6 +67,7 @@ for line in sys.stdin:
         ("time.sleep(60)", "no time was left for it"),
         ("sys.exit(9)", "it ended its process (code 9)"),
         ("print(json.dumps({'fault': 'no such thing'}), flush=True); continue", "no such thing"),
+        ("print('{\"images_per_s\": 5', end='', flush=True); sys.exit(9)", "ended within an answer"),
     ],
 )
 def test_an_engine_that_hangs_or_crashes_is_left_out_and_the_others_stay(
@@ -77,6 +83,39 @@ def test_an_engine_that_hangs_or_crashes_is_left_out_and_the_others_stay(
     assert any(fault in figure.fault for figure in choice.figures if figure.engine == "openvino"), choice
     assert not [child for child in psutil.Process().children() if stand_in in child.cmdline()]
     assert choice_of(settings, resolve(settings.model), lambda: "", True, _never).origin == "kept"
+
+
+def test_random_weights_are_the_same_for_all_that_compare_engines_by_them() -> None:
+    """A worker that measures and ``bench engines`` each built a network of its own, and judged it apart."""
+    models, engine = ModelSettings(name="squeezenet", weights="random"), EngineSettings(name="tf_graph")
+    bundle = resolve(models)
+    pictures = blots(8, bundle.preprocessing.size)
+    one, other = build_to_compare(bundle, engine, pictures), Measured(models, engine).model
+    for weight, expected in zip(other.get_weights(), one.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    scores = np.asarray(one(normalise(pictures, bundle.preprocessing.mode), training=False))
+    assert 0.5 < np.log(scores).std(axis=1).mean() < 5, "as scores of trained ones are, not all alike"
+
+
+def test_a_network_that_cannot_be_had_is_the_reason_and_not_the_time(tmp_path: Path) -> None:
+    """As of a bundle that somebody replaced after this worker had read it."""
+    bundle = resolve(ModelSettings(name="demo"))
+    here = {"name": str(tmp_path / "gone"), "cache": str(tmp_path)}
+    settings = Settings.model_validate({"model": here, "engine": {"measure_s": 100}})
+    choice = choice_of(settings, bundle, lambda: "", True, lambda what, done, total: None)
+    assert (choice.origin, choice.engine) == ("default", "auto")
+    assert "unknown model" in choice.why
+
+
+def test_a_precision_that_nothing_here_has_is_the_reason_and_not_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "COMMAND", (sys.executable, "-c", STAND_IN.format(openvino="pass")))
+    settings = Settings.model_validate(
+        {"model": {"name": "demo", "cache": str(tmp_path)}, "engine": {"precision": "float16"}}
+    )
+    choice = choice_of(settings, resolve(settings.model), lambda: "", True, lambda what, done, total: None)
+    assert choice.why == "there is no engine to measure in float16 here"
 
 
 def _never(what: str, done: int, total: int) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamtag.core.bundle import Bundle, Preprocessing, Quantised
 from streamtag.core.engine_choice import Agreement, EngineChoice, EngineFigure, choose
 from streamtag.errors import ConfigError
 from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.choosing import agreement, choice_of
+from streamtag.networks.drawn import COMPARED, until_enough
 from streamtag.networks.engine_choices import EngineChoices
 from streamtag.networks.engines.candidates import candidates, default_engine, settled
 from streamtag.networks.engines.machine import Machine, this_machine
@@ -47,6 +50,15 @@ def test_the_fastest_whose_labels_agree_is_taken(figures: list[EngineFigure], ta
     choice = choose(figures, LEAST)
     assert choice is not None
     assert (choice.engine, choice.precision) == taken
+
+
+def test_a_slow_engine_is_given_fewer_pictures_and_a_fast_one_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = np.arange(COMPARED)
+    clock = itertools.count(0.0, 0.0)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    assert [len(part) for part in until_enough(pictures, 100)] == [100, 100, 56]
+    clock = itertools.count(0.0, 60.0)
+    assert np.concatenate(list(until_enough(pictures, 8))).tolist() == list(range(16))
 
 
 def test_the_reason_names_all_that_were_not_taken() -> None:

@@ -37,7 +37,7 @@ OnCandidate = Callable[[str, int, int], None]  # what is measured, how many were
 
 
 class Overrun(Exception):
-    """An engine took longer than there was time, or ended its process."""
+    """An engine took longer than there was time, or ended its process, or the network cannot be had for it."""
 
 
 def choice_of(
@@ -66,12 +66,21 @@ def choice_of(
         kept = choices.read()  # another worker may have measured in the meantime
         if kept is not None:
             return kept
-        chosen = choose(_measure(settings, bundle, choices.machine, on_candidate), agreement(engine))
+        figures = _measure(settings, bundle, choices.machine, on_candidate)
+        chosen = choose(figures, agreement(engine))
         if chosen is None:
             # It may be OpenVINO that took all the time.
-            return replace(default, engine="auto", why=f"no engine was measured within {engine.measure_s:g} s")
+            return replace(default, engine="auto", why=_why_none(figures, engine))
         choices.keep(chosen)
     return chosen
+
+
+def _why_none(figures: list[EngineFigure], settings: EngineSettings) -> str:
+    if not figures:
+        return f"there is no engine to measure in {settings.precision} here"
+    faults = {figure.fault for figure in figures} - {NO_TIME, ""}
+    told = f": {min(faults)}" if faults else ""
+    return f"no engine was measured within {settings.measure_s:g} s{told}"
 
 
 def agreement(settings: EngineSettings) -> Agreement:
@@ -207,6 +216,8 @@ class _Process:
             self.first = self.ask(
                 {"model": model.model_dump(mode="json"), "engine": engine.model_dump(mode="json")}, until_s
             )
+            if "fault" in self.first:  # there is no network to measure with
+                raise Overrun(str(self.first["fault"]))
         except BaseException:
             self.end()
             raise
@@ -224,7 +235,10 @@ class _Process:
         line = self._child.stdout.readline()
         if not line:
             raise Overrun(f"it ended its process (code {self._child.wait(10)})")
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise Overrun("its process ended within an answer") from None
         if "fault" in answer:
             log.debug("engine cannot be measured", **command, fault=answer["fault"])
         return answer

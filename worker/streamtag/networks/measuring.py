@@ -21,24 +21,20 @@ import numpy as np
 from streamtag.errors import StreamtagError
 from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import weights_sha256
-from streamtag.networks.drawn import blots
+from streamtag.networks.drawn import COMPARED, blots, until_enough
 from streamtag.networks.engines.base import Engine
 from streamtag.networks.engines.gpu import has_gpu
 from streamtag.networks.loading import (
-    build_model,
     bundle_with_weights,
     compile_converted,
     compile_model,
     kept_conversion,
 )
+from streamtag.networks.random_weights import build_to_compare
 from streamtag.settings import EngineSettings, ModelSettings
 
 if TYPE_CHECKING:
     from streamtag.networks.engines.openvino_engine import Converted
-
-PICTURES = 64  # whose best classes are compared
-PICTURES_LEAST = 16
-COMPARE_S = 3.0  # of an engine's time for it, beyond the least number
 
 
 class Measured:
@@ -49,13 +45,14 @@ class Measured:
         self._bundle = bundle_with_weights(model)
         self._weights_digest = weights_sha256(self._bundle)
         self._settings = engine
-        self._model = build_model(self._bundle, engine)
+        self._pictures = blots(COMPARED, self._bundle.preprocessing.size)
+        # A batch of the same ones as ``bench engines``: random weights are the same then.
+        self.model = build_to_compare(self._bundle, engine, self._pictures[:8])
         self._engines: dict[tuple[str, str], Engine] = {}
         self._conversions: dict[Path, Converted] = {}
         with quiet_stderr():
             self.gpu = has_gpu(engine.name)
         self._batch = max(engine.buckets or (64 if self.gpu else 8,))
-        self._pictures = blots(PICTURES, self._bundle.preprocessing.size)
 
     def compile(self, engine: str, precision: str) -> dict[str, Any]:
         """Compile for an engine: its first rate, and the best class of each of some pictures."""
@@ -64,13 +61,11 @@ class Measured:
         if engine == "openvino":
             network = compile_converted(self._converted(precision), self._bundle, settings)
         else:
-            network = compile_model(self._model, self._bundle, settings)
+            network = compile_model(self.model, self._bundle, settings)
         self._engines[engine, precision] = network.engine
         best: list[int] = []
-        began_s = time.perf_counter()
-        while len(best) < PICTURES and (len(best) < PICTURES_LEAST or time.perf_counter() - began_s < COMPARE_S):
-            scores = network.engine.predict(self._pictures[len(best) : len(best) + self._batch])
-            best += scores.argmax(axis=1).tolist()
+        for part in until_enough(self._pictures, self._batch):
+            best += network.engine.predict(part).argmax(axis=1).tolist()
         return {"images_per_s": self._batch / network.warm_up.batch_s[self._batch], "best": best}
 
     def _converted(self, precision: str) -> Converted:
@@ -81,7 +76,7 @@ class Measured:
         kept = kept_conversion(self._models, self._bundle, precision, self._weights_digest)
         if kept.folder not in self._conversions:
             with kept.locked():
-                self._conversions[kept.folder] = kept.make(self._model)
+                self._conversions[kept.folder] = kept.make(self.model)
         return self._conversions[kept.folder]
 
     def time(self, engine: str, precision: str, seconds: float) -> dict[str, Any]:

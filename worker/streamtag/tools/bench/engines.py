@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,20 +20,19 @@ from streamtag.errors import ConfigError
 from streamtag.logs import quiet_stderr
 from streamtag.networks.bundles import weights_sha256
 from streamtag.networks.choosing import agreement
-from streamtag.networks.drawn import blots
+from streamtag.networks.drawn import COMPARED, blots, until_enough
 from streamtag.networks.engine_choices import EngineChoices
 from streamtag.networks.engines.candidates import candidates
 from streamtag.networks.engines.gpu import has_gpu
 from streamtag.networks.engines.silence import forbid_telemetry
-from streamtag.networks.loading import build_model, bundle_with_weights, compile_model
+from streamtag.networks.loading import bundle_with_weights, compile_model
+from streamtag.networks.random_weights import build_to_compare
 from streamtag.settings import Settings
 
 if TYPE_CHECKING:
     import keras
 
 ROUNDS = 5
-PICTURES = 64  # drawn, where no others are given
-LOGIT_SPREAD = 2.0  # standard deviation given to the logits of random weights; those of trained ones have about 2 to 3
 Run = Callable[[np.ndarray], np.ndarray]  # one batch, (batch, H, W, 3) uint8, to (batch, classes) float32
 
 
@@ -110,15 +109,13 @@ def compare(
     """
     open_settings = settings.engine.model_copy(update={"name": "auto"})
     bundle = bundle_with_weights(settings.model, lambda step: on_start(str(step)))
-    model = build_model(bundle, settings.engine, lambda step: on_start(str(step)))
-    compared = blots(max(batch, PICTURES), bundle.preprocessing.size) if pictures is None else pictures
+    compared = blots(max(batch, COMPARED), bundle.preprocessing.size) if pictures is None else pictures
+    model = build_to_compare(bundle, settings.engine, compared[:batch], lambda step: on_start(str(step)))
     forbid_telemetry()
     from streamtag.tools.bench import by_hand  # noqa: PLC0415 - Keras, whose backend is chosen first
 
     plain = by_hand.keras_predict(model, bundle)
-    if bundle.weights == "random":
-        _spread(model, lambda: plain(compared[:batch]))
-    bench = _Bench(compared, batch, on_start)
+    bench = _Bench(compared, batch, on_start, drawn=pictures is None)
     bench.enter("keras predict", "float32", lambda: plain, peer=True)
     choices = EngineChoices(settings.model, open_settings, bundle, weights_sha256(bundle))
     for name, precision in candidates(choices.machine, bundle, open_settings, has_gpu("tf_graph")):
@@ -138,8 +135,9 @@ def compare(
 class _Bench:
     """Those who take part, compiled one after the other and timed in turns."""
 
-    def __init__(self, pictures: np.ndarray, batch: int, on_start: Callable[[str], None]) -> None:
+    def __init__(self, pictures: np.ndarray, batch: int, on_start: Callable[[str], None], drawn: bool) -> None:
         self._pictures = pictures
+        self._drawn = drawn
         self._batch = batch
         self._timed = np.resize(pictures, (batch, *pictures.shape[1:]))
         self._on_start = on_start
@@ -155,7 +153,7 @@ class _Bench:
         except (ConfigError, ImportError) as error:
             self._absent.append(EngineRow(name, precision, peer=peer, error=str(error)))
             return
-        scores = np.concatenate([run(part)[: len(kept)] for part, kept in self._parts()])
+        scores = np.concatenate([run(np.resize(part, self._timed.shape))[: len(part)] for part in self._parts()])
         self._entrants.append(_Entrant(name, precision, run, scores, [], peer))
 
     def rounds(self, seconds: float) -> list[EngineRow]:
@@ -166,10 +164,11 @@ class _Bench:
                 entrant.rates.append(self._rate(entrant.run, seconds / ROUNDS))
         return [_row(entrant, self._entrants[0]) for entrant in self._entrants] + self._absent
 
-    def _parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The pictures in full batches, each with those of it that are no filling."""
-        parts = [self._pictures[at : at + self._batch] for at in range(0, len(self._pictures), self._batch)]
-        return [(np.resize(part, (self._batch, *part.shape[1:])), part) for part in parts]
+    def _parts(self) -> Iterable[np.ndarray]:
+        """Real pictures all of them, drawn ones as many as a worker that measures looks at."""
+        if self._drawn:
+            return until_enough(self._pictures, self._batch)
+        return [self._pictures[at : at + self._batch] for at in range(0, len(self._pictures), self._batch)]
 
     def _rate(self, run: Run, seconds: float) -> float:
         run(self._timed)
@@ -180,17 +179,6 @@ class _Bench:
         return count * self._batch / (time.perf_counter() - began_s)
 
 
-def _spread(model: keras.Model, plain: Callable[[], np.ndarray]) -> None:
-    """Give the logits of random weights the spread of trained ones: all scores near 1/classes would compare nothing."""
-    classifier = next(layer for layer in reversed(model.layers) if layer.weights)
-    for _ in range(10):  # what a random network leaves of a picture may be so small that rounding hides it at first
-        spread = float(np.log(np.maximum(plain(), 1e-30)).std(axis=1).mean())
-        if LOGIT_SPREAD / 2 < spread < LOGIT_SPREAD * 2:
-            return
-        factor = min(1000.0, LOGIT_SPREAD / max(spread, 1e-9))
-        classifier.set_weights([weight * factor for weight in classifier.get_weights()])
-
-
 def _compiled(settings: Settings, name: str, precision: str, model: keras.Model, bundle: Bundle, batch: int) -> Run:
     chosen = settings.engine.model_copy(update={"name": name, "precision": precision, "buckets": [batch]})
     engine = compile_model(model, bundle, chosen).engine
@@ -199,8 +187,10 @@ def _compiled(settings: Settings, name: str, precision: str, model: keras.Model,
 
 def _row(entrant: _Entrant, plain: _Entrant) -> EngineRow:
     ratios = [rate / reference for rate, reference in zip(entrant.rates, plain.rates, strict=True)]
-    same = entrant.scores.argmax(axis=1) == plain.scores.argmax(axis=1)
-    difference = np.abs(entrant.scores - plain.scores) / plain.scores.max(axis=1, keepdims=True)
+    compared = min(len(entrant.scores), len(plain.scores))
+    scores, expected = entrant.scores[:compared], plain.scores[:compared]
+    same = scores.argmax(axis=1) == expected.argmax(axis=1)
+    difference = np.abs(scores - expected) / expected.max(axis=1, keepdims=True)
     return EngineRow(
         entrant.engine,
         entrant.precision,
