@@ -123,7 +123,7 @@ def test_where_pyav_cannot_take_over_it_is_not_tried_again_at_each_picture(tmp_p
         tried.append(1)
         raise av.FFmpegError(5, "it is gone")
 
-    capture = Capture(str(write(tmp_path / "broadcast.ts", "mpeg2video")), [], Log(), open_again, goes_on=False)
+    capture = Capture(str(write(tmp_path / "broadcast.ts", "mpeg2video")), [], Log(), open_again)
     for _ in range(3):
         assert capture.grab()
         with pytest.raises(CorruptFrame, match="cannot be opened by PyAV"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import itertools
 import re
 import socket
@@ -24,6 +25,7 @@ FRAMES = 40  # of the film that is sent again and again
 SIZE = (64, 64)
 DARKEST, STEP = 20, 5
 SQUARES = np.kron(np.random.default_rng(1).integers(0, 256, (8, 8, 1)), np.ones((8, 8, 3))).astype(np.uint8)
+TS_BYTES = 188  # a packet of a transport stream
 _PART_BYTES = 200  # of a picture, in one packet of RTP
 
 
@@ -49,6 +51,24 @@ def film(codec: str, options: dict[str, str]) -> list[Unit]:
 def film_of_squares(codec: str, options: dict[str, str], frames: int) -> list[Unit]:
     """Encode a film of squares that move to the right, so that a packet alone does not show all of them."""
     return _encoded(codec, options, (np.roll(SQUARES, number, 1) for number in range(frames)))
+
+
+def transport_stream_of_squares(codec: str, frames: int) -> Iterator[bytes]:
+    """The same as a transport stream, frame by frame."""
+    begin = "keyint=20:min-keyint=20:scenecut=0:bframes=0:log-level=none"
+    content = io.BytesIO()
+    with av.open(content, "w", format="mpegts") as container:
+        options = {"preset": "ultrafast", "tune": "zerolatency", f"{codec[3:]}-params": begin}
+        stream = cast(VideoStream, container.add_stream(codec, rate=FPS, options=options))
+        stream.width, stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(np.roll(SQUARES, number, 1), format="bgr24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+            yield content.getvalue()
+            content.seek(0)
+            content.truncate()
 
 
 def _encoded(codec: str, options: dict[str, str], pictures: Iterable[np.ndarray]) -> list[Unit]:

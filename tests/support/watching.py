@@ -62,6 +62,7 @@ def watch(
     enough: Callable[[Heard], bool],
     settings: SourceSettings = QUICK,
     decode: Callable[[Request, socket.socket, SlotMemory], None] = decoder.main,
+    live: bool | None = None,
 ) -> Heard:
     """Read a camera until it is enough."""
 
@@ -69,7 +70,7 @@ def watch(
         if enough(heard):
             stream.stop()
 
-    return read(url, sampling, settings, meddle=stop, preprocessing=WHOLE, decode=decode)
+    return read(url, sampling, settings, meddle=stop, preprocessing=WHOLE, decode=decode, live=live)
 
 
 def decode_slowly(request: Request, parent: socket.socket, memory: SlotMemory) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streamtag.core.live_clock import (
+    BURSTS_S,
     CAUGHT_UP_S,
     DEADBAND_S,
     FORGET_S,
     HOLE_S,
+    MAX_HELD_S,
     MAX_STEP_S,
     ArrivalClock,
+    BurstClock,
     LiveTimeline,
     at_pace,
 )
@@ -204,3 +209,45 @@ def test_they_never_go_backwards_and_stay_near_our_clock(frames: list[tuple[floa
         assert pts_s > last_s
         assert abs(pts_s - arrived_s) <= MAX_STEP_S + DEADBAND_S
         last_s = pts_s
+
+
+def segments(count: int, segment_s: float, late_s: Sequence[float] = (0.0,)) -> Iterator[tuple[float, float]]:
+    """When frames are seen, five a second, and when they were made: in segments that are read as they are complete."""
+    for number in range(count):
+        complete_s = 1000.0 + (number + 1) * segment_s + late_s[number % len(late_s)]
+        for place in range(round(segment_s * 5)):
+            yield complete_s + place / 1000, number * segment_s + place / 5
+
+
+def test_frames_of_a_burst_are_as_much_older_than_its_last_as_their_times_say() -> None:
+    clock = BurstClock()
+    frames = list(segments(20, 6.0))
+    arrived = [clock.arrived_s(seen_s, raw_s, False) for seen_s, raw_s in frames]
+    for (_, raw_s), arrived_s in list(zip(frames, arrived, strict=True))[30:]:
+        assert arrived_s == pytest.approx(1000.2 + raw_s, abs=0.05)
+    assert clock.held_s == pytest.approx(5.8, abs=0.05)
+
+
+def test_a_segment_that_is_read_late_is_older_and_a_clock_that_is_slow_is_followed() -> None:
+    late = BurstClock()
+    arrived = [late.arrived_s(seen_s, raw_s, False) for seen_s, raw_s in segments(9, 2.0, (0.0, 1.5, 0.5))]
+    assert arrived[-1] == pytest.approx(1018.0, abs=0.05)
+    slow = BurstClock()
+    frames = [(seen_s, 0.999 * raw_s) for seen_s, raw_s in segments(300, 2.0)]
+    arrived = [slow.arrived_s(seen_s, raw_s, False) for seen_s, raw_s in frames]
+    assert frames[-1][0] - arrived[-1] < 2 * BURSTS_S * 0.001 + 0.05
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.floats(-5, 40) | st.none()), max_size=60))
+def test_what_comes_in_bursts_never_came_before_the_one_before_nor_after_it_was_seen(
+    steps: list[tuple[float, float | None]],
+) -> None:
+    clock, seen_s, raw_s, last_s = BurstClock(), 100.0, 0.0, -math.inf
+    for passed_s, made_s in steps:
+        seen_s += passed_s
+        raw_s += made_s or 0.0
+        arrived_s = clock.arrived_s(seen_s, None if made_s is None else raw_s, False)
+        assert arrived_s <= seen_s
+        assert arrived_s >= last_s or made_s is None
+        assert 0 <= clock.held_s <= MAX_HELD_S
+        last_s = arrived_s if made_s is not None else last_s

@@ -23,6 +23,7 @@ class FakePacket:
     is_keyframe: bool
     size: int = 1
     pts: None = None
+    is_corrupt: bool = False
 
 
 @dataclass

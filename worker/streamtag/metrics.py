@@ -166,7 +166,8 @@ class Metrics:
         self.lag_s = new.batch_histogram(
             "lag_seconds",
             "How far a live stream is behind its camera: the age of a sample, since its capture, when its decoder has "
-            "done with it. See capture_to_commit_seconds for what capture is.",
+            "done with it. Those of HLS playlists do not count: they are as old as a segment is long. See "
+            "capture_to_commit_seconds for what capture is.",
             _SLOW_S,
         )
         self.batch_size = new.histogram(
@@ -184,8 +185,9 @@ class Metrics:
         )
         self.latency_s = new.batch_histogram(
             "capture_to_commit_seconds",
-            "From a sample's capture to its result in Redis. Of an RTSP stream that is the arrival of its packet, of "
-            "other sources the moment before it was decoded.",
+            "From a sample's capture to its result in Redis. Of a stream of the network that is the arrival of its "
+            "packet (of one that comes in segments, when it can have come at the latest), of other sources the moment "
+            "before it was decoded.",
             _SLOW_S,
             SOURCES,
         )

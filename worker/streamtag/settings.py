@@ -160,8 +160,8 @@ class SourceSettings(Group):
     )
     lag_budget_s: Positive = Field(
         2.0,
-        description="Seconds an RTSP stream may be behind its camera; beyond it goes on with the newest key frame, and "
-        "the samples between are dropped (lagging).",
+        description="Seconds a stream of the network may be behind its camera; beyond it goes on with the newest key "
+        "frame, and the samples between are dropped (lagging).",
     )
     slots: int = Field(
         12,

@@ -31,6 +31,10 @@ CAUGHT_UP_S = 0.1
 # What waited comes as soon as somebody reads it: what has not caught up to so much of it for so long never waited.
 CATCHING_UP = 0.9
 FORGET_S = 10.0
+# So long is remembered how late the earliest packets were, of those that come in bursts ...
+BURSTS_S = 60.0
+# ... and longer than this none is held back.
+MAX_HELD_S = 30.0
 # Packets that come this much faster than they were made were kept by the server; where some may lie about on this side,
 # too, it is told from more of them, and more strictly.
 BURST_PACE = 0.4
@@ -146,6 +150,48 @@ class ArrivalClock:
             rate = (seen_s - self._fresh[0]) / (raw_s - self._fresh[1])
             self._rate = min(MAX_RATE, max(1 / MAX_RATE, rate)) if abs(rate - 1.0) > USUAL_RATE else 1.0
             self._fresh = seen_s, raw_s
+
+
+class BurstClock:
+    """The same where frames come in bursts, as those of a playlist's segments do.
+
+    Each was made as long before the last of its burst as its time by the camera's clock says. All times are seconds of
+    one clock of ours, but for the camera's (``raw_s``).
+
+    Attributes:
+        held_s: how long frames have to be held back to be had as evenly as they were made.
+    """
+
+    def __init__(self) -> None:
+        self.held_s = 0.0
+        # Between our clock and the camera's, at least: lately, and before. A camera's clock that is slow shows in time.
+        self._least_s = self._before_s = math.inf
+        self._since_s = -math.inf
+        self._raw_s: float | None = None  # of the last packet, and when it was seen and had come
+        self._seen_s = self._last_s = -math.inf
+
+    def arrived_s(self, seen_s: float, raw_s: float | None, caught_up: bool) -> float:
+        """When a packet can have come at the latest; never before the one before it, nor after it was seen."""
+        if raw_s is None:
+            return seen_s
+        waited_s = seen_s - self._seen_s
+        if self._raw_s is not None and not 0 <= raw_s - self._raw_s <= MAX_STEP_S + waited_s:
+            # The clock was set: at the beginning of a segment, all of which waits as long as the one before it.
+            self._least_s, self._before_s = max(self._last_s, seen_s - self.held_s) - raw_s, math.inf
+        if seen_s - self._since_s > BURSTS_S:
+            self._before_s, self._least_s, self._since_s = self._least_s, math.inf, seen_s
+        self._least_s = min(self._least_s, seen_s - raw_s)
+        self._raw_s, self._seen_s = raw_s, seen_s
+        self._last_s = max(self._last_s, self.place_s(raw_s, seen_s))
+        self.held_s = max(self.held_s, min(MAX_HELD_S, seen_s - self._last_s))
+        return self._last_s
+
+    def place_s(self, raw_s: float | None, seen_s: float) -> float:
+        """When a packet can have come at the latest, as is known by now: also of one seen before that was known."""
+        return seen_s if raw_s is None else min(seen_s, raw_s + min(self._least_s, self._before_s))
+
+    def was_caught_up(self) -> None:
+        """That nothing was left to read says nothing here."""
 
 
 class LiveTimeline:

@@ -73,6 +73,11 @@ def is_picture(source: str) -> bool:
     )
 
 
+def is_playlist(source: str) -> bool:
+    """Whether a source is an HLS playlist, by its name."""
+    return source_kind(source) is SourceKind.HTTP and urlsplit(source).path.lower().endswith(".m3u8")
+
+
 def is_picture_of_folder(name: str) -> bool:
     """Whether a file of a folder is one of its pictures: hidden ones are what a program keeps for itself."""
     return not name.startswith(".") and name.lower().endswith(tuple(IMAGE_SUFFIXES))

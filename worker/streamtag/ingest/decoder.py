@@ -181,7 +181,8 @@ class Decoder:
             self._release(slots)
             self._lose(wire.FrameFailed, regions, moment, "corrupt", str(error)[:500], reader.path)
             return
-        if facts.captured_unix_s is not None and time.time() - facts.captured_unix_s > request.settings.lag_budget_s:
+        budget_s = facts.held_s + request.settings.lag_budget_s
+        if facts.captured_unix_s is not None and time.time() - facts.captured_unix_s > budget_s:
             self._release(slots)  # it has grown too old while it was decoded
             self._lose(wire.FrameDropped, regions, moment, LAGGING)
             return

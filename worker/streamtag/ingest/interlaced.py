@@ -100,7 +100,6 @@ class Capture:
     Args:
         parameters: OpenCV's.
         open_again: by PyAV.
-        goes_on: it is live: PyAV goes on with what comes, where of a film it goes to the same frame.
 
     Raises:
         av.FFmpegError: it is AV1, and PyAV cannot open it.
@@ -112,12 +111,10 @@ class Capture:
         parameters: Sequence[int],
         log: ErrorLog,
         open_again: Callable[[], Decoded],
-        goes_on: bool,
     ) -> None:
         self._capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, parameters)
         self._failures = log.listen_for(_CANNOT_CONVERT)
         self._open_again = open_again
-        self._goes_on = goes_on
         self._grabbed = 0
         self._decoded: Decoded | None = None
         self._hopeless = ""  # why PyAV cannot take over; to try again at each picture would read all of it each time
@@ -176,7 +173,7 @@ class Capture:
             except av.FFmpegError as error:
                 self._hopeless = f"interlaced, and it cannot be opened by PyAV ({error.strerror})"
             else:
-                if all(decoded.grab() for _ in range(1 if self._goes_on else self._grabbed)):
+                if all(decoded.grab() for _ in range(self._grabbed)):
                     return decoded
                 decoded.close()
                 self._hopeless = "interlaced, and PyAV does not find it"

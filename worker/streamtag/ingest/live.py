@@ -34,6 +34,8 @@ RENEWED_S = 5.0
 # What FFmpeg says where the numbers of RTP packets do not follow each other.
 _LOST = b"RTP: missed "
 _OLD = b"dropping old packet"
+# And of a JPEG of which a part is missing, whose picture it does not call damaged.
+_CUT_SHORT = b"overread "
 
 
 def open_packets(
@@ -55,6 +57,7 @@ class StreamReader(OneByOne):
 
     Args:
         sparse: decode no more than what is retrieved needs.
+        timed, bursts: see ``PacketFeed``.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class StreamReader(OneByOne):
         settings: SourceSettings,
         sparse: bool,
         log: ErrorLog,
+        timed: bool = True,
+        bursts: bool = False,
     ) -> None:
         self.name = shown_source(source)
         self._settings = settings
@@ -78,9 +83,11 @@ class StreamReader(OneByOne):
         codec.flags |= Flags.low_delay  # a picture comes with its packet, not some packets later
         check_size(self.name, codec.width, codec.height, settings.max_pixels)
         self.opened = Opened.told(codec.width, codec.height, float(stream.average_rate or 0), 0)
+        lost, passed_over = map(log.listen_for, (_LOST, _OLD))
         self._feed = PacketFeed(
-            container, stream, connections, settings.read_timeout_s, *map(log.listen_for, (_LOST, _OLD))
+            container, stream, connections, settings.read_timeout_s, lost, passed_over, timed, bursts
         )
+        self._cut_short = log.listen_for(_CUT_SHORT)
         self._timeline = LiveTimeline()
         self._group = GroupDecoder(codec, sparse)
         self._decodable = False  # what has come since a key frame is all there
@@ -102,7 +109,8 @@ class StreamReader(OneByOne):
         self._now = arrived
         if arrived is None:
             return False
-        if arrived.fate is Fate.SAMPLE and time.monotonic() - arrived.arrived_s > self._settings.lag_budget_s:
+        late_s = time.monotonic() - arrived.arrived_s - self._feed.held_s
+        if arrived.fate is Fate.SAMPLE and late_s > self._settings.lag_budget_s:
             arrived.fate = Fate.LAGGING
             self._feed.give_up_old()
         self._follow(arrived)
@@ -162,18 +170,21 @@ class StreamReader(OneByOne):
         now = self._now
         assert now is not None
         captured_unix_s = time.time() - (time.monotonic() - now.arrived_s)
-        return Facts(captured_unix_s, now.key, now.fate)
+        return Facts(captured_unix_s, now.key, now.fate, self._feed.held_s)
 
     def pts_s(self) -> float | None:
         assert self._now is not None
         return self._timeline.next_s(self._now.raw_s, self._now.arrived_s)
 
     def retrieve(self) -> Pixels:
+        self._cut_short()
         frame = self._group.picture()
         if frame is None:
             raise CorruptFrame("the codec could not decode it")
         if self._group.damaged:
             raise CorruptFrame("it is damaged, or one that it needs")
+        if self._codec.name == "mjpeg" and self._cut_short():
+            raise CorruptFrame("a part of it is missing")
         return self._converter.planes(frame)
 
     def _failure(self, error: av.FFmpegError) -> RetryJob:

@@ -21,7 +21,7 @@ from streamtag.ingest.pictures import ImageReader, image_paths
 from streamtag.ingest.policy import allowed
 from streamtag.ingest.readers import Reader
 from streamtag.ingest.remote import open_http, open_rtsp
-from streamtag.ingest.videos import LiveReader, VideoReader, camera_device, explain, open_camera, open_ffmpeg
+from streamtag.ingest.videos import CameraReader, VideoReader, camera_device, explain, open_camera, open_ffmpeg
 from streamtag.redaction import shown_source
 from streamtag.settings import SourceSettings
 
@@ -98,14 +98,13 @@ def open_reader(
         return ImageReader(list(located.pictures), settings)
     if gate is not None and kind is SourceKind.RTSP:
         return open_rtsp(source, settings, sparse, log, gate)
-    by_packets = sparse and not live
     if gate is not None:
-        return open_http(source, live, settings, keyframes, by_packets, log, gate, again)
+        return open_http(source, live, settings, keyframes, sparse, log, gate, again)
     if kind is SourceKind.CAMERA:
         camera = open_camera(located.path)
         _check(camera, located, log)
-        return LiveReader(camera, source, settings)
-    return _open_file(located, settings, keyframes, by_packets, log)
+        return CameraReader(camera, source, settings)
+    return _open_file(located, settings, keyframes, sparse and not live, log)
 
 
 def _open_file(located: Located, settings: SourceSettings, keyframes: bool, by_packets: bool, log: ErrorLog) -> Reader:
@@ -120,7 +119,7 @@ def _open_file(located: Located, settings: SourceSettings, keyframes: bool, by_p
         if (film := open_film(located.path, located.source, settings, keyframes)) is not None:
             return film
     log.forget()
-    capture = open_ffmpeg(str(located.path), located.source, SourceKind.VIDEO, settings, log, keyframes, live=False)
+    capture = open_ffmpeg(str(located.path), located.source, SourceKind.VIDEO, settings, log, keyframes)
     _check(capture, located, log)
     return VideoReader(capture, located.source, settings, counted=formats.has_no_times(first))
 

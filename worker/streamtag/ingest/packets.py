@@ -27,7 +27,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from streamtag.core.live_clock import ArrivalClock, at_pace
+from streamtag.core.live_clock import ArrivalClock, BurstClock, at_pace
 from streamtag.ingest.picture_ends import HEAD_BYTES, later_ticks
 from streamtag.ingest.readers import Fate
 
@@ -74,6 +74,8 @@ class PacketFeed:
         read_timeout_s: of silence, after which nothing more is waited for.
         lost: how often something was missing since that was last asked.
         passed_over: how many packets were passed over since, as those with higher numbers had come before.
+        timed: they carry times of the camera's.
+        bursts: they come segment by segment, and are held back to be had as evenly as they were made.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class PacketFeed:
         read_timeout_s: float,
         lost: Callable[[], int],
         passed_over: Callable[[], int],
+        timed: bool = True,
+        bursts: bool = False,
     ) -> None:
         self._container = container
         self._stream = stream
@@ -92,7 +96,8 @@ class PacketFeed:
         self._lost, self._passed_over = lost, passed_over
         self._passed = 0  # since a packet came
         self._tick_s = float(stream.time_base or 0)  # a fraction a packet would cost more than all else that is asked
-        self._clock = ArrivalClock()
+        self._timed, self._bursts = timed, bursts
+        self._clock: ArrivalClock | BurstClock = BurstClock() if bursts else ArrivalClock()
         self._unread_bytes = 0  # behind the last packet
         self._packets: deque[Arrived] = deque()
         self._waiting_bytes = 0
@@ -101,6 +106,7 @@ class PacketFeed:
         self._error: Exception | None = None
         self._settled = False
         self._raw_s = -math.inf
+        self._corrupt = False  # the last packet, or the beginning of the next
         self.patient = False  # only key frames are wanted at once; written by who takes
         self.last_s = time.monotonic()  # when a packet last came
         self._thread = threading.Thread(target=self._drain, name="packets", daemon=True)
@@ -117,6 +123,7 @@ class PacketFeed:
                 self._settle()
             while not self._packets and not self._ended:
                 self._wait()
+            self._hold_back()
             if not self._packets:
                 if self._error is not None:
                     raise self._error
@@ -126,8 +133,22 @@ class PacketFeed:
             self._changed.notify_all()
             return arrived
 
+    @property
+    def held_s(self) -> float:
+        """How long packets are held back after they have come."""
+        return self._clock.held_s if isinstance(self._clock, BurstClock) else 0.0
+
+    def _hold_back(self) -> None:
+        """Until it is the next packet's turn."""
+        while self._packets and self.held_s:
+            left_s = self._packets[0].arrived_s + self.held_s - time.monotonic()
+            if left_s <= 0:
+                return
+            self._changed.wait(left_s)
+
     def _wait(self) -> None:
-        left_s = self.last_s + self._read_timeout_s - time.monotonic()
+        # Segments of ten seconds come ten seconds apart, and a playlist is asked for again after half of that.
+        left_s = self.last_s + self._read_timeout_s + 2 * self.held_s - time.monotonic()
         if left_s > 0:
             if not self._changed.wait(min(left_s, PATIENCE_S if self.patient else RESTART_S)):
                 self._look_for_restart()
@@ -155,7 +176,7 @@ class PacketFeed:
     def _settle(self) -> None:
         """Wait until packets come at the pace at which they were made, and tell those from before by their times."""
         began_s = time.monotonic()
-        while not self._ended and not self._at_pace():
+        while not self._ended and (self._bursts or not self._at_pace()):
             if time.monotonic() - began_s >= (SETTLE_S if self._prompt() else LATE_SETTLE_S):
                 break
             if not self._changed.wait(QUIET_S) and self._packets:
@@ -163,6 +184,9 @@ class PacketFeed:
         self._settled = True
         for arrived in self._packets:
             arrived.arrived_s = self._clock.place_s(arrived.raw_s, arrived.seen_s)
+        if isinstance(self._clock, BurstClock):
+            self._clock.held_s = max((arrived.seen_s - arrived.arrived_s for arrived in self._packets), default=0.0)
+            return
         for arrived, _next in itertools.pairwise(self._packets):
             arrived.fate = Fate.OLD
 
@@ -188,7 +212,8 @@ class PacketFeed:
                 self._changed.notify_all()
 
     def _add(self, packet: Packet[VideoStream]) -> None:
-        lossy = self._lost() > 0
+        # FFmpeg knows a packet's end by the beginning of the next, and calls it damaged where either is.
+        lossy, self._corrupt = self._lost() > 0 or packet.is_corrupt or self._corrupt, packet.is_corrupt
         seen_s, unread_bytes = time.monotonic(), self._connections.unread_bytes()
         self.last_s, raw_s = seen_s, self._camera_time(packet)
         if 0 < self._unread_bytes <= WITH_HEADS * packet.size:
@@ -200,12 +225,16 @@ class PacketFeed:
                 self._changed.wait()
             self._waiting_bytes += packet.size
             key = packet.is_keyframe
+            if key and self._bursts and not lossy:
+                # Where a segment is numbered anew, the last that came before it seems to be damaged.
+                for before in itertools.islice(reversed(self._packets), 2):
+                    before.lossy = False
             self._packets.append(Arrived(packet, key, raw_s, seen_s, arrived_s, lossy))
             if key or not self.patient:
                 self._changed.notify_all()
 
     def _camera_time(self, packet: Packet[VideoStream]) -> float | None:
-        if packet.pts is None:
+        if packet.pts is None or not self._timed:
             return None
         if later := later_ticks(bytes(memoryview(packet)[:HEAD_BYTES])):
             packet.pts += later

@@ -55,6 +55,7 @@ class Facts:
     captured_unix_s: float | None = None  # when it arrived; None: just now
     key: bool = False  # it can be decoded without others
     fate: Fate = Fate.SAMPLE
+    held_s: float = 0.0  # how long it was held back, as what comes in bursts is
 
 
 _NOTHING_KNOWN = Facts()

@@ -23,13 +23,13 @@ from streamtag.ingest.gate import GateClient
 from streamtag.ingest.interlaced import Capture
 from streamtag.ingest.live import StreamReader, open_packets
 from streamtag.ingest.nal_units import NalUnits
+from streamtag.ingest.packets import Connections
 from streamtag.ingest.pictures import MAX_IMAGE_BYTES, ContentReader
 from streamtag.ingest.policy import NoAnswer
 from streamtag.ingest.readers import Opened, Reader
 from streamtag.ingest.videos import (
     MAX_FAILURES_IN_A_ROW,
     SILENT,
-    LiveReader,
     VideoReader,
     explain,
     open_ffmpeg,
@@ -47,6 +47,8 @@ _UNKNOWN_LENGTH = 2**64 - 1
 # The description of an RTSP stream says what it holds. FFmpeg would look at frames all the same, to guess their rate:
 # 1.2 s at 25 frames a second, 5.4 s at 5.
 _PROMPT = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
+# A stream of a web server says less, but its frames' rate nobody wants to know either; a playlist is begun at its end.
+_NO_MORE_THAN_NEEDED = {"fpsprobesize": "0", "analyzeduration": "2000000", "live_start_index": "-1"}
 # It looks at the numbers of packets only where they may have to be put in order. Two, since a missing one is waited for
 # until so many others are there. Of sound nobody wants to know.
 _TELLS_OF_LOSSES = {"reorder_queue_size": "2", "allowed_media_types": "video"}
@@ -66,21 +68,34 @@ def open_rtsp(source: str, settings: SourceSettings, sparse: bool, log: ErrorLog
         RejectJob: it is not allowed.
         RetryJob: it does not answer.
     """
-    log.forget()
     options = whitelists(SourceKind.RTSP) | _PROMPT
     # To the gate, which speaks UDP to cameras that want it.
     options["rtsp_transport"] = "tcp"
     options |= _TELLS_OF_LOSSES
+    container, connections = _stream(gate.rtsp_url, source, SourceKind.RTSP, options, settings, log, gate)
+    return StreamReader(container, connections, source, settings, sparse, log)
+
+
+def _stream(
+    location: str,
+    source: str,
+    kind: SourceKind,
+    options: dict[str, str],
+    settings: SourceSettings,
+    log: ErrorLog,
+    gate: GateClient,
+) -> tuple[InputContainer, Connections]:
+    """A live stream, opened."""
+    log.forget()
     began_s = time.monotonic()
     try:
-        container, connections = open_packets(gate.rtsp_url, options, settings)
+        return open_packets(location, options, settings)
     except av.FFmpegError:
         gate.check()
         waited_s = time.monotonic() - began_s
         if waited_s >= settings.open_timeout_s:  # it was we who broke off
             raise NoAnswer(f"{shown_source(source)}: gave no answer for {waited_s:.1f} s") from None
-        raise explain(source, SourceKind.RTSP, log) from None
-    return StreamReader(container, connections, source, settings, sparse, log)
+        raise explain(source, kind, log) from None
 
 
 def open_http(
@@ -88,7 +103,7 @@ def open_http(
     live: bool | None,
     settings: SourceSettings,
     keyframes: bool,
-    by_packets: bool,
+    sparse: bool,
     log: ErrorLog,
     gate: GateClient,
     again: bool = False,
@@ -97,7 +112,7 @@ def open_http(
 
     Args:
         live: None where the source itself is to tell.
-        by_packets: decode no more of a film than its samples need, where that can be told beforehand.
+        sparse: decode no more than the samples need, of a film where that can be told beforehand.
         again: it was read before.
 
     Raises:
@@ -109,7 +124,7 @@ def open_http(
     web = find(source, settings, gate)
     connection = WebConnection(shown_source(source), web, log, gate)
     picture = is_picture(web.url) or web.content_type in formats.PICTURE_TYPES or formats.is_picture_content(web.first)
-    if by_packets and formats.has_frames_in_packets(web.first, keyframes and not picture):
+    if sparse and not live and formats.has_frames_in_packets(web.first, keyframes and not picture):
         log.forget()
         options = pyav_options(SourceKind.HTTP, settings)
         if (opened := open_whole_frames(web.url, options, settings, keyframes)) is not None:
@@ -125,9 +140,12 @@ def open_http(
             raise RetryJob(f"{shown_source(source)}: the playlist is marked as finished; it is read when it goes on")
     elif reference := formats.reference_format(web.first):
         raise RejectJob(f"{shown_source(source)}: refers to other files or addresses: {reference}")
-    capture = _opened(web.url, source, settings, keyframes, bool(live), log, gate)
     if live:
-        return LiveReader(capture, source, settings, formats.has_times(web.content_type, web.first))
+        options = pyav_options(SourceKind.HTTP, settings) | _NO_MORE_THAN_NEEDED
+        container, connections = _stream(web.url, source, SourceKind.HTTP, options, settings, log, gate)
+        timed, bursts = formats.has_times(web.content_type, web.first), playlists.is_playlist(web.first)
+        return StreamReader(container, connections, source, settings, sparse, log, timed, bursts)
+    capture = _opened(web.url, source, settings, keyframes, log, gate)
     return WebVideoReader(capture, source, settings, connection, formats.has_no_times(web.first))
 
 
@@ -146,12 +164,11 @@ def _opened(
     source: str,
     settings: SourceSettings,
     keyframes: bool,
-    live: bool,
     log: ErrorLog,
     gate: GateClient,
 ) -> Capture:
     log.forget()
-    capture = open_ffmpeg(location, source, SourceKind.HTTP, settings, log, keyframes, live)
+    capture = open_ffmpeg(location, source, SourceKind.HTTP, settings, log, keyframes)
     gate.check()
     if not capture.isOpened():
         raise explain(source, SourceKind.HTTP, log)

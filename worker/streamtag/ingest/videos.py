@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from pathlib import Path
 
 import av
@@ -105,27 +104,11 @@ class VideoReader(OneByOne):
         self._capture.release()
 
 
-class LiveReader(VideoReader):
-    """A live source: the first frame that does not come is the end of this connection.
+class CameraReader(VideoReader):
+    """A local camera: the first frame that does not come is the end of this connection."""
 
-    Args:
-        timed: whether its frames carry times. FFmpeg counts those of a stream without at a nominal 25 a second, however
-            few come.
-    """
-
-    def __init__(
-        self, capture: cv2.VideoCapture | Capture, source: str, settings: SourceSettings, timed: bool = True
-    ) -> None:
+    def __init__(self, capture: cv2.VideoCapture, source: str, settings: SourceSettings) -> None:
         super().__init__(capture, source, settings, tries=1)
-        self._timed = timed
-        self._began_s: float | None = None
-
-    def pts_s(self) -> float | None:
-        if self._timed:
-            return super().pts_s()
-        now_s = time.monotonic()
-        self._began_s = self._began_s if self._began_s is not None else now_s
-        return now_s - self._began_s
 
 
 def whitelists(kind: SourceKind) -> dict[str, str]:
@@ -140,7 +123,7 @@ def pyav_options(kind: SourceKind, settings: SourceSettings) -> dict[str, str]:
 
 
 def open_ffmpeg(
-    location: str, source: str, kind: SourceKind, settings: SourceSettings, log: ErrorLog, keyframes: bool, live: bool
+    location: str, source: str, kind: SourceKind, settings: SourceSettings, log: ErrorLog, keyframes: bool
 ) -> Capture:
     """FFmpeg on a source, whether or not it could open it.
 
@@ -166,7 +149,7 @@ def open_ffmpeg(
         *(cv2.CAP_PROP_N_THREADS, settings.threads),
     ]
     try:
-        return Capture(location, parameters, log, open_again, live)
+        return Capture(location, parameters, log, open_again)
     except av.FFmpegError as error:
         raise RetryJob(f"{shown_source(source)}: cannot be opened ({error.strerror})") from None
 

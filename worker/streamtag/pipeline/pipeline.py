@@ -231,7 +231,7 @@ class Pipeline:
         """Send what a stream emits on its way. Called by the intake thread."""
         match event:
             case SampleReady(session, sample, decode_s):
-                if run.live:
+                if run.live and not run.in_segments:
                     self._lags_s.append(max(0.0, time.time() - sample.captured_unix_s))
                 self._inference.put(PendingSample(run, session, sample, decode_s), self._intake.gathers)
                 return

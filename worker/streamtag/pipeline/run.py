@@ -15,7 +15,7 @@ from streamtag.core.gaps import GapNoticed
 from streamtag.core.motion_gate import MotionGate
 from streamtag.core.records import SUSPECT_CRASHES, Claim, Sample, StreamState
 from streamtag.core.sharing import Spared
-from streamtag.core.source import SourceKind
+from streamtag.core.source import SourceKind, is_playlist
 from streamtag.core.stream_state import Outcome, StateChanged
 from streamtag.core.track import Track
 from streamtag.ingest.session import DecoderSession
@@ -65,6 +65,7 @@ class Run:
     live: bool = field(init=False)
     kind: SourceLabel = field(init=False)  # as metrics tell it
     local: bool = field(init=False)  # a camera of this machine
+    in_segments: bool = field(init=False)  # a playlist, by its name: its samples are as old as a segment is long
     named: dict[str, str] = field(init=False)  # as log lines tell it
 
     def __post_init__(self) -> None:
@@ -75,6 +76,7 @@ class Run:
         captured_unix_s = self.claim.checkpoint.last_captured_unix_s
         self.newest_s = time.monotonic() - (max(0.0, time.time() - captured_unix_s) if captured_unix_s else 0.0)
         self.local = self.claim.job.kind is SourceKind.CAMERA
+        self.in_segments = is_playlist(self.claim.job.source)
 
     @property
     def held_s(self) -> float:
