@@ -75,7 +75,7 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
     Args:
         more: ``resume`` the last sample of an earlier owner; ``live``, ``roi`` and ``credential`` as the job says;
             ``meddle`` called with the stream every turn; ``preprocessing``; ``decode`` what the decoder process runs;
-            ``sampled`` the worker's own settings.
+            ``sampled`` the worker's own settings; ``turns`` in which it is decoded.
     """
     heard = Heard()
     checkpoint = Checkpoint()
@@ -87,7 +87,8 @@ def read(source: str | Path, sampling: Sampling = DEFAULT, settings: SourceSetti
     job = Job("j", str(source), sampling=sampling, **named)
     claim = Claim(job, "1-0", 1, 1, checkpoint)
     preprocessing, sampled = more.get("preprocessing", PREPROCESSING), more.get("sampled", SamplingSettings())
-    stream = Stream(claim, preprocessing, settings, sampled, heard.take, more.get("decode", decoder.main))
+    decode, turns = more.get("decode", decoder.main), more.get("turns")
+    stream = Stream(claim, preprocessing, settings, sampled, heard.take, decode, turns)
     stream.start()
     deadline_s = time.monotonic() + LIMIT_S
     while heard.outcome is None:

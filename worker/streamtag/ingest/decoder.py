@@ -33,6 +33,7 @@ from streamtag.ingest.readers import CorruptFrame, Fate, Reader
 from streamtag.ingest.remote import TurnsOutLive
 from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory, Slots, pauses_s
+from streamtag.ingest.turns import Turn
 
 PROGRESS_S = 0.5
 QUIET_S = 1.0  # at most, before a decoder says how far it is
@@ -92,6 +93,7 @@ class Decoder:
         self._last_progress_s = 0.0
         self._told_s = 0.0  # when something was last said
         self._cpu_s = 0.0
+        self._turn = Turn(request.turns, self._report_progress)
 
     def run(self, reader: Reader) -> None:
         """Read the source to its end.
@@ -106,11 +108,14 @@ class Decoder:
         timeline = opened.timeline()
         self._cpu_s = time.process_time()
         plan = FramePlan(self._sampler(reader, sampling), timeline, self._decoded, request.resume_index)
+        self._turn.take()
         for planned in reader.planned(plan):
             self._decoded = planned.index + 1
+            self._turn.pass_on()
             if planned.wanted:
                 self._take(reader, planned)
             self._report_progress()
+        self._turn.leave()
         reader.close()
         self.tell(wire.Ended(self._decoded, self._sampled, self._note(reader, timeline)))
 
@@ -242,8 +247,10 @@ class Decoder:
                 self._release(slots)
                 return None
             else:
+                self._turn.leave()
                 time.sleep(next(pauses))
                 self._report_progress()
+        self._turn.take()
         return slots
 
     def _report_progress(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Decode, Region, Sampling
+from streamtag.ingest.turns import Turns
 from streamtag.settings import SourceSettings
 
 
@@ -30,6 +31,7 @@ class Request:
     regions: tuple[Region | None, ...] = (None,)  # of each frame, a sample each; None is all of it
     credential: str = ""  # that the job names for it
     resume_regions: int = 1  # those of the frame ``resume_index`` that are done
+    turns: Turns | None = None  # in which it is decoded
 
     @property
     def decode_mode(self) -> Decode:

@@ -17,9 +17,11 @@ from streamtag.core.options import SamplingSettings
 from streamtag.core.records import Claim, DropReason, FailReason, Sample
 from streamtag.core.stream_state import News, Outcome, StateChanged, StreamLimits, StreamMachine
 from streamtag.ingest import decoder, wire
+from streamtag.ingest.gate import needs_gate
 from streamtag.ingest.request import Request
 from streamtag.ingest.session import Decode, DecoderSession, cannot_start
 from streamtag.ingest.slots import MAX_SLOTS
+from streamtag.ingest.turns import Turns
 from streamtag.settings import SourceSettings
 
 
@@ -58,6 +60,7 @@ class Stream:
     Args:
         emit: takes every event, in the intake thread.
         decode: what a decoder process runs.
+        turns: in which films of this machine are decoded.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Stream:
         sampling: SamplingSettings,
         emit: Callable[[StreamEvent], None],
         decode: Decode = decoder.main,
+        turns: Turns | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = claim.job
@@ -76,6 +80,7 @@ class Stream:
         self._sampling = sampling
         self._emit = emit
         self._decode = decode
+        self._turns = turns
         self._now_s = now_s
         self.live = claim.job.is_live
         limits = StreamLimits(**{limit.name: getattr(settings, limit.name) for limit in fields(StreamLimits)})
@@ -176,6 +181,8 @@ class Stream:
             decode=self._sampling.decode,
             regions=regions,
             # Each frame gives as many samples, so the number of the last one tells how far its frame is.
+            # One of the network or a camera waits for what comes, in which time no other should.
+            turns=None if machine.live or needs_gate(job.source) else self._turns,
             resume_regions=(machine.delivered - 1) % len(regions) + 1,
         )
 

@@ -39,6 +39,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from streamtag.control_groups import cores
 from streamtag.core.failure import Failure
 from streamtag.core.lately import WorstLately
 from streamtag.core.records import Claim
@@ -49,6 +50,7 @@ from streamtag.ingest.intake import Intake
 from streamtag.ingest.session import Decode
 from streamtag.ingest.slots import MAX_SLOTS
 from streamtag.ingest.stream import FramesDecoded, SampleReady, Stream, StreamEvent, Unclassified
+from streamtag.ingest.turns import Turns
 from streamtag.logs import log
 from streamtag.metrics import Metrics
 from streamtag.networks.loading import LoadedNetwork
@@ -111,6 +113,8 @@ class Pipeline:
         box = PictureBox()
         self._inference = InferenceLoop(network, settings.batching, self._mailbox, metrics, settings.source.slots, box)
         gathering = Gathering(self.runs, settings.batching, settings.worker.commit_s, network.engine.buckets[-1])
+        # One more than cores, so that none of those is idle while a film waits for its disk.
+        self._turns = Turns(cores() + 1)
         self._intake = Intake(self._mailbox.is_behind, gathering.period_s, self._go_on)
         self._commits = self._commit_loop(sessions.commits, box)
         trouble = Outage("pictures", metrics)
@@ -171,6 +175,7 @@ class Pipeline:
             sleeps.wake()
         self._threads.join("intake", "inference", "commits", "sharing", "pictures", "leases")
         self._intake.close()
+        self._turns.close()
 
     def start_run(self, claim: Claim) -> None:
         """Make a claim a run: a stream that reads it and a track that publishes it. Called by the claims thread."""
@@ -222,7 +227,8 @@ class Pipeline:
 
     def _stream(self, claim: Claim, emit: Callable[[StreamEvent], None]) -> Stream:
         source = self._settings.guarded_source(self._servers())
-        return Stream(claim, self._bundle.preprocessing, source, self._settings.sampling, emit, self._decode)
+        sampling, turns = self._settings.sampling, self._turns
+        return Stream(claim, self._bundle.preprocessing, source, sampling, emit, self._decode, turns)
 
     def _run(self, claim: Claim, stream: Stream) -> Run:
         return make_run(claim, stream, self._bundle, self._settings)
