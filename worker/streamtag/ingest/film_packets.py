@@ -68,8 +68,8 @@ class FilmPackets:
         self._plan = plan
         self._failed = failed
         self._tick_s = float(stream.time_base or 0)
-        # None where FFmpeg did not find out: then the first that is shown, or of key frames alone the first of all. Of AVI
-        # it does not know what codecs hold back.
+        # None where FFmpeg did not find out: then the first that is shown, or of key frames alone the first of all. Of
+        # AVI it does not know what codecs hold back.
         self._start = None if container.format.name == "avi" else stream.start_time
         rate = stream.average_rate or stream.guessed_rate or 25
         self._frame_ticks = round(1 / (rate * stream.time_base)) if stream.time_base else 1
