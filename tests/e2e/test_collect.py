@@ -62,7 +62,7 @@ def test_frames_of_a_job_are_chosen_by_its_results_without_a_network(
         (("film", "--label", "x"), "no such file here"),
         (("camera", "--label", "x"), "--for SECONDS"),
         (("secret", "--label", "x", "--for", "2"), "may hold a password"),
-        (("nobody", "--label", "x"), "no job 'nobody'"),
+        (("nobody", "--label", "x"), "no file 'nobody' here, and no job 'nobody'"),
     ):
         refused = run_cli(settings, "collect", *arguments, "-o", str(out))
         assert refused.returncode in (1, 2)

@@ -30,7 +30,7 @@ from streamtag.cli.regions import check_region
 from streamtag.client import Client, located
 from streamtag.core.job import Sampling
 from streamtag.core.source import SourceKind, path_of, source_kind
-from streamtag.errors import ConfigError, StreamtagError
+from streamtag.errors import ConfigError, JobNotFound, StreamtagError
 from streamtag.ingest.session import forkserver
 from streamtag.networks import loading
 from streamtag.redaction import holds_secret, printable, shown_source
@@ -147,7 +147,10 @@ def _of_job(
 ) -> tuple[Wanted, Certainty | None]:
     """What the queue tells of a job: its source, what the network saw of it, which frames, and how sure it was."""
     with Client(settings=settings) as client:
-        job = client.job(job_id)
+        try:
+            job = client.job(job_id)
+        except JobNotFound as error:  # a mistyped file is taken for a job
+            raise JobNotFound(f"no file {job_id!r} here, and {error}") from None
         check_region(job, region)
         if holds_secret(job.source):
             raise StreamtagError(
