@@ -28,4 +28,4 @@ def assert_agreement(plain: dict[str, np.ndarray], found: dict[str, np.ndarray],
         assert 1e-3 < expected.max() < 0.999, f"{network} is flat or saturated: the comparison would prove nothing"
         for engine in engines:
             answer = found[f"{engine}/{network}"]
-            np.testing.assert_allclose(answer, expected, atol=2e-4, err_msg=f"{network} in {engine}")
+            np.testing.assert_allclose(answer, expected, atol=2e-5, err_msg=f"{network} in {engine}")
