@@ -127,6 +127,18 @@ def test_frames_of_a_segment_are_as_old_as_their_times_say_though_they_come_all_
     assert statistics.median(map(abs, steps_s)) < 0.02, steps_s
 
 
+def test_of_the_variants_of_a_playlist_one_is_read_on(tmp_path: Path) -> None:
+    """All of them were downloaded, for as long as the job ran."""
+    first, other = (write_hls(tmp_path / name, 40.0) for name in ("first", "other"))
+    names = "".join(f"#EXT-X-STREAM-INF:BANDWIDTH=100000\n{name}/live.m3u8\n" for name in ("first", "other"))
+    (tmp_path / "all.m3u8").write_text(f"#EXTM3U\n{names}")
+    with served(tmp_path) as web, LivePlaylist(first), LivePlaylist(other):
+        heard = watch(f"{web.url}/all.m3u8", Sampling(fps=5), lambda heard: len(heard.samples) >= 20, live=True)
+        read_on = [path for path, _ in web.requests if path.startswith("/other/") and path.endswith(".ts")]
+    assert heard.unclassified == []
+    assert len(read_on) <= 1  # FFmpeg looks at its beginning
+
+
 @pytest.mark.long
 def test_a_playlist_that_goes_on_is_a_live_job_also_for_its_next_owner(
     client: Client, settings: Settings, workers: list[Worker], tmp_path: Path

@@ -13,6 +13,7 @@ import time
 import av
 from av.codec.context import Flags
 from av.container import InputContainer
+from av.stream import Discard
 
 from streamtag.core.live_clock import LiveTimeline
 from streamtag.errors import RetryJob
@@ -77,6 +78,9 @@ class StreamReader(OneByOne):
         if not container.streams.video:
             raise RetryJob(f"{self.name}: holds no video")
         stream = container.streams.video[0]
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all  # also not read, where it is another variant of a playlist
         codec = self._codec = stream.codec_context
         bound(codec, settings)
         codec.thread_type = "NONE"
