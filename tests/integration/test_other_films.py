@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,17 +22,23 @@ SIDE, STEP = 128, 2  # pixels; so much wider is the white bar with each frame
 ALL_OF_IT = Preprocessing(SIDE, crop="squash")
 
 
-def _write(path: Path, codec: str, **options: str) -> Path:
-    """A film of 25 frames a second whose pictures have a bar that becomes wider with each frame."""
+def _write(path: Path, codec: str, times_ms: Sequence[int] = (), **options: str) -> Path:
+    """A film whose pictures have a bar that becomes wider with each frame.
+
+    Args:
+        times_ms: of the frames; 25 a second where it is empty.
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, Fraction(25), options={"g": str(KEYS)} | options)
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
-        for number in range(FRAMES):
+        if times_ms:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number, pts in enumerate(times_ms or range(0, FRAMES * 40, 40)):
             picture = np.zeros((SIDE, SIDE, 3), np.uint8)
             picture[:, : STEP * (number + 1)] = 255
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pts, frame.time_base = pts, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -81,7 +87,7 @@ def test_samples_and_key_frames_are_at_their_own_times(
 
     In AVI all was late by the frames that the codec holds back, and said to have jumped at its end.
     """
-    path = _write(tmp_path / name, codec, **options)
+    path = _write(tmp_path / name, codec, (), **options)
     found = _read(path, Sampling(every=1))
     assert _numbers(found.pictures) == list(range(FRAMES))
     assert [one.pts_s for one in found.samples] == pytest.approx([at / 25 for at in range(FRAMES)], abs=0.002)
@@ -104,3 +110,16 @@ def test_frames_without_times_are_said_to_be_counted(tmp_path: Path) -> None:
     assert [one.pts_s * 25 for one in keys.samples] == pytest.approx(_numbers(keys.pictures))
     assert keys.outcome is not None
     assert "key frames without times" in keys.outcome.reason
+
+
+@pytest.mark.parametrize(("name", "codec"), [("film.mkv", "libx264"), ("film.flv", "libx264"), ("film.webm", "libvpx")])
+def test_a_film_whose_rate_varies_is_not_called_incomplete(tmp_path: Path, name: str, codec: str) -> None:
+    """How many frames there are is guessed by the rate of the first ones."""
+    times_ms = [*range(0, 400, 20), *range(400, 4000, 120)]
+    found = _read(_write(tmp_path / name, codec, times_ms, bf="0"), Sampling(every=1))
+    assert [one.pts_s * 1000 for one in found.samples] == pytest.approx(times_ms, abs=1)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
+    cut = read(tmp_path / name, Sampling(every=1)).outcome
+    assert cut is not None
+    assert "damaged or incomplete" in cut.reason

@@ -172,3 +172,15 @@ def test_after_a_pause_there_are_no_more_samples_than_are_asked_for() -> None:
     found = sparse([(pts_s, False) for pts_s in times], 10.0)
     assert all(times[later] - times[earlier] > 0.05 for earlier, later in itertools.pairwise(found))
     assert len(found) <= 10 * (times[-1] - 8) + 3
+
+
+def test_a_time_that_comes_twice_makes_no_frame_after_it_late() -> None:
+    timeline = Timeline(0.04)
+    told = [timeline.next(raw_s) for raw_s in (0.0, 0.04, 0.04, 0.08, 0.12, 0.12, 0.12, 0.16)]
+    assert told == pytest.approx([0.0, 0.04, 0.05, 0.08, 0.12, 0.13, 0.14, 0.16])
+    assert timeline.jumps == 0
+
+
+def test_frames_of_a_clock_that_stands_still_go_on() -> None:
+    timeline = Timeline(0.04)
+    assert [timeline.next(0.0) for _ in range(100)][-1] > 3.8

@@ -20,6 +20,8 @@ EPSILON_S = 1e-4
 # recording goes on for three years. Believed, such clocks would drive a job's result ids past what Redis can hold.
 MAX_STEP_S = 86_400.0
 MAX_LENGTH_S = 1e8
+# Frames that may have the time of the one before them; with more in a row their clock stands still.
+_REPEATED = 2
 # Key frames that come so much more seldom than samples are asked for will still do: the rate is then 5 % lower.
 KEYS_TOLERANCE = 1.05
 # Periods without a sample after which any frame is one.
@@ -133,13 +135,22 @@ class Timeline:
     Attributes:
         jumps: how often that was.
         untimed: how many had no time.
+        longest_s: between two frames.
     """
 
     def __init__(self, frame_s: float) -> None:
         self._frame_s = min(frame_s, MAX_STEP_S)
         self._last_s: float | None = None
         self._offset_s = 0.0
+        self._raw_s: float | None = None
+        self._repeated = 0  # frames in a row with the time of the one before them
         self.jumps = self.untimed = 0
+        self.longest_s = 0.0
+
+    @property
+    def last_s(self) -> float:
+        """When the last frame was shown."""
+        return self._last_s or 0.0
 
     def next(self, raw_s: float | None) -> float:
         """The presentation time of the next frame, in seconds.
@@ -153,9 +164,14 @@ class Timeline:
             self.untimed += 1
         else:
             pts_s = raw_s + self._offset_s
-            if not self._believable(pts_s):
+            self._repeated = self._repeated + 1 if raw_s == self._raw_s else 0
+            self._raw_s = raw_s
+            if self._last_s is not None and 0 < self._repeated <= _REPEATED:
+                pts_s = self._last_s + self._frame_s / (_REPEATED + 2)  # before the next, which is where it says
+            elif not self._believable(pts_s):
                 self.jumps += 1
                 self._offset_s, pts_s = due_s - raw_s, due_s
+        self.longest_s = max(self.longest_s, pts_s - self.last_s)
         self._last_s = pts_s
         return pts_s
 

@@ -141,6 +141,10 @@ class Decoder:
         frames = reader.opened.frames
         # Where the container does not count its frames, their number is told from duration and rate: not to the frame.
         missing = frames - self._decoded - (0 if reader.counts_damaged else reader.bad_packets)
+        # Nor is the rate that of all of it, where it varies; but then the last frame comes when it should.
+        lasted_s = timeline.last_s + timeline.longest_s
+        if reader.opened.guessed and lasted_s * reader.opened.fps > frames - 5 - frames // 50:
+            missing = 0
         if not self._request.live and not self._request.sampling.keyframes and missing > 5 + frames // 50:
             notes.append(f"ended after {self._decoded} of {frames} frames: damaged or incomplete")
         if reader.bad_packets:

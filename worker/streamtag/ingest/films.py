@@ -139,7 +139,7 @@ class FilmReader(Reader):
         check_size(self.name, codec.width, codec.height, settings.max_pixels)
         self._beginning, on_its_side = self._look_at_first()
         size = (codec.height, codec.width) if on_its_side else (codec.width, codec.height)
-        self.opened = Opened.told(*size, *_rate_and_frames(container, stream))
+        self.opened = Opened.told(*size, *_rate_and_frames(container, stream), guessed=not stream.frames)
         self._packets: FilmPackets | None = None
         self._now: Entry | None = None
         self._undecodable = 0  # packets

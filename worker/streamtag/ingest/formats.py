@@ -64,6 +64,11 @@ def has_no_times(first: bytes) -> bool:
     return (first[:4] == b"RIFF" and first[8:12] == b"AVI ") or _is_bare(first)
 
 
+def counts_frames(first: bytes) -> bool:
+    """Whether a content (MP4, AVI) says how many frames it has. Of others it is guessed by how long they are."""
+    return first[4:8] in _MP4_BOXES or first[:4] == b"RIFF"
+
+
 def _is_bare(first: bytes) -> bool:
     return first.startswith((b"\0\0\0\1", b"\0\0\1")) and not first.startswith(b"\0\0\1\xba")
 

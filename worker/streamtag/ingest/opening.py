@@ -121,7 +121,7 @@ def _open_file(located: Located, settings: SourceSettings, keyframes: bool, by_p
     log.forget()
     capture = open_ffmpeg(str(located.path), located.source, SourceKind.VIDEO, settings, log, keyframes)
     _check(capture, located, log)
-    return VideoReader(capture, located.source, settings, counted=formats.has_no_times(first))
+    return VideoReader(capture, located.source, settings, first=first)
 
 
 def _check(capture: cv2.VideoCapture | Capture, located: Located, log: ErrorLog) -> None:

@@ -24,15 +24,16 @@ class Opened:
     height: int
     fps: float
     frames: int
+    guessed: bool = False  # how many there are, by how long it is
 
     @classmethod
-    def told(cls, width: float, height: float, fps: float, frames: float) -> Opened:
+    def told(cls, width: float, height: float, fps: float, frames: float, guessed: bool = False) -> Opened:
         """By what a container says, less what cannot be: a frame each tick of its clock is what it says for want of a
         rate, and of a container that does not count its frames, their number is the duration times that.
         """
         believable = 0 < fps < 1000
         frames = int(frames) if believable and 0 < frames < 1e9 else 0
-        return cls(int(width), int(height), fps if believable else 0.0, frames)
+        return cls(int(width), int(height), fps if believable else 0.0, frames, guessed)
 
     def timeline(self) -> Timeline:
         """Of its frames."""

@@ -146,7 +146,7 @@ def open_http(
         timed, bursts = formats.has_times(web.content_type, web.first), playlists.is_playlist(web.first)
         return StreamReader(container, connections, source, settings, sparse, log, timed, bursts)
     capture = _opened(web.url, source, settings, keyframes, log, gate)
-    return WebVideoReader(capture, source, settings, connection, formats.has_no_times(web.first))
+    return WebVideoReader(capture, source, settings, connection, web.first)
 
 
 def _is_live_playlist(url: str, settings: SourceSettings, gate: GateClient) -> bool:
@@ -233,9 +233,9 @@ class WebVideoReader(VideoReader):
     """A film of a web server that is read from its start to its end."""
 
     def __init__(
-        self, capture: Capture, source: str, settings: SourceSettings, connection: WebConnection, counted: bool
+        self, capture: Capture, source: str, settings: SourceSettings, connection: WebConnection, first: bytes
     ) -> None:
-        super().__init__(capture, source, settings, counted=counted)
+        super().__init__(capture, source, settings, first=first)
         self._connection = connection
         self._grabbed = 0
 

@@ -43,7 +43,7 @@ class VideoReader(OneByOne):
 
     Args:
         tries: at the next frame before it is the end.
-        counted: its frames have no times but those that FFmpeg counts, from wherever.
+        first: bytes of it, where it is a film.
     """
 
     bad_packets = 0
@@ -54,9 +54,9 @@ class VideoReader(OneByOne):
         source: str,
         settings: SourceSettings,
         tries: int = MAX_FAILURES_IN_A_ROW,
-        counted: bool = False,
+        first: bytes = b"",
     ) -> None:
-        self._counted = counted
+        self._counted = formats.has_no_times(first)
         self._first_s: float | None = None
         self.name = shown_source(source)
         self._capture = capture
@@ -74,7 +74,7 @@ class VideoReader(OneByOne):
             )
         )
         check_size(self.name, width, height, self._max_pixels)
-        self.opened = Opened.told(width, height, fps, frames)
+        self.opened = Opened.told(width, height, fps, frames, guessed=not formats.counts_frames(first))
 
     def grab(self) -> bool:
         for failures in range(self._tries):
