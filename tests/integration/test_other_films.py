@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from av.video.stream import VideoStream
+from PIL import Image
 from streamtag.core.bundle import Preprocessing
 from streamtag.core.job import Sampling
 from streamtag.core.stream_state import OutcomeKind
@@ -123,3 +124,18 @@ def test_a_film_whose_rate_varies_is_not_called_incomplete(tmp_path: Path, name:
     cut = read(tmp_path / name, Sampling(every=1)).outcome
     assert cut is not None
     assert "damaged or incomplete" in cut.reason
+
+
+@pytest.mark.parametrize("name", ["film.gif", "film.png", "film.webp", "film.avif"])
+def test_of_an_animated_picture_the_first_frame_is_looked_at_and_that_is_said(tmp_path: Path, name: str) -> None:
+    one, two = (Image.new("RGB", (32, 32), colour) for colour in ("red", "blue"))
+    one.save(tmp_path / name, save_all=True, append_images=[two])
+    one.save(tmp_path / "still.png")
+    with served(tmp_path) as web:
+        for source in (tmp_path / name, f"{web.url}/{name}", f"{tmp_path}/"):
+            found = read(source)
+            assert found.outcome is not None
+            assert found.outcome.reason == "animated pictures, of which only the first frame was looked at: 1"
+        still = read(f"{web.url}/still.png").outcome
+        assert still is not None
+        assert still.reason == ""

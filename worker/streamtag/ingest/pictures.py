@@ -39,6 +39,7 @@ from streamtag.redaction import printable, shown_source
 from streamtag.settings import SourceSettings
 
 Image.MAX_IMAGE_PIXELS = None  # its limit is fixed and its message names no size; ours, the setting, comes right after
+_ANIMATED = ["GIF", "PNG", "WEBP", "AVIF"]
 MAX_IMAGE_BYTES = 256 * 1024**2
 _FORMATS = [
     plugin.format
@@ -65,6 +66,7 @@ class ImageReader(OneByOne):
         self._settings = settings
         self._paths = paths
         self._at = -1
+        self._animated = 0
         self.opened = Opened(0, 0, 1.0, len(paths))
 
     def grab(self) -> bool:
@@ -77,11 +79,17 @@ class ImageReader(OneByOne):
     def pts_s(self) -> float | None:
         return float(self._at)
 
+    @property
+    def note(self) -> str:
+        return _told_of_animated(self._animated)
+
     def retrieve(self) -> np.ndarray:
         path = self._paths[self._at]
         try:
             check_path(path, self._settings)
-            return read_image(path, self._settings.max_pixels)
+            picture = read_image(path, self._settings.max_pixels)
+            self._animated += is_animated(path)
+            return picture
         except (CorruptFrame, RejectJob) as error:
             raise CorruptFrame(f"{printable(path.name, 200)}: {error}") from None
 
@@ -104,6 +112,10 @@ class ContentReader(OneByOne):
 
     def pts_s(self) -> float | None:
         return 0.0
+
+    @property
+    def note(self) -> str:
+        return _told_of_animated(int(is_animated(io.BytesIO(self._content))))
 
     def retrieve(self) -> np.ndarray:
         return decode_image(self._content, self._max_pixels)
@@ -152,6 +164,19 @@ def check_size(file: IO[bytes], max_pixels: int) -> int:
     if width * height > max_pixels:
         raise CorruptFrame(f"{width} x {height} pixels is more than source.max_pixels ({max_pixels})")
     return turn
+
+
+def is_animated(file: Path | IO[bytes]) -> bool:
+    """Whether there are more pictures in it than the first, which alone is looked at: GIF, PNG, WebP, AVIF."""
+    try:
+        with Image.open(file, formats=_ANIMATED) as image:
+            return bool(getattr(image, "is_animated", False))
+    except Exception:  # another format, or whatever the damage makes of it: the first picture may be whole
+        return False
+
+
+def _told_of_animated(count: int) -> str:
+    return f"animated pictures, of which only the first frame was looked at: {count}" if count else ""
 
 
 def _orientation(image: Image.Image) -> int:
