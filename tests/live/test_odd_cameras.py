@@ -42,6 +42,16 @@ def test_the_picture_of_a_stream_with_b_frames_is_the_sample_s_own(
     assert max(ages_s) < 0.75 * GROUP_S, ages_s
 
 
+def test_a_stream_with_b_frames_is_sampled_as_evenly_as_any() -> None:
+    """Its packets come in another order than they are shown in: of five samples asked for a second there were three."""
+    with odd_camera(film("libx264", {"x264-params": B_FRAMES})) as camera:
+        heard = watch(camera.url, Sampling(fps=5), lambda heard: len(heard.samples) >= 30)
+    times = [sample.pts_s for sample in heard.samples[5:]]
+    assert times[-1] - times[0] == pytest.approx((len(times) - 1) / 5, rel=0.1)
+    shown_s = heard.samples[-1].captured_unix_s - heard.samples[5].captured_unix_s
+    assert times[-1] - times[0] == pytest.approx(shown_s, abs=0.3)
+
+
 SEI = 6
 BIT_BY_BIT = {"tune": "zerolatency", "x264-params": "intra-refresh=1:keyint=10"}
 

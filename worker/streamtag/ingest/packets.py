@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import heapq
 import itertools
 import math
 import os
@@ -47,6 +48,7 @@ RESTART_S, RESTART_PACKETS = 1.0, 4
 WAITING_BYTES = 32 * 1024**2
 # Frames may be sent in another order than they are shown in, by no more than this.
 REORDERED_S = 1.0
+MAX_REORDERED = 16
 # A packet is sent in parts, each with a head of its own: by so much it is larger at most.
 WITH_HEADS = 1.25
 _DESCRIPTORS = 128
@@ -106,6 +108,9 @@ class PacketFeed:
         self._error: Exception | None = None
         self._settled = False
         self._raw_s = -math.inf
+        # Frames that are shown in another order come at times that are not even: each gets the earliest of these.
+        self._shown_s: list[float] = []
+        self._reordered = 0  # how many more than one wait
         self._corrupt = False  # the last packet, or the beginning of the next
         self.patient = False  # only key frames are wanted at once; written by who takes
         self.last_s = time.monotonic()  # when a packet last came
@@ -239,8 +244,15 @@ class PacketFeed:
         if later := later_ticks(bytes(memoryview(packet)[:HEAD_BYTES])):
             packet.pts += later
         raw_s = packet.pts * self._tick_s
-        if self._raw_s - REORDERED_S < raw_s < self._raw_s:
-            return self._raw_s  # it is shown before one that was needed to decode it
+        anew = not self._raw_s - REORDERED_S < raw_s <= self._raw_s + REORDERED_S
+        if anew:
+            self._shown_s.clear()  # the clock was set, or much is missing
+        elif raw_s < self._raw_s:
+            self._reordered = min(MAX_REORDERED, self._reordered + 1)  # it is shown before one that came earlier
+        if not anew:
+            heapq.heappush(self._shown_s, raw_s)
+            enough = len(self._shown_s) > self._reordered
+            raw_s = max(self._raw_s, heapq.heappop(self._shown_s)) if enough else self._raw_s
         self._raw_s = raw_s
         return raw_s
 
