@@ -56,9 +56,9 @@ def test_a_slow_engine_is_given_fewer_pictures_and_a_fast_one_all(monkeypatch: p
     pictures = np.arange(COMPARED)
     clock = itertools.count(0.0, 0.0)
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    assert [len(part) for part in until_enough(pictures, 100)] == [100, 100, 56]
+    assert [len(part) for part in until_enough(pictures, 100, 3.0)] == [100, 100, 56]
     clock = itertools.count(0.0, 60.0)
-    assert np.concatenate(list(until_enough(pictures, 8))).tolist() == list(range(16))
+    assert np.concatenate(list(until_enough(pictures, 8, 3.0))).tolist() == list(range(16))
 
 
 def test_the_reason_names_all_that_were_not_taken() -> None:

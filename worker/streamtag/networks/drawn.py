@@ -11,14 +11,13 @@ import numpy as np
 # agree, and it may be one of which float32 is in two minds itself (engines/README.md).
 COMPARED = 256
 _LEAST = 16
-_COMPARE_S = 3.0  # of an engine's time for it, beyond the least number
 
 
-def until_enough(pictures: np.ndarray, batch: int) -> Iterator[np.ndarray]:
-    """The pictures in batches, the last one smaller; a slow engine is given fewer of them."""
+def until_enough(pictures: np.ndarray, batch: int, seconds: float) -> Iterator[np.ndarray]:
+    """The pictures in batches, the last one smaller; after so many seconds no more than the least number."""
     began_s = time.perf_counter()
     for at in range(0, len(pictures), batch):
-        if at >= _LEAST and time.perf_counter() - began_s >= _COMPARE_S:
+        if at >= _LEAST and time.perf_counter() - began_s >= seconds:
             return
         yield pictures[at : at + batch]
 

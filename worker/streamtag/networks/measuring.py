@@ -36,6 +36,8 @@ from streamtag.settings import EngineSettings, ModelSettings
 if TYPE_CHECKING:
     from streamtag.networks.engines.openvino_engine import Converted
 
+COMPARE_S = 5.0  # of an engine's time for it
+
 
 class Measured:
     """A network and the engines that it was compiled for."""
@@ -64,7 +66,7 @@ class Measured:
             network = compile_model(self.model, self._bundle, settings)
         self._engines[engine, precision] = network.engine
         best: list[int] = []
-        for part in until_enough(self._pictures, self._batch):
+        for part in until_enough(self._pictures, self._batch, COMPARE_S):
             best += network.engine.predict(part).argmax(axis=1).tolist()
         return {"images_per_s": self._batch / network.warm_up.batch_s[self._batch], "best": best}
 

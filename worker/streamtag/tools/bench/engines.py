@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import keras
 
 ROUNDS = 5
+COMPARE_S = 20.0  # longer than a start has: Keras's ``predict``, which all are compared with, is slow
 Run = Callable[[np.ndarray], np.ndarray]  # one batch, (batch, H, W, 3) uint8, to (batch, classes) float32
 
 
@@ -165,9 +166,9 @@ class _Bench:
         return [_row(entrant, self._entrants[0]) for entrant in self._entrants] + self._absent
 
     def _parts(self) -> Iterable[np.ndarray]:
-        """Real pictures all of them, drawn ones as many as a worker that measures looks at."""
+        """Real pictures all of them, drawn ones as far as there is time."""
         if self._drawn:
-            return until_enough(self._pictures, self._batch)
+            return until_enough(self._pictures, self._batch, COMPARE_S)
         return [self._pictures[at : at + self._batch] for at in range(0, len(self._pictures), self._batch)]
 
     def _rate(self, run: Run, seconds: float) -> float:
