@@ -124,26 +124,6 @@ def test_batches_that_are_in_flight_together_have_the_scores_that_each_has_alone
     np.testing.assert_allclose(found.together, found.alone, atol=1e-5)
 
 
-def test_bfloat16_of_one_engine_is_nobody_elses(demo: tuple[Bundle, Any]) -> None:
-    """Float32 engines and Keras beside it in one process compute as they did: they are timed in turns with it."""
-    bundle, model = demo
-    pictures, _ = draw_set(3, 4)
-    exact = compile_model(model, bundle, EngineSettings(name="tf_graph", buckets=[4])).engine
-    rounding = EngineSettings(name="tf_graph", buckets=[4], precision="bfloat16")
-
-    def logs(engine: Any) -> Any:
-        return np.log(engine.dispatch(pictures[:4]).result())  # the best scores are 1.0 in any precision
-
-    before, by_keras = logs(exact), model.predict(pictures[:4] / 255.0, verbose=0)
-    rounded = compile_model(model, bundle, rounding).engine
-    in_16_bits = logs(rounded)
-    assert np.abs(in_16_bits - before).max() > 1e-2, "it is emulated where the processor does not have it"
-    np.testing.assert_allclose(logs(exact), before, atol=1e-3)
-    np.testing.assert_allclose(np.log(model.predict(pictures[:4] / 255.0, verbose=0)), np.log(by_keras), atol=1e-3)
-    compile_model(model, bundle, EngineSettings(name="tf_graph", buckets=[4]))
-    np.testing.assert_allclose(logs(rounded), in_16_bits, atol=1e-3)
-
-
 @pytest.mark.parametrize("name", ["tf_graph", "openvino", pytest.param("tf_xla", marks=pytest.mark.long)])
 @pytest.mark.long
 def test_bfloat16_chooses_the_same_labels(name: str, demo: tuple[Bundle, Any]) -> None:
