@@ -90,7 +90,7 @@ def test_random_weights_are_the_same_for_all_that_compare_engines_by_them() -> N
     models, engine = ModelSettings(name="squeezenet", weights="random"), EngineSettings(name="tf_graph")
     bundle = resolve(models)
     pictures = blots(8, bundle.preprocessing.size)
-    one, other = build_to_compare(bundle, engine, pictures), Measured(models, engine).model
+    one, other = build_to_compare(bundle, engine), Measured(models, engine).model
     for weight, expected in zip(other.get_weights(), one.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, expected)
     scores = np.asarray(one(normalise(pictures, bundle.preprocessing.mode), training=False))

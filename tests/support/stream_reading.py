@@ -123,6 +123,6 @@ def assert_alike(pictures: Sequence[np.ndarray], others: Sequence[np.ndarray]) -
     own, shown = (np.asarray(some, np.float32) for some in (pictures, others))
     off = [float(np.abs(one - other).mean()) for one, other in zip(own, shown, strict=True)]
     assert max(off, default=0.0) < 1.0  # of 255
-    for at, besides in itertools.permutations(range(len(own)), 2):
-        if abs(at - besides) == 1:
+    for pair in itertools.pairwise(range(len(own))):
+        for at, besides in (pair, pair[::-1]):
             assert off[at] < np.abs(own[at] - shown[besides]).mean() + 0.1, "it is the picture of the frame beside it"

@@ -70,6 +70,8 @@ class ArrivalClock:
     camera than for us. So much are packets late from then on, less what they catch up on.
     """
 
+    held_s = 0.0  # how long frames have to be held back: these come as they are made
+
     def __init__(self) -> None:
         self._anchor: tuple[float, float] | None = None  # arrival and camera time of the last packet
         self._seen_s = -math.inf  # when that was seen, where it was not known to have just come

@@ -29,7 +29,7 @@ from streamtag.ingest.likeness import Comparison, FrameMotion, Likeness
 from streamtag.ingest.live import StreamReader
 from streamtag.ingest.planes import Pixels
 from streamtag.ingest.policy import AuthFailed, NoAnswer, Unreachable
-from streamtag.ingest.readers import CorruptFrame, Fate, Reader
+from streamtag.ingest.readers import MOST_REORDERED, CorruptFrame, Fate, Reader
 from streamtag.ingest.remote import TurnsOutLive
 from streamtag.ingest.request import Request
 from streamtag.ingest.slots import SlotMemory, Slots, pauses_s
@@ -38,8 +38,6 @@ from streamtag.ingest.turns import Turn
 PROGRESS_S = 0.5
 QUIET_S = 1.0  # at most, before a decoder says how far it is
 FILM_NICENESS = 5
-# Frames that come without a time at the end of a film whose times are told with those before (B-frames), and are right.
-_HELD_BACK = 16
 LAGGING: Final = "lagging"  # why a sample was dropped: the stream was too far behind its camera
 
 
@@ -149,7 +147,8 @@ class Decoder:
             notes.append(f"ended after {self._decoded} of {frames} frames: damaged or incomplete")
         if reader.bad_packets:
             notes.append(f"damaged packets passed over: {reader.bad_packets}")
-        if timeline.untimed > _HELD_BACK:
+        # Where times are told with the frames before (B-frames), the last of a film have none, and are right.
+        if timeline.untimed > MOST_REORDERED:
             notes.append(f"frames without times, one taken to follow the other at the usual rate: {timeline.untimed}")
         if timeline.jumps:
             notes.append(f"times that jumped and were joined: {timeline.jumps}")

@@ -17,10 +17,9 @@ from av.video.stream import VideoStream
 
 from streamtag.core.sampler import FramePlan, Planned
 from streamtag.ingest.nal_units import NalUnits, Picture
+from streamtag.ingest.readers import MOST_REORDERED
 from streamtag.ingest.videos import MAX_FAILURES_IN_A_ROW
 
-# A frame may be decoded so many before one that is shown earlier, by H.264 and H.265.
-_REORDERED = 16
 # What may wait until it is known whether anybody needs it.
 _WAITING_BYTES = 16 * 1024**2
 _WAITING = 2000
@@ -156,7 +155,7 @@ class FilmPackets:
 
     def _plan_until(self, until: float) -> None:
         """Plan what is shown by then, and what has waited for as many as may be shown before it."""
-        while self._unplanned and (self._unplanned[0][0] <= until or len(self._unplanned) > _REORDERED):
+        while self._unplanned and (self._unplanned[0][0] <= until or len(self._unplanned) > MOST_REORDERED):
             pts, _, entry = heapq.heappop(self._unplanned)
             self._planned_pts = pts
             self._start = pts if self._start is None else self._start
@@ -182,8 +181,13 @@ class FilmPackets:
                 for packet in self._packets:
                     if packet.is_corrupt:
                         self._failed(None, time.monotonic() - began_s)
-                    if packet.size and self._is_wanted(packet):  # an empty one says that it was the last
-                        return packet
+                    if not packet.size:  # an empty one says that it was the last
+                        continue
+                    if self._units is None:
+                        self._place(packet)
+                        if not packet.is_keyframe:
+                            continue
+                    return packet
             except av.FFmpegError as error:
                 self._failed(error, time.monotonic() - began_s)
                 self.bad += 1
@@ -192,9 +196,8 @@ class FilmPackets:
                 return None
         return None
 
-    def _is_wanted(self, packet: Packet[VideoStream]) -> bool:
-        if self._units is not None:
-            return True
+    def _place(self, packet: Packet[VideoStream]) -> None:
+        """Give it a time where it has none, as key frames are told before what would tell theirs is decoded."""
         if packet.pts is None and packet.dts is None and self._timeless:
             # A frame or two too early, where pictures that are decoded later are shown before it.
             packet.pts = self._read_packets * self._frame_ticks
@@ -203,4 +206,3 @@ class FilmPackets:
             packet.pts = packet.dts
         self._read_packets += 1
         self._start = packet.pts if self._start is None else self._start
-        return packet.is_keyframe

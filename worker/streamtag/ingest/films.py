@@ -92,11 +92,13 @@ def _has_whole_frames(container: InputContainer, keyframes: bool) -> bool:
     codec = stream.codec_context
     if codec is None:  # FFmpeg cannot decode it
         return False
-    if codec.name not in _CODECS or container.format.name not in _CONTAINERS:
-        return keyframes and (codec.name not in _CODECS or codec.field_order <= _PROGRESSIVE)
-    return codec.field_order <= _PROGRESSIVE and not _is_put_together(
-        (entry.pos, entry.is_keyframe, entry.is_discard) for entry in stream.index_entries
-    )
+    known = codec.name in _CODECS
+    if known and codec.field_order > _PROGRESSIVE:
+        return False
+    if not known or container.format.name not in _CONTAINERS:
+        return keyframes
+    index = ((entry.pos, entry.is_keyframe, entry.is_discard) for entry in stream.index_entries)
+    return not _is_put_together(index)
 
 
 def _is_put_together(index: Iterable[tuple[int, bool, bool]]) -> bool:

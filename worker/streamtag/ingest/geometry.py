@@ -26,20 +26,19 @@ def fit(picture: Pixels, preprocessing: Preprocessing, out: np.ndarray, region: 
         region: what takes the place of the whole picture.
     """
     size, crop = preprocessing.size, preprocessing.crop
-    part = Part(0, 0, *picture.shape[:2]) if region is None else _part(picture.shape, region)
+    part = part_of(picture.shape, region)
     if crop == "center":
         part = _center(part)
     inner = Part(0, 0, size, size)
     if crop == "pad":
-        inner = _padded(part, size)
+        inner = padded(part, size)
         out[:] = 0
     inner.of(out)[:] = _shrunk(picture, part, inner.rows, inner.columns)
 
 
 def cut(picture: np.ndarray, region: Region) -> np.ndarray:
     """A region of a picture, whole pixels and at least one, whatever its size: a stream may change it at any time."""
-    part: np.ndarray = _part(picture.shape, region).of(picture)
-    return part
+    return part_of(picture.shape, region).of(picture)
 
 
 def as_bgr(picture: Pixels) -> np.ndarray:
@@ -52,8 +51,11 @@ def as_bgr(picture: Pixels) -> np.ndarray:
     return pixels[:, :, :3] if pixels.shape[2] == 4 else pixels
 
 
-def _part(shape: tuple[int, ...], region: Region) -> Part:
+def part_of(shape: tuple[int, ...], region: Region | None) -> Part:
+    """Where a region is in a picture of this shape; None is all of it."""
     height, width = shape[:2]
+    if region is None:
+        return Part(0, 0, height, width)
     x, y, part_width, part_height = region
     left, top = min(width - 1, round(x * width)), min(height - 1, round(y * height))
     right, bottom = round((x + part_width) * width), round((y + part_height) * height)
@@ -64,7 +66,7 @@ def _center(part: Part) -> Part:
     return part.middle(*[max(1, round(min(part.rows, part.columns) * CENTER_FRACTION))] * 2)
 
 
-def _padded(part: Part, size: int) -> Part:
+def padded(part: Part, size: int) -> Part:
     """What is not border of the square that a part becomes."""
     scale = size / max(part.rows, part.columns)
     return Part(0, 0, size, size).middle(max(1, round(part.rows * scale)), max(1, round(part.columns * scale)))

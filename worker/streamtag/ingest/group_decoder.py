@@ -13,10 +13,10 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from streamtag.ingest.readers import MOST_REORDERED
+
 # Packets of one group that wait undecoded for a sample that needs them: a stream without key frames fills no memory.
 GROUP_BYTES = 16 * 1024**2
-# A picture is held back for no more of them (H.264, H.265).
-_REORDERED = 16
 
 
 class GroupDecoder:
@@ -91,7 +91,7 @@ class GroupDecoder:
             self._first.extend(packets)
         for packet in packets:
             self._take(packet)
-        if self._frame is not None or len(self._first) > _REORDERED:
+        if self._frame is not None or len(self._first) > MOST_REORDERED:
             self._first = []
         self._waiting = []
         self._waiting_bytes = 0

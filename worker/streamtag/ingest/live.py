@@ -91,7 +91,7 @@ class StreamReader(OneByOne):
         self._feed = PacketFeed(
             container, stream, connections, settings.read_timeout_s, lost, passed_over, timed, bursts
         )
-        self._cut_short = log.listen_for(_CUT_SHORT)
+        self._cut_short = log.listen_for(_CUT_SHORT) if codec.name == "mjpeg" else lambda: 0
         self._timeline = LiveTimeline()
         self._group = GroupDecoder(codec, sparse)
         self._decodable = False  # what has come since a key frame is all there
@@ -187,7 +187,7 @@ class StreamReader(OneByOne):
             raise CorruptFrame("the codec could not decode it")
         if self._group.damaged:
             raise CorruptFrame("it is damaged, or one that it needs")
-        if self._codec.name == "mjpeg" and self._cut_short():
+        if self._cut_short():
             raise CorruptFrame("a part of it is missing")
         return self._converter.planes(frame)
 

@@ -30,7 +30,7 @@ from av.video.stream import VideoStream
 
 from streamtag.core.live_clock import ArrivalClock, BurstClock, at_pace
 from streamtag.ingest.picture_ends import HEAD_BYTES, later_ticks
-from streamtag.ingest.readers import Fate
+from streamtag.ingest.readers import MOST_REORDERED, Fate
 
 # How long is looked at what comes at first, to tell what a server had kept from what is new.
 SETTLE_S = 1.0
@@ -48,7 +48,6 @@ RESTART_S, RESTART_PACKETS = 1.0, 4
 WAITING_BYTES = 32 * 1024**2
 # Frames may be sent in another order than they are shown in, by no more than this.
 REORDERED_S = 1.0
-MAX_REORDERED = 16
 # A packet is sent in parts, each with a head of its own: by so much it is larger at most.
 WITH_HEADS = 1.25
 _DESCRIPTORS = 128
@@ -141,7 +140,7 @@ class PacketFeed:
     @property
     def held_s(self) -> float:
         """How long packets are held back after they have come."""
-        return self._clock.held_s if isinstance(self._clock, BurstClock) else 0.0
+        return self._clock.held_s
 
     def _hold_back(self) -> None:
         """Until it is the next packet's turn."""
@@ -189,7 +188,7 @@ class PacketFeed:
         self._settled = True
         for arrived in self._packets:
             arrived.arrived_s = self._clock.place_s(arrived.raw_s, arrived.seen_s)
-        if isinstance(self._clock, BurstClock):
+        if self._bursts:
             self._clock.held_s = max((arrived.seen_s - arrived.arrived_s for arrived in self._packets), default=0.0)
             return
         for arrived, _next in itertools.pairwise(self._packets):
@@ -248,7 +247,7 @@ class PacketFeed:
         if anew:
             self._shown_s.clear()  # the clock was set, or much is missing
         elif raw_s < self._raw_s:
-            self._reordered = min(MAX_REORDERED, self._reordered + 1)  # it is shown before one that came earlier
+            self._reordered = min(MOST_REORDERED, self._reordered + 1)  # it is shown before one that came earlier
         if not anew:
             heapq.heappush(self._shown_s, raw_s)
             enough = len(self._shown_s) > self._reordered

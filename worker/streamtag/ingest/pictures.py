@@ -10,7 +10,7 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
@@ -39,7 +39,7 @@ from streamtag.redaction import printable, shown_source
 from streamtag.settings import SourceSettings
 
 Image.MAX_IMAGE_PIXELS = None  # its limit is fixed and its message names no size; ours, the setting, comes right after
-_ANIMATED = ["GIF", "PNG", "WEBP", "AVIF"]
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 MAX_IMAGE_BYTES = 256 * 1024**2
 _FORMATS = [
     plugin.format
@@ -87,11 +87,11 @@ class ImageReader(OneByOne):
         path = self._paths[self._at]
         try:
             check_path(path, self._settings)
-            picture = read_image(path, self._settings.max_pixels)
-            self._animated += is_animated(path)
-            return picture
+            still = _read(path, self._settings.max_pixels)
         except (CorruptFrame, RejectJob) as error:
             raise CorruptFrame(f"{printable(path.name, 200)}: {error}") from None
+        self._animated += still.animated
+        return still.picture
 
 
 class ContentReader(OneByOne):
@@ -102,7 +102,7 @@ class ContentReader(OneByOne):
     def __init__(self, content: bytes, max_pixels: int) -> None:
         self._content = content
         self._max_pixels = max_pixels
-        self._grabbed = False
+        self._grabbed = self._animated = False
         self.opened = Opened(0, 0, 1.0, 1)
 
     def grab(self) -> bool:
@@ -115,15 +115,32 @@ class ContentReader(OneByOne):
 
     @property
     def note(self) -> str:
-        return _told_of_animated(int(is_animated(io.BytesIO(self._content))))
+        return _told_of_animated(int(self._animated))
 
     def retrieve(self) -> np.ndarray:
-        return decode_image(self._content, self._max_pixels)
+        if not self._content:
+            raise CorruptFrame("the file is empty")
+        header = _check_size(io.BytesIO(self._content), self._max_pixels)
+        self._animated = header.animated
+        return _decode(self._content, self._max_pixels, header.turn)
 
 
-def read_image(path: Path, max_pixels: int) -> np.ndarray:
-    """(h, w, 3) uint8 BGR, upright by its EXIF orientation.
+class _Header(NamedTuple):
+    """What is known of a picture before it is decoded."""
 
+    turn: int  # its EXIF orientation where OpenCV does not heed it, otherwise 1, which is upright
+    animated: bool  # there are more pictures in it than the first, which alone is looked at
+
+
+class _Still(NamedTuple):
+    """The picture of a file."""
+
+    picture: np.ndarray  # (h, w, 3) uint8 BGR, upright by its EXIF orientation
+    animated: bool  # see ``_Header``
+
+
+def _read(path: Path, max_pixels: int) -> _Still:
+    """
     Raises:
         CorruptFrame: it cannot be read or decoded, or is too large.
     """
@@ -137,19 +154,16 @@ def read_image(path: Path, max_pixels: int) -> np.ndarray:
                 raise CorruptFrame(f"larger than {MAX_IMAGE_BYTES} bytes")
             if status.st_size == 0:
                 raise CorruptFrame("the file is empty")
-            turn = check_size(file, max_pixels)
+            header = _check_size(file, max_pixels)
             file.seek(0)
             content = file.read(MAX_IMAGE_BYTES)
     except OSError as error:
         raise CorruptFrame(error.strerror or str(error)) from None
-    return _decode(content, max_pixels, turn)
+    return _Still(_decode(content, max_pixels, header.turn), header.animated)
 
 
-def check_size(file: IO[bytes], max_pixels: int) -> int:
+def _check_size(file: IO[bytes], max_pixels: int) -> _Header:
     """Refuse a picture with more pixels than are allowed, before it is decoded.
-
-    Returns:
-        Its EXIF orientation where OpenCV does not heed it, otherwise 1, which is upright.
 
     Raises:
         CorruptFrame: the header names more pixels, or is none of a picture.
@@ -157,21 +171,19 @@ def check_size(file: IO[bytes], max_pixels: int) -> int:
     try:
         with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
-            turn = _orientation(image) if image.format == "AVIF" else 1
+            header = _Header(_orientation(image) if image.format == "AVIF" else 1, _is_animated(image))
     except Exception as error:
         # Pillow's readers of headers raise whatever the damage makes of them.
         raise CorruptFrame(f"not an image, or its header is damaged ({type(error).__name__})") from None
     if width * height > max_pixels:
         raise CorruptFrame(f"{width} x {height} pixels is more than source.max_pixels ({max_pixels})")
-    return turn
+    return header
 
 
-def is_animated(file: Path | IO[bytes]) -> bool:
-    """Whether there are more pictures in it than the first, which alone is looked at: GIF, PNG, WebP, AVIF."""
+def _is_animated(image: Image.Image) -> bool:
     try:
-        with Image.open(file, formats=_ANIMATED) as image:
-            return bool(getattr(image, "is_animated", False))
-    except Exception:  # another format, or whatever the damage makes of it: the first picture may be whole
+        return image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+    except Exception:  # whatever the damage makes of it: the first picture may be whole
         return False
 
 
@@ -184,14 +196,6 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # whatever the damage makes of it: the picture may be whole
         return 1
-
-
-def decode_image(content: bytes, max_pixels: int) -> np.ndarray:
-    """As ``read_image``, from the content of a file."""
-    if not content:
-        raise CorruptFrame("the file is empty")
-    turn = check_size(io.BytesIO(content), max_pixels)
-    return _decode(content, max_pixels, turn)
 
 
 def _decode(content: bytes, max_pixels: int, turn: int) -> np.ndarray:

@@ -11,6 +11,9 @@ from streamtag.core.sampler import FramePlan, Planned, Timeline
 from streamtag.errors import RejectJob
 from streamtag.ingest.planes import Pixels
 
+# So many frames may be decoded before one that is shown earlier, and then held back for it (H.264, H.265).
+MOST_REORDERED = 16
+
 
 class CorruptFrame(Exception):
     """One frame cannot be decoded; the next may."""

@@ -48,8 +48,7 @@ class Measured:
         self._weights_digest = weights_sha256(self._bundle)
         self._settings = engine
         self._pictures = blots(COMPARED, self._bundle.preprocessing.size)
-        # A batch of the same ones as ``bench engines``: random weights are the same then.
-        self.model = build_to_compare(self._bundle, engine, self._pictures[:8])
+        self.model = build_to_compare(self._bundle, engine)
         self._engines: dict[tuple[str, str], Engine] = {}
         self._conversions: dict[Path, Converted] = {}
         with quiet_stderr():

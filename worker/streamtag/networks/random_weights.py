@@ -8,24 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamtag.core.bundle import Bundle
+from streamtag.networks.drawn import blots
 from streamtag.networks.loading import OnStep, build_model, import_keras
 from streamtag.settings import EngineSettings
 
 if TYPE_CHECKING:
     import keras
 
+_LOOKED_AT = 8  # drawn pictures, by whose scores the spread is set
 LOGIT_SPREAD = 2.0  # standard deviation given to the logits of random weights; those of trained ones have about 2 to 3
 
 
-def build_to_compare(
-    bundle: Bundle, settings: EngineSettings, pictures: np.ndarray, on_step: OnStep = lambda step: None
-) -> keras.Model:
+def build_to_compare(bundle: Bundle, settings: EngineSettings, on_step: OnStep = lambda step: None) -> keras.Model:
     """The Keras model of a bundle, whose random weights, where it has such, are fit to judge rounding by.
 
     As they come they are others in each process, and all their scores are near 1/classes, which compares nothing.
-
-    Args:
-        pictures: a batch of them, (n, H, W, 3) uint8 RGB.
     """
     if bundle.weights != "random":
         return build_model(bundle, settings, on_step)
@@ -36,7 +33,7 @@ def build_to_compare(
 
     keras.utils.set_random_seed(0)
     model = build_model(bundle, settings, on_step)
-    inputs = normalise(pictures, bundle.preprocessing.mode)
+    inputs = normalise(blots(_LOOKED_AT, bundle.preprocessing.size), bundle.preprocessing.mode)
     _spread(model, lambda: np.asarray(model(inputs, training=False)))
     return model
 

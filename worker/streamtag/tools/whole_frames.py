@@ -125,20 +125,13 @@ def _request(wanted: Wanted, settings: Settings, live: bool, longer_px: int) -> 
 
 def _shape(opened: wire.Opened, region: Region | None) -> tuple[int, int]:
     """(height, width) of what is looked at of each frame."""
-    shape = (max(1, opened.height), max(1, opened.width))
-    if region is None:
-        return shape
-    height, width = geometry.cut(np.broadcast_to(np.uint8(0), shape), region).shape
-    return height, width
+    part = geometry.part_of((max(1, opened.height), max(1, opened.width)), region)
+    return part.rows, part.columns
 
 
 def _unpadded(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Without the borders that make it square."""
-    size, (height, width) = len(picture), shape
-    scale = size / max(height, width)
-    inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (size - inner_height) // 2, (size - inner_width) // 2
-    return picture[top : top + inner_height, left : left + inner_width]
+    return geometry.padded(geometry.part_of(shape, None), len(picture)).of(picture)
 
 
 def _share(wanted: Wanted, opened: wire.Opened, decoded: int, pts_s: float, last_s: float, until_s: float) -> float:

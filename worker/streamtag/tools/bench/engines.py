@@ -111,7 +111,7 @@ def compare(
     open_settings = settings.engine.model_copy(update={"name": "auto"})
     bundle = bundle_with_weights(settings.model, lambda step: on_start(str(step)))
     compared = blots(max(batch, COMPARED), bundle.preprocessing.size) if pictures is None else pictures
-    model = build_to_compare(bundle, settings.engine, compared[:batch], lambda step: on_start(str(step)))
+    model = build_to_compare(bundle, settings.engine, lambda step: on_start(str(step)))
     forbid_telemetry()
     from streamtag.tools.bench import by_hand  # noqa: PLC0415 - Keras, whose backend is chosen first
 
